@@ -1,0 +1,66 @@
+# `make help` lists the targets. Everything needed is set up by the first one that needs it.
+
+SHELL := /bin/sh
+PYTHON ?= python3
+SOURCES ?= postgres
+STAMP := .venv/.installed
+RUN := .venv/bin
+COMPILE := $(RUN)/pip-compile --quiet --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --strip-extras
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test check unit format docs lock bench clean
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@printf '\nSOURCES=postgres,mysql make demo   both databases\nDEMO_SECONDS=60 make demo          end by itself\n'
+
+venv: $(STAMP) ## Make the environment in .venv from the hash-pinned lock
+
+$(STAMP): requirements-dev.txt pyproject.toml deploy/bootstrap.sh
+	@PYTHON=$(PYTHON) sh deploy/bootstrap.sh
+	@echo "cdc: making .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
+	@echo "cdc: installing the packages of requirements-dev.txt, each checked against its hash"
+	@$(RUN)/pip install --require-hashes --requirement requirements-dev.txt $(PIP_OPTIONS)
+	@echo "cdc: installing cdc itself"
+	@$(RUN)/pip install -qq --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(STAMP) ## Start the stack, stream a live workload into Iceberg, verify every row; SOURCES, DEMO_SECONDS
+	@$(RUN)/cdc demo --sources $(SOURCES)
+
+test: $(STAMP) ## Run every test: unit, contract, integration, end to end
+	@$(RUN)/python -m pytest
+
+unit: $(STAMP) ## Run the unit tests only
+	@$(RUN)/python -m pytest tests/unit
+
+check: $(STAMP) ## Check format, lint, types, layering and generated documents, then run the unit tests
+	@echo "cdc: format" && $(RUN)/ruff format --check .
+	@echo "cdc: lint" && $(RUN)/ruff check .
+	@echo "cdc: types" && $(RUN)/mypy
+	@echo "cdc: layering" && $(RUN)/lint-imports
+	@echo "cdc: generated documents" && $(RUN)/python -m cdc.cli.reference --check
+	@echo "cdc: unit tests" && $(RUN)/python -m pytest tests/unit
+
+format: $(STAMP) ## Format the code and repair what the linter can
+	@$(RUN)/ruff check --fix .
+	@$(RUN)/ruff format .
+
+docs: $(STAMP) ## Write the generated documents: configuration, schema, command line, metrics
+	@$(RUN)/python -m cdc.cli.reference
+
+lock: $(STAMP) ## Pin the newest allowed Python packages with their hashes
+	@CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --upgrade --output-file requirements.txt pyproject.toml
+	@CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --upgrade --extra dev --constraint requirements.txt \
+		--output-file requirements-dev.txt pyproject.toml
+
+bench: $(STAMP) ## Measure the sink alone on a pre-filled topic
+	@$(RUN)/python -m tests.bench
+
+clean: ## Remove the environment and caches of this folder; the download cache of the user stays
+	@rm -rf .venv build dist cdc.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf spark-warehouse metastore_db derby.log
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

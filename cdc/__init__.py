@@ -1,0 +1,1 @@
+"""Log-based change data capture from Debezium topics into Apache Iceberg tables."""

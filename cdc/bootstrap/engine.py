@@ -1,0 +1,157 @@
+"""Kafka, Spark and Iceberg put together as the engine of a pipeline."""
+
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+
+from cdc.bootstrap.writers import Writers
+from cdc.config.models import Config
+from cdc.config.sources import SourceConfig
+from cdc.core.errors import CdcError
+from cdc.core.names import TableName, quote
+from cdc.core.progress import Progress, TopicState
+from cdc.kafka.client import java_settings
+from cdc.kafka.registry import SchemaRegistry
+from cdc.kafka.topics import KafkaTopics
+from cdc.lake.tables import IcebergTable
+from cdc.pipeline.stream import Batch
+from cdc.pipeline.table import TableBatch, TableSpec, TargetTable
+from cdc.spark.batch import SparkTableBatch, TableFormat
+from cdc.spark.microbatch import MicroBatch, TopicSlice
+from cdc.spark.session import SessionPool
+from cdc.spark.source import query_failure, start_query
+from cdc.spark.staging import TableTarget, blocked_keys, create_quarantine
+
+
+class SparkEngine:
+    """Kafka, Spark and Iceberg as a pipeline needs them; implements ``pipeline.stream.Engine``."""
+
+    def __init__(self, config: Config, source: SourceConfig, session: SparkSession) -> None:
+        self._config = config
+        self._source = source
+        self._session = session
+        self._pool = SessionPool(session, config.catalog, config.stream.parallel_tables)
+        self._topics = KafkaTopics(config.kafka)
+        self._writers = Writers(SchemaRegistry(config.registry) if config.registry else None, source.format)
+        self._quarantine = _qualified(config.catalog.name, TableName(config.metadata_namespace, "quarantine"))
+        create_quarantine(session, self._quarantine)
+
+    def topics(self, names: Sequence[str]) -> Mapping[str, TopicState]:
+        """Return the topics that exist, with their ids and watermarks."""
+        found = self._topics.describe(self._topics.existing(names))
+        return {
+            name: TopicState(topic.id, {p: (marks.low, marks.high) for p, marks in topic.watermarks.items()})
+            for name, topic in found.items()
+        }
+
+    @contextmanager
+    def table(self, spec: TableSpec) -> Iterator[TargetTable]:
+        """Open a table; the session is shared, for it is used for metadata only."""
+        yield IcebergTable(self._session, self._config.catalog.name, spec.target)
+
+    def blocked(self, topics: Sequence[str]) -> Mapping[str, dict[bytes, tuple[int, int]]]:
+        """Return per topic the raw keys that wait behind a quarantined message."""
+        return blocked_keys(self._session, self._quarantine, topics)
+
+    def start(
+        self, progress: Mapping[str, tuple[Progress, frozenset[int]]], on_batch: Callable[[Batch], None]
+    ) -> "SparkQuery":
+        """Start the query with an empty checkpoint: where to go on is what the tables say."""
+        checkpoint = self._empty_checkpoint()
+
+        def handle(messages: DataFrame, _number: int) -> None:
+            on_batch(EngineBatch(self, messages))
+
+        query = start_query(
+            self._session,
+            java_settings(self._config.kafka),
+            progress,
+            checkpoint=checkpoint,
+            trigger=self._config.stream.trigger,
+            max_offsets=self._config.stream.max_offsets_per_batch,
+            name=self._source.name,
+            on_batch=handle,
+        )
+        return SparkQuery(query, checkpoint)
+
+    def _empty_checkpoint(self) -> str:
+        """Return a new directory; those of earlier runs, killed before they could tidy up, go away."""
+        root = self._config.stream.checkpoint.rstrip("/")
+        if "://" not in root:
+            for left in Path(root).glob(f"{self._source.name}-*"):
+                shutil.rmtree(left, ignore_errors=True)
+            Path(root).mkdir(parents=True, exist_ok=True, mode=0o700)
+        return f"{root}/{self._source.name}-{uuid.uuid4()}"
+
+    def micro_batch(self, messages: DataFrame) -> MicroBatch:
+        """Return the cached messages of one trigger."""
+        formats = {self._source.topic_of(table): self._source.format.value for table in self._source.tables}
+        return MicroBatch(messages, f"cdc_messages_{self._source.name}", formats)
+
+    @contextmanager
+    def open(self, spec: TableSpec, batch: MicroBatch, part: TopicSlice) -> Iterator[TableBatch]:
+        """Open one table's share of a micro-batch in a session of its own."""
+        catalog, namespace = self._config.catalog.name, self._config.metadata_namespace
+        beside = TableName(namespace, f"tombstones_{spec.target.namespace}__{spec.target.table}")
+        table = IcebergTable(self._session, catalog, spec.target)
+        target = TableTarget(table.sql_name, table.branch_sql, _qualified(catalog, beside), self._quarantine)
+        table_format = TableFormat(
+            spec.pipeline, spec.topic, spec.engine, self._source.format.value, spec.key, self._source.placeholder
+        )
+        with self._pool.borrow() as session:
+            session.sparkContext.setLocalProperty("spark.scheduler.pool", spec.topic)
+            resolve = self._writers.resolver(spec.topic, batch)
+            share = SparkTableBatch(session, batch.view, part, table_format, target, resolve)
+            try:
+                yield share
+            finally:
+                share.close()
+
+
+class EngineBatch:
+    """One micro-batch of the engine; implements ``pipeline.stream.Batch``."""
+
+    def __init__(self, engine: SparkEngine, messages: DataFrame) -> None:
+        self._engine = engine
+        self._batch = engine.micro_batch(messages)
+        self._slices = self._batch.slices()
+
+    def topics(self) -> Sequence[str]:
+        """Return the topics that it has messages of."""
+        return list(self._slices)
+
+    @contextmanager
+    def of(self, spec: TableSpec) -> Iterator[TableBatch]:
+        """Open one table's share of it."""
+        with self._engine.open(spec, self._batch, self._slices[spec.topic]) as part:
+            yield part
+
+    def close(self) -> None:
+        """Let go of the cached messages."""
+        self._batch.close()
+
+
+class SparkQuery:
+    """A streaming query with a checkpoint that ends with it; implements ``pipeline.stream.Query``."""
+
+    def __init__(self, query: StreamingQuery, checkpoint: str) -> None:
+        self._query = query
+        self._checkpoint = checkpoint
+
+    def failure(self) -> CdcError | None:
+        """Return why the query ended; None while it runs."""
+        return query_failure(self._query)
+
+    def stop(self) -> None:
+        """End the query and remove its checkpoint."""
+        self._query.stop()
+        shutil.rmtree(self._checkpoint, ignore_errors=True)  # one on an object store is left to its lifecycle rules
+
+
+def _qualified(catalog: str, name: TableName) -> str:
+    return ".".join(quote(part, "`") for part in (catalog, *name))

@@ -1,0 +1,31 @@
+"""The ``cdc`` command: one sub-command group per module of this package."""
+
+import sys
+from importlib import import_module
+
+import typer
+
+from cdc.core.errors import CdcError
+
+app = typer.Typer(
+    name="cdc",
+    help="Change data capture from Debezium topics into Apache Iceberg tables.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+GROUPS = ("config", "connectors", "local", "stream", "status", "verify", "demo")
+
+
+def main() -> None:
+    """Run the command line; a known error becomes one clear sentence and exit code 1."""
+    for group in GROUPS:
+        import_module(f"cdc.cli.{group}").register(app)
+    try:
+        app()
+    except CdcError as error:
+        sys.stderr.write(f"error: {error}\n")
+        if error.hint:
+            sys.stderr.write(f"hint: {error.hint}\n")
+        sys.exit(1)

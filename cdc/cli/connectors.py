@@ -1,0 +1,272 @@
+"""``cdc connectors``: the Debezium connectors, made to agree with the configuration."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json
+from cdc.config.loader import load_config
+from cdc.config.models import Config
+from cdc.config.sources import MySqlSource, OracleSource, PostgresSource, SourceConfig
+from cdc.connect.client import ConnectClient
+from cdc.connect.render import render
+from cdc.core.errors import CdcError
+from cdc.core.preflight import Finding
+from cdc.kafka.topics import KafkaTopics
+from cdc.pipeline.connector_state import ConnectorStatus
+from cdc.pipeline.preflight import SourceDatabase, require_fit
+from cdc.pipeline.register import ConnectorPlan, Connectors, Leftover
+from cdc.sources.mysql import MySqlDatabase
+from cdc.sources.oracle import OracleDatabase
+from cdc.sources.postgres import PostgresDatabase
+
+group = typer.Typer(name="connectors", help="Register and supervise the Debezium connectors.", no_args_is_help=True)
+
+Names = Annotated[list[str] | None, typer.Argument(help="Sources; all of the configuration if none is named.")]
+Timeout = Annotated[float, typer.Option(help="Seconds to wait for the tasks.", min=1)]
+
+_COLOURS = {"RUNNING": "green", "PAUSED": "yellow", "STOPPED": "yellow", "FAILED": "red", "MISSING": "red"}
+_out = Console(soft_wrap=True, highlight=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the root application."""
+    app.add_typer(group)
+
+
+def _parts(config: Config) -> Connectors:
+    return Connectors(
+        config, lambda source: render(source, config), ConnectClient(config.connect), KafkaTopics(config.kafka)
+    )
+
+
+def _database(source: SourceConfig) -> SourceDatabase:
+    match source:
+        case PostgresSource():
+            return PostgresDatabase(source)
+        case MySqlSource():
+            return MySqlDatabase(source)
+        case OracleSource():
+            return OracleDatabase(source)
+
+
+@group.command()
+def plan(names: Names = None, config: ConfigPath = DEFAULT_CONFIG, *, as_json: Json = False) -> None:
+    """Show the difference between configuration and cluster; exits 2 if there is one."""
+    connectors, chosen = _chosen(config, names)
+    plans = [connectors.plan(name) for name in chosen]
+    _show([_plan_json(p) for p in plans], (line for p in plans for line in _plan_lines(p)), as_json=as_json)
+    if any(not p.empty for p in plans):
+        raise typer.Exit(2)
+
+
+@group.command()
+def apply(
+    names: Names = None,
+    config: ConfigPath = DEFAULT_CONFIG,
+    *,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+    timeout: Timeout = 90,
+) -> None:
+    """Check the sources, create topics and connectors, or change them, and wait until their tasks run."""
+    connectors, chosen = _chosen(config, names)
+    plans = [connectors.plan(name) for name in chosen]
+    if dry_run:
+        _show([_plan_json(p) for p in plans], (line for p in plans for line in _plan_lines(p)), as_json=as_json)
+        return
+    if not as_json:
+        _print(line for p in plans for line in _plan_lines(p))
+
+    def checked(name: str) -> ConnectorStatus:
+        source = connectors.source(name)
+        _warn(require_fit(source, _database(source)))
+        return connectors.apply(_named(plans, name), timeout=timeout)
+
+    _each(chosen, checked, as_json=as_json)
+
+
+@group.command()
+def status(names: Names = None, config: ConfigPath = DEFAULT_CONFIG, *, as_json: Json = False) -> None:
+    """Show connectors and tasks; exits 1 unless all of them run."""
+    connectors, chosen = _chosen(config, names)
+    states = [connectors.status(name) for name in chosen]
+    _show_states(states, as_json=as_json)
+    if not all(state.running for state in states):
+        raise typer.Exit(1)
+
+
+@group.command()
+def pause(
+    names: Names = None, config: ConfigPath = DEFAULT_CONFIG, *, as_json: Json = False, dry_run: DryRun = False
+) -> None:
+    """Pause the tasks; the sources keep their logs meanwhile."""
+    connectors, chosen = _chosen(config, names)
+    _act("pause", connectors, chosen, connectors.pause, as_json=as_json, dry_run=dry_run)
+
+
+@group.command()
+def resume(
+    names: Names = None, config: ConfigPath = DEFAULT_CONFIG, *, as_json: Json = False, dry_run: DryRun = False
+) -> None:
+    """Let paused or stopped connectors run again."""
+    connectors, chosen = _chosen(config, names)
+    _act("resume", connectors, chosen, connectors.resume, as_json=as_json, dry_run=dry_run)
+
+
+@group.command()
+def restart(
+    names: Names = None,
+    config: ConfigPath = DEFAULT_CONFIG,
+    *,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+    attempts: Annotated[int, typer.Option(help="How often to try, with growing pauses.", min=1)] = 5,
+) -> None:
+    """Restart what failed, and only that."""
+    connectors, chosen = _chosen(config, names)
+    _act(
+        "restart",
+        connectors,
+        chosen,
+        lambda n: connectors.restart(n, attempts=attempts),
+        as_json=as_json,
+        dry_run=dry_run,
+    )
+
+
+@group.command()
+def remove(
+    names: Annotated[list[str], typer.Argument(help="Sources whose connectors go.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+    *,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+    offsets: Annotated[
+        bool, typer.Option("--offsets", help="Also forget where it was: registered again, it begins with a snapshot.")
+    ] = False,
+) -> None:
+    """Remove connectors, and say what stays behind: slot, publication, topics, offsets."""
+    connectors, chosen = _chosen(config, names)
+    act = connectors.leftovers if dry_run else connectors.remove
+    left = {name: act(name, offsets=offsets) for name in chosen}
+    document = [
+        {"name": n, "removed": not dry_run, "left": [item._asdict() for item in items]} for n, items in left.items()
+    ]
+    _show(
+        document,
+        (line for n, items in left.items() for line in _left_lines(n, items, dry_run=dry_run)),
+        as_json=as_json,
+    )
+
+
+def _chosen(path: Path, names: list[str] | None) -> tuple[Connectors, list[str]]:
+    config = load_config(path, only=names or None)
+    connectors = _parts(config)
+    chosen = names or [source.name for source in config.sources]
+    for name in chosen:
+        connectors.source(name)
+    return connectors, chosen
+
+
+def _warn(findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        typer.echo(f"warning: {finding.what}; {finding.hint}", err=True)
+
+
+def _named(plans: Iterable[ConnectorPlan], name: str) -> ConnectorPlan:
+    return next(p for p in plans if p.name == name)
+
+
+def _act(  # one verb for several connectors
+    verb: str,
+    connectors: Connectors,
+    names: list[str],
+    act: Callable[[str], ConnectorStatus],
+    *,
+    as_json: bool,
+    dry_run: bool,
+) -> None:
+    if dry_run:
+        states = [connectors.status(name) for name in names]
+        document = [{"name": s.name, "state": s.state, "would": verb} for s in states]
+        _show(document, (f"would {verb} [bold]{s.name}[/], which is {s.state}" for s in states), as_json=as_json)
+        return
+    _each(names, act, as_json=as_json)
+
+
+def _each(names: list[str], act: Callable[[str], ConnectorStatus], *, as_json: bool) -> None:
+    """Act on every connector even if one fails, then raise the first failure."""
+    states, failures = [], []
+    for name in names:
+        try:
+            states.append(act(name))
+        except CdcError as error:
+            failures.append(error)
+    _show_states(states, as_json=as_json)
+    if failures:
+        raise failures[0]
+
+
+def _plan_json(p: ConnectorPlan) -> dict[str, Any]:
+    topics = [t._asdict() | {"changes": [c._asdict() for c in t.changes]} for t in p.topics]
+    return {"name": p.name, "action": p.action, "changes": [c._asdict() for c in p.changes], "topics": topics}
+
+
+def _plan_lines(p: ConnectorPlan) -> Iterator[str]:
+    yield f"connector [bold]{p.name}[/]: {p.action}"
+    for change in p.changes:
+        if change.old is None:
+            yield f"  [green]+ {escape(change.key)} = {escape(change.new or '')}[/]"
+        elif change.new is None:
+            yield f"  [red]- {escape(change.key)} = {escape(change.old)}[/]"
+        else:
+            yield f"  [yellow]~ {escape(change.key)} = {escape(change.old)} -> {escape(change.new)}[/]"
+    for topic in p.topics:
+        details = "".join(f"; {c.key} {c.old} -> {c.new}" for c in topic.changes)
+        yield f"  topic {escape(topic.name)}: {topic.action} ({topic.partitions} partitions{details})"
+
+
+def _left_lines(name: str, items: Iterable[Leftover], *, dry_run: bool) -> Iterator[str]:
+    yield f"connector [bold]{name}[/] {'would be removed; would stay' if dry_run else 'removed; what stays'}:"
+    for item in items:
+        yield f"  {item.what} {escape(item.name)}: {escape(item.removal)}"
+
+
+def _show_states(states: list[ConnectorStatus], *, as_json: bool) -> None:
+    if as_json:
+        _show([s._asdict() | {"tasks": [t._asdict() for t in s.tasks]} for s in states], (), as_json=True)
+        return
+    table = Table("connector", "state", "task", "task state", "worker", "trace", box=None)
+    for state in states:
+        for task in state.tasks or (None,):
+            cells = (
+                (str(task.id), _coloured(task.state), task.worker, escape(task.trace))
+                if task
+                else ("-", "-", state.worker, state.trace)
+            )
+            table.add_row(state.name, _coloured(state.state), *cells)
+    if states:
+        _out.print(table)
+
+
+def _coloured(state: str) -> str:
+    return f"[{_COLOURS.get(state, 'yellow')}]{state}[/]"
+
+
+def _show(document: list[dict[str, Any]], lines: Iterable[str], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+    else:
+        _print(lines)
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        _out.print(line)

@@ -1,0 +1,108 @@
+"""``cdc verify``: compare source and lake, every column of every row."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+
+import psycopg
+import typer
+from pyiceberg.catalog import Catalog
+from pymysql import Connection
+from pymysql.cursors import SSCursor
+
+from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, Json, SourceNames
+from cdc.config.loader import load_config
+from cdc.config.models import Config
+from cdc.config.sources import MySqlSource, PostgresSource, SourceConfig, TableConfig
+from cdc.core.errors import CdcError, ConfigError
+from cdc.lake.pyiceberg_catalog import open_catalog
+from cdc.lake.rows import LakeRows
+from cdc.pipeline.verify import RowReader, TableReport, VerifyReport, compare
+from cdc.sources.rows_mysql import MySqlRows, raw_connection
+from cdc.sources.rows_postgres import PostgresRows
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``cdc verify`` to the root command."""
+    app.command()(verify)
+
+
+def verify(config: ConfigPath = DEFAULT_CONFIG, source: SourceNames = None, json_: Json = False) -> None:
+    """Compare every column of every row of source and lake; exit code 1 on any difference.
+
+    Both are read as they are now: while the source changes, differences are only the lake being behind.
+    """
+    report = verify_sources(load_config(config, only=source or None))
+    if json_:
+        typer.echo(
+            json.dumps({"equal": report.equal, "tables": [asdict(t) | {"equal": t.equal} for t in report.tables]})
+        )
+    else:
+        for table in report.tables:
+            typer.echo(line(table))
+    if not report.equal:
+        raise typer.Exit(1)
+
+
+def verify_sources(config: Config) -> VerifyReport:
+    """Return the comparison of every configured table; one that cannot be read is reported, not raised."""
+    catalog = open_catalog(config.catalog)
+    return VerifyReport(tuple(report for source in config.sources for report in _verify_source(source, catalog)))
+
+
+def line(table: TableReport) -> str:
+    """Return one line that says how the table compares."""
+    name = f"{table.source} -> {table.target}"
+    if table.error:
+        return f"FAILED  {name}: {table.error}"
+    if table.equal:
+        return f"equal   {name}: {table.source_rows} rows"
+    columns = ", ".join(f"{column} {count}" for column, count in sorted(table.columns.items()))
+    return (
+        f"DIFFERS {name}: {table.source_rows} rows in the source, {table.lake_rows} in the lake, "
+        f"{table.missing} missing, {table.extra} extra, {table.differing} differing{f' ({columns})' if columns else ''}"
+    )
+
+
+def _verify_source(source: SourceConfig, catalog: Catalog) -> Iterator[TableReport]:
+    for table in source.tables:
+        names = (f"{source.name}:{table.source}", str(source.target_of(table)))
+        try:
+            with _reader(source, table) as rows:
+                yield compare(rows, LakeRows(catalog, source.target_of(table)), table.key, names)
+        except CdcError as error:
+            yield TableReport(*names, error=str(error))
+
+
+@contextmanager
+def _reader(source: SourceConfig, table: TableConfig) -> Iterator[RowReader]:
+    if isinstance(source, PostgresSource):
+        with psycopg.connect(
+            host=source.host,
+            port=source.port,
+            dbname=source.database,
+            user=source.user,
+            password=source.password.reveal(),
+            sslmode=source.sslmode,
+            autocommit=True,
+        ) as pg:
+            yield PostgresRows(pg, table.source, table.key)
+    elif isinstance(source, MySqlSource):
+        with closing(_mysql(source)) as mysql:
+            yield MySqlRows(mysql, table.source, table.key)
+    else:
+        raise ConfigError(f'source "{source.name}" of type {source.type} cannot be verified yet')
+
+
+def _mysql(source: MySqlSource) -> "Connection[SSCursor]":
+    return raw_connection(
+        host=source.host,
+        port=source.port,
+        user=source.user,
+        password=source.password.reveal(),
+        database=source.database,
+        ssl_disabled=source.ssl_mode == "disabled",
+        ssl_verify_cert=source.ssl_mode in ("verify_ca", "verify_identity"),
+        ssl_verify_identity=source.ssl_mode == "verify_identity",
+    )

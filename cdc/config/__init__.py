@@ -1,0 +1,1 @@
+"""Configuration: the models of the YAML file, its loader and the generated reference."""

@@ -1,0 +1,107 @@
+"""The configuration as a whole: one file, several sources."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from cdc.config.services import CatalogConfig, ConnectConfig, KafkaConfig, RegistryConfig, Section
+from cdc.config.sources import SourceConfig
+from cdc.config.values import Duration, Settings
+
+
+class StreamConfig(Section):
+    """How the streaming service runs."""
+
+    trigger: Duration = Field(
+        "1s", validate_default=True, description="Shortest time between the starts of two micro-batches."
+    )
+    max_offsets_per_batch: int = Field(
+        500_000,
+        ge=1,
+        description="Upper bound of messages in one micro-batch; bounds memory after an outage.",
+        json_schema_extra={"unit": "messages"},
+    )
+    checkpoint: str = Field(
+        "/var/lib/cdc/checkpoint",
+        description="Directory of Spark's checkpoints; scratch, progress lives in the tables.",
+    )
+    parallel_tables: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="Tables applied side by side in one micro-batch.",
+        json_schema_extra={"unit": "tables"},
+    )
+    lease_ttl: Duration = Field(
+        "15s", validate_default=True, description="Silence after which a standby may take over the lease."
+    )
+    retry_for: Duration = Field(
+        "60s", validate_default=True, description="How long a transient failure of a table is retried before it stops."
+    )
+    blocked_keys: int = Field(
+        1000,
+        ge=0,
+        description="Quarantined messages of one table after which the whole table stops.",
+        json_schema_extra={"unit": "messages"},
+    )
+    status_interval: Duration = Field(
+        "5s", validate_default=True, description="Interval of writes to the status table and the ledger."
+    )
+
+
+class SparkConfig(Section):
+    """The Spark session of the service."""
+
+    master: str = Field("local[*]", description="Spark master; local[*] uses the cores of this machine.")
+    driver_memory: str = Field(
+        "2g",
+        description="Memory of the driver (all of it with a local master).",
+        json_schema_extra={"unit": "bytes with k, m or g"},
+    )
+    jars: str | None = Field(
+        None, description="Directory of the jars of deploy/spark/pom.xml; by default the user's cache."
+    )
+    properties: Settings = Field(default_factory=dict, description="Further Spark settings, as they are.")
+
+
+class OperationsConfig(Section):
+    """Logs, metrics and health of the service."""
+
+    log_format: Literal["json", "console"] = Field("json", description="Format of the log lines on standard error.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    http_host: str = Field("127.0.0.1", description="Address that /metrics and /health listen on.")
+    http_port: int = Field(9108, ge=0, le=65535, description="Port of /metrics and /health; 0 turns them off.")
+
+
+class Config(Section):
+    """The configuration file."""
+
+    version: Literal[1] = Field(1, description="Version of this format.")
+    metadata_namespace: str = Field(
+        "cdc",
+        pattern=r"^[a-z][a-z0-9_]*$",
+        description="Iceberg namespace of the status, ledger, lease, tombstone and quarantine tables.",
+    )
+    kafka: KafkaConfig = Field(description="The Kafka cluster.")
+    registry: RegistryConfig | None = Field(None, description="The schema registry; needed for Avro.")
+    connect: ConnectConfig = Field(description="The Kafka Connect cluster.")
+    catalog: CatalogConfig = Field(description="The Iceberg catalog.")
+    stream: StreamConfig = Field(default_factory=StreamConfig, description="The streaming service.")
+    spark: SparkConfig = Field(default_factory=SparkConfig, description="The Spark session.")
+    operations: OperationsConfig = Field(default_factory=OperationsConfig, description="Logs, metrics and health.")
+    sources: tuple[SourceConfig, ...] = Field(
+        min_length=1, description="The source databases; each is a pipeline of its own."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [source.name for source in self.sources]
+        if len(set(names)) != len(names):
+            raise ValueError("two sources have the same name")
+        targets = [str(source.target_of(table)) for source in self.sources for table in source.tables]
+        twice = sorted({target for target in targets if targets.count(target) > 1})
+        if twice:
+            raise ValueError(f"target table {twice[0]!r} is used by more than one table")
+        if self.registry is None and any(source.format == "avro" for source in self.sources):
+            raise ValueError("registry is missing, and a source uses the avro format")
+        return self

@@ -1,0 +1,151 @@
+"""Configuration of the source databases and their tables."""
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from cdc.config.services import Section
+from cdc.config.values import Duration, QualifiedName, Secret, Settings
+from cdc.core.names import TableName, lake_part, topic_part
+
+
+class Mode(StrEnum):
+    """What a target table holds."""
+
+    MIRROR = "mirror"
+    APPEND = "append"
+    HISTORY = "history"
+
+
+class EventFormat(StrEnum):
+    """How change events are written to Kafka."""
+
+    AVRO = "avro"
+    JSON = "json"
+    JSON_SCHEMA = "json_schema"
+
+
+class TableConfig(Section):
+    """One table of a source and the Iceberg table that it is merged into."""
+
+    source: QualifiedName = Field(
+        description='Table in the source, namespace.table; odd names quoted: public."Order. Items".'
+    )
+    target: QualifiedName | None = Field(
+        None, description="Iceberg table, namespace.table; by default the source's name, lower case."
+    )
+    key: tuple[str, ...] = Field(
+        min_length=1, description="Columns of the primary key, in order; unique and never null in the source."
+    )
+    mode: Mode = Field(
+        Mode.MIRROR, description="mirror: the target equals the source. append and history are reserved."
+    )
+    partition_by: tuple[str, ...] = Field(
+        (), description="Iceberg partition terms, e.g. bucket(16, id) or day(created_at)."
+    )
+    properties: Settings = Field(default_factory=dict, description="Iceberg table properties set at creation.")
+
+    @field_validator("mode")
+    @classmethod
+    def _only_mirror(cls, mode: Mode) -> Mode:
+        if mode is not Mode.MIRROR:
+            raise ValueError(f"mode {mode.value} is reserved and not implemented; use mirror")
+        return mode
+
+    @field_validator("key")
+    @classmethod
+    def _distinct(cls, key: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(key)) != len(key):
+            raise ValueError("a key column is named twice")
+        return key
+
+
+class SourceSection(Section):
+    """What every kind of source has."""
+
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9_]{0,30}$",
+        description="Name of the pipeline: connector, topic prefix, slot and lease bear it.",
+    )
+    host: str = Field(description="Host of the database.")
+    database: str = Field(description="Database to connect to.")
+    user: str = Field("cdc", description="Role with the least privileges, see sql/sources.")
+    password: Secret = Field(description="Password of the role, by reference.")
+    format: EventFormat = Field(EventFormat.AVRO, description="Format of the change events in Kafka.")
+    placeholder: str = Field(
+        "__debezium_unavailable_value",
+        min_length=8,
+        description="Text that stands for an unchanged large value; choose one that no row holds.",
+    )
+    heartbeat: Duration = Field(
+        "10s", validate_default=True, description="Interval of connector heartbeats; keeps an idle log position moving."
+    )
+    connector: Settings = Field(default_factory=dict, description="Further Debezium settings; unsafe ones are refused.")
+    tables: tuple[TableConfig, ...] = Field(min_length=1, description="Tables to capture.")
+
+    @model_validator(mode="after")
+    def _unique_targets(self) -> Self:
+        for label, names in (
+            ("source table", [str(t.source) for t in self.tables]),
+            ("target table", [str(self.target_of(t)) for t in self.tables]),
+            ("topic", [self.topic_of(t) for t in self.tables]),
+        ):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{label} {twice[0]!r} is used by more than one table")
+        return self
+
+    def target_of(self, table: TableConfig) -> TableName:
+        """Return the Iceberg table of a captured table."""
+        return table.target or TableName(lake_part(self.name), lake_part(table.source.table))
+
+    def topic_of(self, table: TableConfig) -> str:
+        """Return the Kafka topic that Debezium writes the table's events to."""
+        return ".".join([self.name, *(topic_part(part) for part in table.source)])
+
+
+class PostgresSource(SourceSection):
+    """A PostgreSQL database, read by logical decoding (pgoutput)."""
+
+    type: Literal["postgres"] = Field("postgres", description="Kind of source.")
+    port: int = Field(5432, ge=1, le=65535, description="Port of the database.")
+    sslmode: Literal["disable", "require", "verify-ca", "verify-full"] = Field(
+        "verify-full", description="TLS to the database; disable only on loopback."
+    )
+    slot: str | None = Field(None, description="Replication slot; by default cdc_<name>.")
+    publication: str | None = Field(None, description="Publication; by default cdc_<name>.")
+
+    @property
+    def slot_name(self) -> str:
+        """Return the replication slot's name."""
+        return self.slot or f"cdc_{self.name}"
+
+    @property
+    def publication_name(self) -> str:
+        """Return the publication's name."""
+        return self.publication or f"cdc_{self.name}"
+
+
+class MySqlSource(SourceSection):
+    """A MySQL database, read from its binary log."""
+
+    type: Literal["mysql"] = Field("mysql", description="Kind of source.")
+    port: int = Field(3306, ge=1, le=65535, description="Port of the database.")
+    server_id: int = Field(
+        ge=1, le=2**32 - 1, description="Replication server id, unique among all replicas of the server."
+    )
+    ssl_mode: Literal["disabled", "required", "verify_ca", "verify_identity"] = Field(
+        "verify_identity", description="TLS to the database; disabled only on loopback."
+    )
+
+
+class OracleSource(SourceSection):
+    """An Oracle database, read with LogMiner."""
+
+    type: Literal["oracle"] = Field("oracle", description="Kind of source.")
+    port: int = Field(1521, ge=1, le=65535, description="Port of the listener.")
+    pdb: str | None = Field(None, description="Pluggable database that holds the tables.")
+
+
+SourceConfig = Annotated[PostgresSource | MySqlSource | OracleSource, Field(discriminator="type")]

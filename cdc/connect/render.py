@@ -1,0 +1,141 @@
+"""From the configuration to a connector's settings: pure, and the only place where they are put together."""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+
+from cdc.config.models import Config
+from cdc.config.services import KafkaConfig, RegistryConfig
+from cdc.config.sources import EventFormat, MySqlSource, OracleSource, PostgresSource, SourceConfig
+from cdc.config.values import Secret
+from cdc.connect.overrides import check_overrides
+from cdc.connect.templates import filled
+from cdc.core.errors import ConfigError
+
+AVRO_CONVERTER = "cdc.connect.NullKeepingAvroConverter"
+"""The converter class; its settings stand in connectors/avro.yaml."""
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+"""Largest message, compressed: of a topic, and of a request of the producer."""
+
+
+def render(source: SourceConfig, config: Config) -> dict[str, str]:
+    """Return the settings of the source's connector, secrets as references; raises ConfigError for unsafe overrides."""
+    check_overrides(source.name, source.connector)
+    values = _values(source, config)
+    settings = filled("common", values) | filled(source.type, values) | _format_settings(source, values)
+    settings |= _history_security(source, config.kafka) | _particular(source)
+    empty = {"database.pdb.name"} if isinstance(source, OracleSource) and source.pdb is None else set()
+    return {key: value for key, value in (settings | source.connector).items() if key not in empty}
+
+
+def history_topic(source: SourceConfig) -> str | None:
+    """Return the topic of the source's past table definitions; None where the log itself describes the rows."""
+    return None if isinstance(source, PostgresSource) else f"{source.name}.schema-history"
+
+
+def reference(secret: Secret) -> str:
+    """Return the secret as Connect's configuration providers name it."""
+    if secret.kind == "env":
+        return f"${{env:{secret.name}}}"
+    folder, _, file = secret.name.rpartition("/")
+    return f"${{dir:{folder}:{file}}}"
+
+
+def pattern(text: str) -> str:
+    """Return a Java pattern that fits the text alone, and that no list of Debezium's cuts in two."""
+    return re.sub(r"[^A-Za-z0-9_]", _escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return r"\." if match[0] == "." else rf"\x{{{ord(match[0]):x}}}"
+
+
+def _values(source: SourceConfig, config: Config) -> Mapping[str, str]:
+    registry = config.registry or RegistryConfig(url="", converter_url=None, username=None, password=None)
+    common = {
+        "name": source.name,
+        "host": source.host,
+        "port": str(source.port),
+        "database": source.database,
+        "database_pattern": pattern(source.database),
+        "user": source.user,
+        "password": reference(source.password),
+        "placeholder": source.placeholder,
+        "tables": ",".join(_table_pattern(t.source) for t in source.tables),
+        "keys": ";".join(f"{_table_pattern(t.source)}:{_columns(t.key)}" for t in source.tables),
+        "heartbeat_ms": _milliseconds(source.heartbeat),
+        "partitions": str(config.kafka.partitions),
+        "replication_factor": str(config.kafka.replication_factor),
+        "retention_ms": _milliseconds(config.kafka.retention),
+        "max_message_bytes": str(MAX_MESSAGE_BYTES),
+        "bootstrap_servers": config.kafka.bootstrap_servers,
+        "history_topic": history_topic(source) or "",
+        "avro_converter": AVRO_CONVERTER,
+        "registry_url": registry.converter_url or registry.url,
+        "with_schema": str(source.format is EventFormat.JSON_SCHEMA).lower(),
+    }
+    return common | _engine_values(source)
+
+
+def _engine_values(source: SourceConfig) -> dict[str, str]:
+    match source:
+        case PostgresSource():
+            return {"sslmode": source.sslmode, "slot": source.slot_name, "publication": source.publication_name}
+        case MySqlSource():
+            return {"ssl_mode": source.ssl_mode, "server_id": str(source.server_id)}
+        case OracleSource():
+            return {"pdb": source.pdb or ""}
+
+
+def _particular(source: SourceConfig) -> dict[str, str]:
+    """Return what only some configurations need: without TLS, MySQL hands out the key that protects the password."""
+    plain = isinstance(source, MySqlSource) and source.ssl_mode == "disabled"
+    return {"driver.allowPublicKeyRetrieval": "true"} if plain else {}
+
+
+def _format_settings(source: SourceConfig, values: Mapping[str, str]) -> dict[str, str]:
+    if source.format is not EventFormat.AVRO:
+        return filled("json", values)
+    if not values["registry_url"]:
+        raise ConfigError(f"source {source.name!r} uses the avro format, and registry is missing")
+    return filled("avro", values)
+
+
+def _table_pattern(name: Iterable[str]) -> str:
+    return r"\.".join(pattern(part) for part in name)
+
+
+def _columns(key: Iterable[str]) -> str:
+    return ",".join(pattern(column) for column in key)
+
+
+def _milliseconds(duration: timedelta) -> str:
+    return str(int(duration / timedelta(milliseconds=1)))
+
+
+def _history_security(source: SourceConfig, kafka: KafkaConfig) -> dict[str, str]:
+    if history_topic(source) is None:
+        return {}
+    settings = client_security(kafka)
+    return {
+        f"schema.history.internal.{role}.{key}": v for role in ("producer", "consumer") for key, v in settings.items()
+    }
+
+
+def client_security(kafka: KafkaConfig) -> dict[str, str]:
+    """Return the security settings of a Kafka client in Connect, the password as a reference."""
+    if kafka.security_protocol == "PLAINTEXT":
+        return {}
+    settings: dict[str, str] = {"security.protocol": kafka.security_protocol}
+    if kafka.ca_file:
+        settings |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": kafka.ca_file}
+    if kafka.sasl_mechanism:
+        settings |= {"sasl.mechanism": kafka.sasl_mechanism, "sasl.jaas.config": _jaas(kafka)}
+    return settings
+
+
+def _jaas(kafka: KafkaConfig) -> str:
+    module = "plain.PlainLoginModule" if kafka.sasl_mechanism == "PLAIN" else "scram.ScramLoginModule"
+    password = reference(kafka.password) if kafka.password else ""
+    return f'org.apache.kafka.common.security.{module} required username="{kafka.username}" password="{password}";'

@@ -1,0 +1,1 @@
+"""Pure rules of change data capture: standard library only, no I/O."""

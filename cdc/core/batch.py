@@ -1,0 +1,53 @@
+"""What is said of one table's share of a micro-batch: counts, positions and times, never row values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cdc.core.progress import Progress
+
+BEHIND = "waits behind a quarantined message of the same key"
+
+
+@dataclass(frozen=True)
+class Collapsed:
+    """A micro-batch of one table after the collapse.
+
+    Positions are texts, empty when there is none; ``newest_at_ms`` is the source's time of the newest change.
+    """
+
+    events: int = 0
+    keys: int = 0
+    deletes: int = 0
+    problems: int = 0
+    truncates: int = 0
+    snapshot_reads: int = 0
+    first_position: str = ""
+    last_position: str = ""
+    last_delete: str = ""
+    newest_at_ms: int | None = None
+
+    @property
+    def upserts(self) -> int:
+        """Return the number of keys that end with a row."""
+        return self.keys - self.deletes
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A message that cannot be used: where it is, the raw key that it blocks, and why."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Skip:
+    """Messages to leave out: those already in the table, and those that wait behind a quarantined one.
+
+    ``blocked`` maps a raw key to the (partition, offset) of its quarantined message.
+    """
+
+    progress: Progress
+    blocked: Mapping[bytes, tuple[int, int]] = field(default_factory=dict)

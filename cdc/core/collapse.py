@@ -1,0 +1,161 @@
+"""Collapse: what the events of one key, in order of position, make of one row.
+
+This is the specification; ``cdc.spark.collapse`` compiles the same rules and is held equal to it by a property test.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from cdc.core.errors import UnavailableValue
+from cdc.core.events import ChangeEvent, Key, Operation
+from cdc.core.positions import Layout, Position, newer
+
+Place = tuple[int, int, int]
+"""A position's components: the two halves of a key change share them, but not always partition or epoch."""
+
+MOVED_IN = "m"
+"""``_cdc_op`` of a row that moved onto a key whose former row has yet to leave, in the same transaction."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the target: its values, the position and operation that made it."""
+
+    values: dict[str, Any]
+    position: Position
+    operation: str
+
+
+@dataclass(frozen=True)
+class Image:
+    """Values of a row, the names of those not known, and where the row came from if it moved: key and place."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    unavailable: frozenset[str] = frozenset()
+    old_key: Key | None = None
+    arrived_at: Place | None = None
+
+
+@dataclass(frozen=True)
+class Departure:
+    """What a row was when it left a key for another."""
+
+    to: Key
+    left_at: Place
+    image: Image
+
+
+@dataclass(frozen=True)
+class KeyState:
+    """What is known of one key while its events are collapsed.
+
+    ``count`` is the number of rows that hold the key at this point: two inside a transaction that shifts or swaps keys;
+    ``former`` is the first of two.
+    """
+
+    count: int = 0
+    image: Image = Image()
+    former: Image = Image()
+    position: Position | None = None
+    operation: str = ""
+    departures: tuple[Departure, ...] = ()
+
+
+def start(row: Row | None) -> KeyState:
+    """Return the state of a key from its row in the target, if there is one."""
+    if row is None:
+        return KeyState()
+    count = 2 if row.operation == MOVED_IN else 1
+    return KeyState(count, Image(dict(row.values)), position=row.position, operation=row.operation)
+
+
+def collapse(row: Row | None, events: Iterable[ChangeEvent], layout: Layout) -> KeyState:
+    """Return the state after the events of one key; those not newer than the row are left out."""
+    state = start(row)
+    for event in sorted(events, key=lambda e: e.position):
+        if newer(event.position, state.position, layout):
+            state = step(state, event, layout)
+    return state
+
+
+def step(state: KeyState, event: ChangeEvent, layout: Layout) -> KeyState:
+    """Return the state after one event; it is newer than everything before it."""
+    if not layout.deferred_keys or not _same_transaction(state.position, event.position, layout):
+        state = replace(state, count=min(state.count, 1))
+    if event.operation is Operation.DELETE:
+        changed = _leave(state, event)
+    elif event.operation is Operation.UPDATE:
+        changed = _update(state, event)
+    else:
+        changed = _arrive(state, event, layout)
+    return replace(changed, position=event.position)
+
+
+def _same_transaction(before: Position | None, now: Position, layout: Layout) -> bool:
+    shared = layout.transaction
+    return before is not None and before.epoch == now.epoch and before.components[:shared] == now.components[:shared]
+
+
+def _arrive(state: KeyState, event: ChangeEvent, layout: Layout) -> KeyState:
+    displaces = layout.deferred_keys and event.old_key is not None and state.count > 0
+    return replace(
+        state,
+        count=2 if displaces else 1,
+        image=Image(dict(event.values), event.unavailable, event.old_key, event.position.components),
+        former=state.image if displaces else Image(),
+        operation=MOVED_IN if displaces else str(event.operation),
+    )
+
+
+def _update(state: KeyState, event: ChangeEvent) -> KeyState:
+    before = state.image
+    known = {name: before.values[name] for name in event.unavailable if name in before.values}
+    missing = event.unavailable & before.unavailable if state.count else event.unavailable
+    return replace(
+        state,
+        count=max(state.count, 1),
+        image=replace(before, values={**event.values, **known}, unavailable=missing),
+        operation=MOVED_IN if state.count > 1 else str(event.operation),
+    )
+
+
+def _leave(state: KeyState, event: ChangeEvent) -> KeyState:
+    departures = state.departures
+    if event.new_key is not None:
+        image = state.former if state.count > 1 else state.image
+        departures = (*departures, Departure(event.new_key, event.position.components, image))
+    if state.count > 1 and event.new_key is not None:
+        return replace(state, count=1, former=Image(), operation="c", departures=departures)
+    return replace(state, count=0, image=Image(), former=Image(), operation="d", departures=departures)
+
+
+def complete(states: dict[Key, KeyState], missing: frozenset[str] = frozenset()) -> dict[Key, KeyState]:
+    """Fill values that moved in from another key, from what that key held when the row left it.
+
+    ``missing`` names columns that an event schema does not have at all: they become null rather than unknown.
+    Raises UnavailableValue when a value is known nowhere.
+    """
+    left = {(key, d.to, d.left_at): d.image for key, state in states.items() for d in state.departures}
+    for _ in left:
+        left = {way: _filled(image, way[0], left) for way, image in left.items()}
+    known = {}
+    for key, state in states.items():
+        image = _filled(state.image, key, left)
+        if state.count and image.unavailable - missing:
+            raise UnavailableValue(
+                f"column {min(image.unavailable - missing)!r} was left out as unchanged and its value is known nowhere",
+                hint="set REPLICA IDENTITY FULL on the source table and load the table again",
+            )
+        values = {**dict.fromkeys(image.unavailable), **image.values}
+        known[key] = replace(state, image=replace(image, values=values))
+    return known
+
+
+def _filled(image: Image, key: Key, left: dict[tuple[Key, Key, Place], Image]) -> Image:
+    if not image.unavailable or image.old_key is None or image.arrived_at is None:
+        return image
+    origin = left.get((image.old_key, key, image.arrived_at), Image())
+    names = [n for n in image.unavailable if n in origin.values and n not in origin.unavailable]
+    found = {name: origin.values[name] for name in names}
+    return replace(image, values={**image.values, **found}, unavailable=image.unavailable - set(found))

@@ -1,0 +1,73 @@
+"""The errors of the project; each class is a decision, not only a name.
+
+CdcError
+├── TransientError           retried with backoff and a deadline, then terminal
+│   └── CommitConflict       somebody else committed first; start again from a fresh table
+├── CommitStateUnknown       the answer was lost: look for the commit before deciding
+├── PoisonEvent              one message cannot be used: quarantine it, block its key
+└── TerminalError            stop this table (or command), keep the others, show the hint
+    ├── ConfigError          the configuration is wrong
+    ├── PreflightError       the source, cluster or catalog is not fit for the configuration
+    ├── IncompatibleSchema   the event schema cannot be merged into the table
+    ├── PositionLost         the offsets needed are no longer there, or belong to another topic
+    ├── UnavailableValue     an unchanged value that Debezium left out is known nowhere
+    └── Fenced               another instance took over; this one must publish nothing more
+        └── LeaseHeld        another instance holds the lease
+Anything else is a bug and ends the process with its traceback.
+"""
+
+
+class CdcError(Exception):
+    """An error with a hint for the operator; messages never contain row values."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class TransientError(CdcError):
+    """A dependency did not answer as it should; trying again may help."""
+
+
+class CommitConflict(TransientError):
+    """Another writer committed to the same table first."""
+
+
+class CommitStateUnknown(CdcError):
+    """The catalog's answer was lost; the commit may or may not have happened."""
+
+
+class PoisonEvent(CdcError):
+    """A single message cannot be decoded or applied."""
+
+
+class TerminalError(CdcError):
+    """Going on would be wrong; an operator has to act."""
+
+
+class ConfigError(TerminalError):
+    """The configuration is invalid."""
+
+
+class PreflightError(TerminalError):
+    """Something outside the configuration is not as it must be."""
+
+
+class IncompatibleSchema(TerminalError):
+    """The event schema and the table cannot be reconciled without losing data."""
+
+
+class PositionLost(TerminalError):
+    """The offsets to continue from are gone, or the topic is not the one they belong to."""
+
+
+class UnavailableValue(TerminalError):
+    """A value that the source left out as unchanged is known neither in the batch nor in the table."""
+
+
+class Fenced(TerminalError):
+    """A newer instance has taken over this pipeline."""
+
+
+class LeaseHeld(Fenced):
+    """The lease of this pipeline belongs to another live instance."""

@@ -1,0 +1,51 @@
+"""Merge: what a micro-batch does to a table, as a pure function of the table and the batch."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from cdc.core.collapse import KeyState, Row, collapse, complete
+from cdc.core.events import ChangeEvent, Key, Operation
+from cdc.core.positions import Layout, Position, newer
+
+
+@dataclass(frozen=True)
+class TableState:
+    """A target table: its rows, the positions of deleted keys, and the place below which everything was truncated."""
+
+    rows: dict[Key, Row] = field(default_factory=dict)
+    tombstones: dict[Key, Position] = field(default_factory=dict)
+    truncated: str = ""
+
+
+def merge(table: TableState, events: Iterable[ChangeEvent], layout: Layout) -> TableState:
+    """Return the table after a micro-batch; events in any order, duplicates and old ones do no harm."""
+    batch = list(events)
+    truncated = max([table.truncated, *(e.position.place(layout) for e in batch if e.operation is Operation.TRUNCATE)])
+    rows = {key: row for key, row in table.rows.items() if row.position.place(layout) >= truncated}
+    by_key: dict[Key, list[ChangeEvent]] = defaultdict(list)
+    for event in batch:
+        if event.operation is not Operation.TRUNCATE and event.position.place(layout) > truncated:
+            by_key[event.key].append(event)
+    states = {key: _collapse(table, rows, key, events, layout) for key, events in by_key.items()}
+    states = {key: state for key, state in states.items() if state.position is not None}
+    return _apply(TableState(rows, table.tombstones, truncated), complete(states))
+
+
+def _collapse(table: TableState, rows: dict[Key, Row], key: Key, events: list[ChangeEvent], layout: Layout) -> KeyState:
+    row, tombstone = rows.get(key), table.tombstones.get(key)
+    fresh = [e for e in events if newer(e.position, tombstone, layout)]
+    return collapse(row, fresh, layout)
+
+
+def _apply(table: TableState, states: dict[Key, KeyState]) -> TableState:
+    rows, tombstones = dict(table.rows), dict(table.tombstones)
+    for key, state in states.items():
+        if state.position is None:
+            continue
+        if state.count:
+            rows[key] = Row(state.image.values, state.position, state.operation)
+        else:
+            rows.pop(key, None)
+            tombstones[key] = max(state.position, tombstones.get(key, state.position))
+    return TableState(rows, tombstones, table.truncated)

@@ -1,0 +1,84 @@
+"""Positions: the ordered place of a change in its source's log, one total order per key.
+
+A position is ``(epoch, three components of the engine, Kafka offset)``; larger wins. ``S`` is 0 for a read and 1 for a
+change, so reads lose ties. Its text is fixed-width hexadecimal and compares like the position itself, byte by byte.
+"""
+
+from typing import NamedTuple
+
+EPOCH_DIGITS = 8
+OFFSET_DIGITS = 16
+
+
+class Layout(NamedTuple):
+    """How an engine fills the three components: their names and widths in hexadecimal digits.
+
+    ``transaction`` counts the leading components that all changes of one transaction share. ``deferred_keys`` says
+    whether two rows may hold one key inside a transaction (constraints checked at the statement's end or later).
+    ``unique_places`` says that two changes of one key never share a place: a second one there is a redelivery. In
+    MySQL they may (``binlog_transaction_compression``, hazard M12), and the Kafka offset decides.
+    """
+
+    names: tuple[str, str, str]
+    digits: tuple[int, int, int]
+    transaction: int
+    deferred_keys: bool
+    unique_places: bool
+
+    @property
+    def place_width(self) -> int:
+        """Return the number of characters of the text without the Kafka offset."""
+        return EPOCH_DIGITS + sum(self.digits) + 3
+
+    @property
+    def order_width(self) -> int:
+        """Return the number of leading characters that order the changes of one key."""
+        return self.place_width + (0 if self.unique_places else 1 + OFFSET_DIGITS)
+
+    @property
+    def transaction_width(self) -> int:
+        """Return the number of leading characters that are equal within a transaction."""
+        return EPOCH_DIGITS + sum(self.digits[: self.transaction]) + self.transaction
+
+
+LAYOUTS = {
+    "postgres": Layout(("last_commit_lsn", "change", "lsn"), (16, 1, 16), 1, deferred_keys=True, unique_places=True),
+    "mysql": Layout(("file", "pos", "change"), (8, 16, 1), 2, deferred_keys=False, unique_places=False),
+    "oracle": Layout(("commit_scn", "change", "tx_seq"), (16, 1, 16), 1, deferred_keys=True, unique_places=True),
+}
+"""Per engine; derived in docs/semantics.md, "Order"."""
+
+
+class Position(NamedTuple):
+    """A change's place in the source's log, made total by the Kafka offset."""
+
+    epoch: int
+    components: tuple[int, int, int]
+    offset: int
+
+    def text(self, layout: Layout) -> str:
+        """Return the fixed-width form; raises ValueError when a component does not fit."""
+        return f"{self.place(layout)}-{_hexadecimal(self.offset, OFFSET_DIGITS)}"
+
+    def place(self, layout: Layout) -> str:
+        """Return the fixed-width form without the offset: comparable between Kafka partitions."""
+        parts = [_hexadecimal(self.epoch, EPOCH_DIGITS)]
+        parts += [_hexadecimal(c, width) for c, width in zip(self.components, layout.digits, strict=True)]
+        return "-".join(parts)
+
+
+def newer(position: Position, than: Position | None, layout: Layout) -> bool:
+    """Return whether a change at ``position`` comes after what is known of its key; a redelivery does not."""
+    return than is None or position.text(layout)[: layout.order_width] > than.text(layout)[: layout.order_width]
+
+
+def parse_position(text: str) -> Position:
+    """Return the position behind its fixed-width form."""
+    epoch, first, second, third, offset = (int(part, 16) for part in text.split("-"))
+    return Position(epoch, (first, second, third), offset)
+
+
+def _hexadecimal(number: int, digits: int) -> str:
+    if not 0 <= number < 16**digits:
+        raise ValueError(f"position component {number} does not fit into {digits} hexadecimal digits")
+    return f"{number:0{digits}x}"

@@ -1,0 +1,95 @@
+"""What a captured table must be like, decided from what its database says about it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cdc.core.names import TableName
+
+
+class Finding(NamedTuple):
+    """Something that is not as it should be; a fatal one makes going on wrong."""
+
+    name: str
+    what: str
+    hint: str
+    fatal: bool = True
+
+
+class SourceColumn(NamedTuple):
+    """A column as the source declares it; ``type`` in the source's own words, lower case."""
+
+    name: str
+    type: str
+    nullable: bool
+    generated: bool
+
+
+class SourceTable(NamedTuple):
+    """A table as the source declares it.
+
+    ``unique_keys`` are enforced, whole-table and over plain columns. ``identity`` is what the log holds of an old row:
+    None is all of it, the empty set nothing.
+    """
+
+    name: TableName
+    columns: tuple[SourceColumn, ...]
+    unique_keys: frozenset[frozenset[str]]
+    identity: frozenset[str] | None
+
+
+_FLOATS = ("real", "double", "float", "binary_float", "binary_double")
+
+
+def check_key(table: SourceTable, key: Sequence[str]) -> list[Finding]:
+    """Return why the columns cannot be the key: missing, inexact, nullable, not unique or not in the log."""
+    columns = {column.name: column for column in table.columns}
+    missing = [name for name in key if name not in columns]
+    if missing:
+        hint = f"the table has the columns {', '.join(columns)}"
+        return [Finding("key_missing", f"key column {missing[0]!r} of {table.name} does not exist", hint)]
+    findings = [finding for name in key for finding in _check_key_column(table, columns[name])]
+    return findings + _check_unique(table, frozenset(key)) + _check_identity(table, frozenset(key))
+
+
+def _check_key_column(table: SourceTable, column: SourceColumn) -> list[Finding]:
+    findings = []
+    if column.nullable:
+        what = f"key column {column.name!r} of {table.name} may be NULL, and NULL equals nothing"
+        findings.append(Finding("key_nullable", what, "declare it NOT NULL, or choose another key"))
+    if column.type.startswith(_FLOATS):
+        what = f"key column {column.name!r} of {table.name} is {column.type}, which is not compared exactly"
+        findings.append(Finding("key_float", what, "choose a key of integers, text or decimals"))
+    if column.generated:
+        what = f"key column {column.name!r} of {table.name} is generated, and the log may not hold it"
+        findings.append(Finding("key_generated", what, "choose a key of stored columns"))
+    return findings
+
+
+def _check_unique(table: SourceTable, key: frozenset[str]) -> list[Finding]:
+    if key in table.unique_keys:
+        return []
+    known = " or ".join(sorted(f"({', '.join(sorted(unique))})" for unique in table.unique_keys)) or "none"
+    what = f"key ({', '.join(sorted(key))}) of {table.name} is not unique by any constraint"
+    return [
+        Finding(
+            "key_not_unique", what, f"unique in the source: {known}; add a unique constraint, or choose one of these"
+        )
+    ]
+
+
+def _check_identity(table: SourceTable, key: frozenset[str]) -> list[Finding]:
+    if table.identity is None or (table.identity and key <= table.identity):
+        return []
+    what = (
+        f"the log does not hold the old key ({', '.join(sorted(key))}) of {table.name} when a row is changed or deleted"
+    )
+    return [Finding("key_not_in_identity", what, f"as its owner: ALTER TABLE {table.name} REPLICA IDENTITY FULL")]
+
+
+def check_generated(table: SourceTable, excluded: Sequence[str]) -> list[Finding]:
+    """Return the generated columns that the snapshot would fill and the stream would not."""
+    stale = [column.name for column in table.columns if column.generated and column.name not in excluded]
+    if not stale:
+        return []
+    what = f"generated column {stale[0]!r} of {table.name} is in the snapshot and not in the log: it would go stale"
+    return [Finding("generated_column", what, "leave it out: connector setting column.exclude.list")]

@@ -1,0 +1,116 @@
+"""Progress: which offsets of a topic are in the table, and when the source's history started anew.
+
+It is written into the summary of the very commit that brings the rows, so data and progress cannot part.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from cdc.core.errors import PositionLost
+
+
+@dataclass(frozen=True)
+class PartitionProgress:
+    """One partition: the next offset to read, the epoch of the source's history, and whether streaming has begun.
+
+    ``streaming`` is true once a change (not a snapshot read) was seen in this epoch: a later snapshot read then opens
+    the next epoch, because initial snapshots never interleave with the stream.
+    """
+
+    next_offset: int
+    epoch: int = 0
+    streaming: bool = False
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Everything of a topic below these offsets is in the table."""
+
+    topic: str
+    topic_id: str
+    partitions: Mapping[int, PartitionProgress] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return the form that is kept in snapshot summaries."""
+        parts = {str(p): [s.next_offset, s.epoch, int(s.streaming)] for p, s in sorted(self.partitions.items())}
+        return json.dumps({"topic": self.topic, "topic_id": self.topic_id, "partitions": parts}, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Progress":
+        """Return the progress that ``to_json`` wrote."""
+        data = json.loads(text)
+        partitions = {int(p): PartitionProgress(n, e, bool(s)) for p, (n, e, s) in data["partitions"].items()}
+        return cls(data["topic"], data["topic_id"], partitions)
+
+    def of(self, partition: int) -> PartitionProgress:
+        """Return the progress of one partition; a new partition starts at its first offset."""
+        return self.partitions.get(partition, PartitionProgress(0))
+
+    def advanced(self, changes: Mapping[int, PartitionProgress]) -> "Progress":
+        """Return the progress after a batch; raises ValueError if an offset would go back.
+
+        The highest epoch holds for all partitions from then on, so that positions compare between partitions.
+        """
+        for partition, state in changes.items():
+            if state.next_offset < self.of(partition).next_offset:
+                raise ValueError(f"progress of {self.topic}[{partition}] would go back to {state.next_offset}")
+        merged = {**self.partitions, **changes}
+        highest = max((state.epoch for state in merged.values()), default=0)
+        return replace(self, partitions={p: replace(state, epoch=highest) for p, state in merged.items()})
+
+
+@dataclass(frozen=True)
+class TopicState:
+    """A topic as the cluster has it: its id, and per partition the first and the next offset."""
+
+    topic_id: str
+    watermarks: Mapping[int, tuple[int, int]]
+
+
+def check_continuity(progress: Progress, topic: TopicState) -> None:
+    """Refuse to go on when the offsets that come next are gone or belong to another topic (K1, K3).
+
+    Raises PositionLost with what is missing.
+    """
+    if progress.topic_id and progress.topic_id != topic.topic_id:
+        raise PositionLost(
+            f"topic {progress.topic!r} was created anew: its id is {topic.topic_id}, not {progress.topic_id}",
+            hint="load the tables of this topic again: offsets of the old topic mean nothing in the new one",
+        )
+    for partition, state in sorted(progress.partitions.items()):
+        first, end = topic.watermarks.get(partition, (0, 0))
+        if not first <= state.next_offset <= end:
+            raise PositionLost(
+                f"offset {state.next_offset} of {progress.topic}[{partition}] is not there: it has {first} to {end}",
+                hint="events were removed before they were read: raise the topic's retention and load the table again",
+            )
+
+
+@dataclass(frozen=True)
+class PartitionEvents:
+    """What one batch holds of one partition: offsets, and the offsets at which snapshot reads begin.
+
+    ``restarts`` are the offsets of snapshot reads that directly follow a change in the batch; ``first_is_read`` and
+    ``last_is_read`` describe the batch's ends. Incremental snapshots count as changes (they interleave by design).
+    """
+
+    first_offset: int
+    last_offset: int
+    first_is_read: bool = False
+    last_is_read: bool = False
+    restarts: tuple[int, ...] = ()
+
+
+def epochs(state: PartitionProgress, events: PartitionEvents) -> tuple[tuple[int, int], ...]:
+    """Return (first offset, epoch) pairs, ascending: from that offset on, events belong to that epoch."""
+    starts = [events.first_offset] if state.streaming and events.first_is_read else []
+    starts += events.restarts
+    return ((0, state.epoch), *((offset, state.epoch + n) for n, offset in enumerate(starts, 1)))
+
+
+def after(state: PartitionProgress, events: PartitionEvents) -> PartitionProgress:
+    """Return a partition's progress once the events are in the table."""
+    epoch = epochs(state, events)[-1][1]
+    seen_change = not events.last_is_read or (state.streaming and epoch == state.epoch)
+    return PartitionProgress(events.last_offset + 1, epoch, seen_change)

@@ -1,0 +1,141 @@
+"""Administration of topics: what they must be, what they are, and making them so."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not marked as exported
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
+
+from cdc.config.services import KafkaConfig
+from cdc.kafka.client import librdkafka_settings
+from cdc.kafka.errors import translate, translated
+
+TIMEOUT = 15.0
+"""Seconds that one request to the cluster may take."""
+
+
+class Watermarks(NamedTuple):
+    """The offsets of a partition: of the first message kept, and behind the last one committed."""
+
+    low: int
+    high: int
+
+
+class Topic(NamedTuple):
+    """A topic as it is; the id changes when a topic is deleted and made again under the same name."""
+
+    name: str
+    id: str
+    replication_factor: int
+    settings: Mapping[str, str]
+    watermarks: Mapping[int, Watermarks]
+
+    @property
+    def partitions(self) -> int:
+        """Return the number of partitions."""
+        return len(self.watermarks)
+
+
+class KafkaTopics:
+    """Topics of one cluster. Requests are idempotent; TransientError when the cluster does not answer."""
+
+    def __init__(self, kafka: KafkaConfig) -> None:
+        self._settings = librdkafka_settings(kafka)
+        self._admin = AdminClient(self._settings)
+
+    def cluster_id(self) -> str:
+        """Return the id of the cluster."""
+        with translated("describe the Kafka cluster"):
+            return str(self._admin.describe_cluster(request_timeout=TIMEOUT).result().cluster_id)
+
+    def existing(self, names: Iterable[str]) -> frozenset[str]:
+        """Return those of the topics that exist."""
+        with translated("list topics"):
+            known = self._admin.list_topics(timeout=TIMEOUT).topics
+        return frozenset(name for name in names if name in known)
+
+    def create(self, name: str, *, partitions: int, replication_factor: int, settings: Mapping[str, str]) -> bool:
+        """Create the topic; False if it exists, also when it appeared meanwhile."""
+        topic = NewTopic(name, partitions, replication_factor, config=dict(settings))
+        try:
+            self._admin.create_topics([topic], request_timeout=TIMEOUT)[name].result()
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                return False
+            raise translate(f"create topic {name!r}", error.args[0]) from error
+        return True
+
+    def configure(self, name: str, settings: Mapping[str, str]) -> None:
+        """Set the settings on an existing topic, leaving its others alone."""
+        entries = [ConfigEntry(k, v, incremental_operation=AlterConfigOpType.SET) for k, v in settings.items()]
+        resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
+        with translated(f"configure topic {name!r}"):
+            self._admin.incremental_alter_configs([resource], request_timeout=TIMEOUT)[resource].result()
+
+    def delete(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Delete the topics that exist and return their names."""
+        wanted = sorted(self.existing(names))
+        futures = self._admin.delete_topics(wanted, request_timeout=TIMEOUT) if wanted else {}
+        for name, future in futures.items():
+            with translated(f"delete topic {name!r}"):
+                future.result()
+        return tuple(wanted)
+
+    def describe(self, names: Iterable[str]) -> dict[str, Topic]:
+        """Return the topics that exist, by name; watermarks as a reader of committed messages sees them."""
+        wanted = sorted(self.existing(names))
+        if not wanted:
+            return {}
+        settings = self.settings(wanted)
+        with translated("describe topics"):
+            described = self._admin.describe_topics(TopicCollection(wanted), request_timeout=TIMEOUT)
+            topics = {name: future.result() for name, future in described.items()}
+        marks = self._watermarks([TopicPartition(n, p.id) for n, t in topics.items() for p in t.partitions])
+        return {
+            name: Topic(name, str(t.topic_id), len(t.partitions[0].replicas), settings[name], marks[name])
+            for name, t in topics.items()
+        }
+
+    def settings(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Return all settings in force of each existing topic."""
+        resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+        if not resources:
+            return {}
+        with translated("read the settings of topics"):
+            futures = self._admin.describe_configs(resources, request_timeout=TIMEOUT)
+            return {r.name: {k: e.value for k, e in f.result().items()} for r, f in futures.items()}
+
+    def offsets_for_time(self, milliseconds: Mapping[TopicPartition, int]) -> dict[tuple[str, int], int]:
+        """Return the first offset of each partition whose message is not older; -1 where all are."""
+        consumer = Consumer({**self._settings, "group.id": "cdc-offsets", "enable.auto.commit": False})
+        try:
+            with translated("look up offsets by time"):
+                asked = [TopicPartition(p.topic, p.partition, at) for p, at in milliseconds.items()]
+                return {(p.topic, p.partition): p.offset for p in consumer.offsets_for_times(asked, timeout=TIMEOUT)}
+        finally:
+            consumer.close()
+
+    def _watermarks(self, partitions: list[TopicPartition]) -> dict[str, dict[int, Watermarks]]:
+        low = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        high = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        result: dict[str, dict[int, Watermarks]] = {}
+        for p in partitions:
+            result.setdefault(p.topic, {})[p.partition] = Watermarks(
+                low[p.topic, p.partition], high[p.topic, p.partition]
+            )
+        return result
+
+    def _offsets(self, partitions: list[TopicPartition], spec: OffsetSpec) -> dict[tuple[str, int], int]:
+        with translated("read offsets"):
+            futures = self._admin.list_offsets(
+                dict.fromkeys(partitions, spec), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=TIMEOUT
+            )
+            return {(p.topic, p.partition): f.result().offset for p, f in futures.items()}

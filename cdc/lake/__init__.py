@@ -1,0 +1,1 @@
+"""Iceberg: catalog, tables, commits, lease, status and quarantine."""

@@ -1,0 +1,60 @@
+"""The door to Iceberg's Java API in Spark's JVM, and its exceptions as errors of the project."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from py4j.protocol import Py4JError, Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from cdc.core.errors import CdcError, CommitConflict, CommitStateUnknown, TransientError
+
+_KINDS: tuple[tuple[str, type[CdcError]], ...] = (
+    ("org.apache.iceberg.exceptions.CommitStateUnknownException", CommitStateUnknown),
+    ("org.apache.iceberg.exceptions.CommitFailedException", CommitConflict),
+    ("org.apache.iceberg.exceptions.ValidationException", CommitConflict),
+    ("org.apache.iceberg.exceptions.ServiceFailureException", CommitStateUnknown),
+    ("org.apache.iceberg.exceptions.ServiceUnavailableException", TransientError),
+    ("org.apache.iceberg.exceptions.RESTException", TransientError),
+    ("org.apache.iceberg.jdbc.UncheckedSQLException", TransientError),
+    ("org.apache.iceberg.exceptions.RuntimeIOException", TransientError),
+    ("java.io.UncheckedIOException", TransientError),
+    ("java.net.ConnectException", TransientError),
+    ("java.sql.SQLTransientConnectionException", TransientError),
+    ("org.apache.kafka.common.errors.TimeoutException", TransientError),
+)
+
+
+@contextmanager
+def java_errors(doing: str) -> Iterator[None]:
+    """Raise known Java failures as errors of the project, the most telling cause first; others pass unchanged."""
+    try:
+        yield
+    except (Py4JError, PySparkException) as error:
+        names = list(class_names(error))
+        for name, kind in _KINDS:
+            if name in names:
+                raise kind(f"could not {doing}: {name.rpartition('.')[2]}") from error
+        raise
+
+
+def class_names(error: BaseException) -> Iterator[str]:
+    """Return the Java class names of an error and of its causes."""
+    java = error.java_exception if isinstance(error, Py4JJavaError) else getattr(error, "_origin", None)
+    if isinstance(java, Py4JJavaError):
+        java = java.java_exception
+    while java is not None:
+        yield str(java.getClass().getName())
+        java = java.getCause()
+
+
+def jvm(session: SparkSession) -> Any:  # noqa: ANN401 - py4j
+    """Return py4j's view of the JVM."""
+    return session._jvm  # noqa: SLF001 - PySpark has no public door to Iceberg's Java API
+
+
+def load_table(session: SparkSession, name: str) -> Any:  # noqa: ANN401 - py4j
+    """Return the Java table behind a quoted name, read afresh from the catalog."""
+    loader = jvm(session).org.apache.iceberg.spark.Spark3Util
+    return loader.loadIcebergTable(session._jsparkSession, name)  # noqa: SLF001

@@ -1,0 +1,180 @@
+"""The lease of a pipeline: one Iceberg table per pipeline, one holder at a time.
+
+Whoever commits a snapshot to the table holds the lease from then on; the snapshot's sequence number is the fencing
+token: unique, and greater with every holder. The holder beats by changing a property. Nobody's clock is compared
+with anybody else's: a candidate takes over when it has seen no beat for a whole time-to-live by its own clock.
+"""
+
+import json
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from cdc.core.errors import Fenced, LeaseHeld
+from cdc.core.names import quote
+from cdc.lake.java import java_errors, load_table
+
+HOLDER, BEAT = "cdc.holder", "cdc.beat"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lease: enough to tell an operator, and to see that a process of this machine is gone."""
+
+    instance: str
+    host: str
+    boot: str
+    process: int
+    started: str
+
+    def __str__(self) -> str:
+        return f"process {self.process} on {self.host} (instance {self.instance[:8]})"
+
+    def gone(self) -> bool:
+        """Return whether the holder was a process of this very boot of this machine and is no more."""
+        return self.boot == _boot() and _started(self.process) != self.started
+
+
+def this_process() -> Holder:
+    """Return the description of this process."""
+    process = os.getpid()
+    return Holder(str(uuid.uuid4()), socket.gethostname(), _boot(), process, _started(process))
+
+
+def _boot() -> str:
+    # Containers of one machine share the boot id but not the process ids.
+    try:
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + namespace
+    except OSError:
+        return socket.gethostname()
+
+
+def _started(process: int) -> str:
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] == "Z" else fields[19]
+
+
+class Lease:
+    """A candidate for the lease of one pipeline, and its holder once ``acquire`` returned.
+
+    ``acquire`` is exclusive, ``renew`` and ``check`` raise Fenced once somebody else holds the lease.
+    """
+
+    def __init__(self, session: SparkSession, catalog: str, namespace: str, pipeline: str, ttl: float) -> None:
+        self._session = session
+        self._pipeline = pipeline
+        self._ttl = ttl
+        self._me = this_process()
+        self._beats = 0
+        self._seen_at = 0.0
+        self._namespace = ".".join(quote(part, "`") for part in (catalog, namespace))
+        self._name = f"{self._namespace}.{quote('lease_' + pipeline, '`')}"
+        self.token = 0
+
+    def acquire(self, *, wait: bool, stopping: Callable[[], bool], pause: Callable[[float], object]) -> int:
+        """Return the fencing token of a lease that is now ours.
+
+        Raises LeaseHeld when another instance is alive and ``wait`` is false; waits for its end otherwise, until
+        ``stopping`` says so.
+        """
+        self._create()
+        observed, since = self._observe(), time.monotonic()
+        while not self._free(observed[0]) and time.monotonic() - since < self._ttl:
+            pause(min(1.0, self._ttl / 10))
+            if stopping():
+                raise LeaseHeld(f"gave up waiting for the lease of pipeline {self._pipeline!r}")
+            current = self._observe()
+            if current != observed:
+                if not wait and not self._free(current[0]):
+                    raise self._held(current[0])
+                observed, since = current, time.monotonic()
+        return self._take()
+
+    def _held(self, holder: Holder | None) -> LeaseHeld:
+        return LeaseHeld(
+            f"pipeline {self._pipeline!r} is already running: the lease is held by {holder}",
+            hint="stop that instance, or start this one with --standby to wait for it",
+        )
+
+    @staticmethod
+    def _free(holder: Holder | None) -> bool:
+        return holder is None or holder.gone()
+
+    def _take(self) -> int:
+        with java_errors(f"take the lease of {self._pipeline}"):
+            self._load().newAppend().set(HOLDER, json.dumps(asdict(self._me))).commit()
+            self._seen_at = time.monotonic()
+            table = self._load()
+            self.token = int(table.currentSnapshot().sequenceNumber())
+        if (holder := _holder(table)) != self._me:
+            raise self._held(holder)
+        return self.token
+
+    def renew(self) -> None:
+        """Beat; raises Fenced when somebody else has taken the lease."""
+        with java_errors(f"renew the lease of {self._pipeline}"):
+            started = time.monotonic()
+            table = self._load()
+            self._require_mine(table)
+            self._beats += 1
+            table.updateProperties().set(BEAT, f"{self._me.instance}:{self._beats}").commit()
+            self._seen_at = started
+
+    def check(self) -> None:
+        """Refuse to go on when the last beat is older than the time-to-live; raises Fenced."""
+        if time.monotonic() - self._seen_at > self._ttl:
+            self._require_mine(self._load())
+            raise Fenced(
+                f"the lease of pipeline {self._pipeline!r} was not renewed for {self._ttl:.0f} s",
+                hint="the process was paused or the catalog was away; start it again",
+            )
+
+    def release(self) -> None:
+        """Give the lease back, if it is still ours."""
+        with java_errors(f"release the lease of {self._pipeline}"):
+            table = self._load()
+            if _holder(table) == self._me:
+                table.newAppend().set(HOLDER, "").commit()
+
+    def _require_mine(self, table: Any) -> None:  # noqa: ANN401 - py4j
+        holder = _holder(table)
+        if holder != self._me:
+            raise Fenced(
+                f"the lease of pipeline {self._pipeline!r} was taken over by {holder}",
+                hint="this instance stops; the other one goes on",
+            )
+
+    def _observe(self) -> tuple[Holder | None, int, str]:
+        with java_errors(f"read the lease of {self._pipeline}"):
+            table = self._load()
+            snapshot = table.currentSnapshot()
+            number = 0 if snapshot is None else int(snapshot.sequenceNumber())
+            return _holder(table), number, str(dict(table.properties()).get(BEAT, ""))
+
+    def _create(self) -> None:
+        with java_errors(f"create the lease of {self._pipeline}"):
+            self._session.sql(f"CREATE NAMESPACE IF NOT EXISTS {self._namespace}")
+            self._session.sql(
+                f"CREATE TABLE IF NOT EXISTS {self._name} (holder string) USING iceberg TBLPROPERTIES "
+                "('write.metadata.delete-after-commit.enabled' = 'true', 'write.metadata.previous-versions-max' = '5')"
+            )
+
+    def _load(self) -> Any:  # noqa: ANN401 - py4j
+        return load_table(self._session, self._name)
+
+
+def _holder(table: Any) -> Holder | None:  # noqa: ANN401 - py4j
+    snapshot = table.currentSnapshot()
+    text = "" if snapshot is None else str(dict(snapshot.summary()).get(HOLDER, ""))
+    return Holder(**json.loads(text)) if text else None

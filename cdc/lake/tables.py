@@ -1,0 +1,197 @@
+"""Target tables in Iceberg: their state, schema, staging branch and the publish of a staged commit.
+
+A commit is staged on the writer's branch and published by moving ``main`` in one compare-and-swap on the catalog: it
+succeeds only while ``main`` is still the snapshot that the writer read, so a writer that was overtaken publishes
+nothing (docs/decisions, "Stage, audit, publish").
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from cdc.core.ddl import iceberg_type, spark_type
+from cdc.core.errors import CommitConflict, CommitStateUnknown
+from cdc.core.evolution import CDC_COLUMNS, SchemaPlan
+from cdc.core.names import TableName, quote
+from cdc.lake.java import java_errors, jvm, load_table
+
+BRANCH = "cdc"
+SUMMARY_PREFIX = "cdc."
+FENCE = "cdc.fence"
+
+DEFAULT_PROPERTIES = {
+    "format-version": "2",
+    "write.merge.mode": "merge-on-read",
+    "write.update.mode": "merge-on-read",
+    "write.delete.mode": "merge-on-read",
+    "write.merge.isolation-level": "snapshot",
+    "write.merge.distribution-mode": "none",
+    "write.delete.distribution-mode": "none",
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "20",
+    "write.parquet.compression-codec": "zstd",
+}
+"""Properties of a new table; format 2 because a memory growth is reported for streaming merges with format 3."""
+
+
+@dataclass(frozen=True)
+class TableSnapshot:
+    """A table as a writer found it: the snapshot of ``main``, its uuid, columns and what earlier commits recorded.
+
+    ``summary`` holds the newest value of every ``cdc.`` entry among the ancestors of ``main``.
+    """
+
+    snapshot_id: int
+    uuid: str
+    columns: Mapping[str, str]
+    summary: Mapping[str, str]
+
+
+class IcebergTable:
+    """One target table, driven through Iceberg's own Java classes in Spark's JVM.
+
+    Not thread-safe; each writer thread has its own session and its own instance.
+    """
+
+    def __init__(self, session: SparkSession, catalog: str, name: TableName) -> None:
+        self._session = session
+        self._catalog = catalog
+        self._name = name
+        self.sql_name = ".".join(quote(part, "`") for part in (catalog, *name))
+
+    @property
+    def branch_sql(self) -> str:
+        """Return the quoted name of the staging branch, for SQL."""
+        return f"{self.sql_name}.{quote('branch_' + BRANCH, '`')}"
+
+    def exists(self) -> bool:
+        """Return whether the table is in the catalog."""
+        with java_errors(f"look up table {self._name}"):
+            return self._session.catalog.tableExists(self.sql_name)
+
+    def create(
+        self,
+        columns: Mapping[str, str],
+        key: tuple[str, ...],
+        partition_by: tuple[str, ...],
+        properties: Mapping[str, str],
+    ) -> None:
+        """Create the table, empty and with its key; nothing happens if it exists."""
+        fields = [
+            f"{quote(name, '`')} {spark_type(kind)}{' NOT NULL' if name in key else ''}"
+            for name, kind in {**columns, **CDC_COLUMNS}.items()
+        ]
+        partitioned = f" PARTITIONED BY ({', '.join(partition_by)})" if partition_by else ""
+        settings = ", ".join(f"{_literal(n)} = {_literal(v)}" for n, v in {**DEFAULT_PROPERTIES, **properties}.items())
+        namespace = ".".join(quote(part, "`") for part in (self._catalog, self._name.namespace))
+        with java_errors(f"create table {self._name}"):
+            self._session.sql(f"CREATE NAMESPACE IF NOT EXISTS {namespace}")
+            self._session.sql(
+                f"CREATE TABLE IF NOT EXISTS {self.sql_name} ({', '.join(fields)}) USING iceberg{partitioned} "
+                f"TBLPROPERTIES ({settings})"
+            )
+            update = self._load().updateSchema()
+            update.setIdentifierFields(list(key)).commit()
+
+    def read(self) -> TableSnapshot:
+        """Return the table's present state; ``snapshot_id`` is -1 before the first commit."""
+        with java_errors(f"read table {self._name}"):
+            table = self._load()
+            current = table.currentSnapshot()
+            properties = {k: v for k, v in dict(table.properties()).items() if k.startswith(SUMMARY_PREFIX)}
+            summary = dict(properties)
+            for entries in _ancestors(table):
+                found = {k: v for k, v in entries.items() if k.startswith(SUMMARY_PREFIX)}
+                if found:
+                    summary = {**properties, **found}
+                    break
+            columns = {f.name(): iceberg_type(f.type().toString()) for f in table.schema().columns()}
+            snapshot_id = -1 if current is None else int(current.snapshotId())
+            return TableSnapshot(snapshot_id, str(table.uuid()), columns, summary)
+
+    def fence(self, summary: Mapping[str, str]) -> None:
+        """Commit an empty snapshot to ``main``: whoever staged on an older one can no longer publish."""
+        with java_errors(f"fence table {self._name}"):
+            append = self._load().newAppend()
+            for name, value in {**summary, FENCE: "true"}.items():
+                append.set(name, value)
+            append.commit()
+
+    def evolve(self, plan: SchemaPlan) -> None:
+        """Add and widen columns."""
+        with java_errors(f"change the schema of {self._name}"):
+            if plan.add:
+                added = ", ".join(f"{quote(n, '`')} {spark_type(t)}" for n, t in plan.add.items())
+                self._session.sql(f"ALTER TABLE {self.sql_name} ADD COLUMNS ({added})")
+            for name, kind in plan.widen.items():
+                self._session.sql(
+                    f"ALTER TABLE {self.sql_name} ALTER COLUMN {quote(name, '`')} TYPE {spark_type(kind)}"
+                )
+
+    def stage(self, base: int) -> None:
+        """Make the staging branch point at ``base``, the snapshot that the writer read."""
+        with java_errors(f"prepare the staging branch of {self._name}"):
+            table = self._load()
+            reference = table.refs().get(BRANCH)
+            if reference is None:
+                table.manageSnapshots().createBranch(BRANCH, base).commit()
+            elif reference.snapshotId() != base:
+                table.manageSnapshots().replaceBranch(BRANCH, base).commit()
+
+    def staged(self, base: int) -> tuple[int, Mapping[str, str]]:
+        """Return the branch's newest snapshot and the counts of its summary; nothing staged gives ``base`` itself."""
+        with java_errors(f"read the staging branch of {self._name}"):
+            table = self._load()
+            head = table.refs().get(BRANCH).snapshotId()
+            return int(head), {} if head == base else dict(table.snapshot(head).summary())
+
+    def publish(self, base: int, staged: int, properties: Mapping[str, str]) -> None:
+        """Move ``main`` from ``base`` to ``staged`` and mirror ``properties``, atomically.
+
+        Raises CommitConflict if ``main`` is no longer ``base``; an unknown outcome is resolved by looking for
+        ``staged`` among the ancestors of ``main``.
+        """
+        try:
+            with java_errors(f"publish {self._name}"):
+                self._swap(base, staged, properties)
+        except CommitStateUnknown:
+            if not self._published(staged):
+                raise
+
+    def _swap(self, base: int, staged: int, properties: Mapping[str, str]) -> None:
+        operations = self._load().operations()
+        metadata = operations.current()
+        main = metadata.ref("main")
+        if main is None or main.snapshotId() != base:
+            raise CommitConflict(f"could not publish {self._name}: another writer has moved main")
+        api = jvm(self._session).org.apache.iceberg
+        reference = api.SnapshotRef.branchBuilder(staged).build()
+        changed = api.TableMetadata.buildFrom(metadata).setRef("main", reference).setProperties(dict(properties))
+        operations.commit(metadata, changed.build())
+
+    def _published(self, staged: int) -> bool:
+        table = self._load()
+        found = table.currentSnapshot()
+        while found is not None:
+            if found.snapshotId() == staged:
+                return True
+            parent = found.parentId()
+            found = None if parent is None else table.snapshot(parent)
+        return False
+
+    def _load(self) -> Any:  # noqa: ANN401 - py4j
+        return load_table(self._session, self.sql_name)
+
+
+def _ancestors(table: Any) -> Iterator[dict[str, str]]:  # noqa: ANN401 - py4j
+    snapshot = table.currentSnapshot()
+    while snapshot is not None:
+        yield dict(snapshot.summary() or {})
+        parent = snapshot.parentId()
+        snapshot = None if parent is None else table.snapshot(parent)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,0 +1,1 @@
+"""The embedded stack: databases, Kafka, registry and Connect as child processes."""

@@ -1,0 +1,150 @@
+"""Distributions: what the stack and Spark are made of, downloaded once, verified, unpacked, and found again at once."""
+
+import hashlib
+import platform
+import re
+import tempfile
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cdc.core.errors import PreflightError
+from cdc.local import system, unpack
+from cdc.local.hashes import digest, read_hashes, verify, write_hashes
+from cdc.local.maven import copy_dependencies
+from cdc.local.places import REPOSITORY, cache, distributions
+from cdc.local.state import locked
+
+POM = REPOSITORY / "debezium" / "pom.xml"
+HASHES = REPOSITORY / "debezium" / "artifacts.sha256"
+SPARK_POM = REPOSITORY / "deploy" / "spark" / "pom.xml"
+SPARK_HASHES = REPOSITORY / "deploy" / "spark" / "jars.sha256"
+
+_LAYOUT = 3
+"""Counted up when what is unpacked, or where to, changes."""
+
+_CONVERTER = (unpack.CONVERTER, *sorted((unpack.SERVICES / "META-INF" / "services").iterdir()))
+
+OnStep = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """One folder of unpacked files, made of one profile of a pom."""
+
+    name: str
+    folder: Path
+    open: Callable[[Path, Path], None]
+    pom: Path = POM
+    hashes: Path = HASHES
+    size: str = ""
+    inputs: tuple[Path, ...] = ()
+    """Files of the repository that go into it."""
+
+    def stamp(self) -> str:
+        """Return a hash of what the folder is made of: pom, committed hashes, own files, and how it is unpacked."""
+        hashes = sorted(item for item in read_hashes(self.hashes).items() if item[0].startswith(f"{self.name}/"))
+        texts = [file.read_text(encoding="utf-8") for file in (self.pom, *self.inputs)]
+        text = f"{_LAYOUT}\0{self.name}\0{hashes}\0{texts}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def ready(self) -> bool:
+        """Return whether the folder is there and made of what is committed now."""
+        stamp = self.folder / ".stamp"
+        return stamp.is_file() and stamp.read_text() == self.stamp()
+
+
+def distribution(name: str) -> Distribution:
+    """Return the distribution ``name``: worker, converter, connectors, registry, postgres, mysql or spark."""
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    downloads, servers = cache(), distributions()
+    known = {
+        "worker": Distribution("worker", downloads / "kafka", unpack.copy_jars, size="55 MB"),
+        "converter": Distribution(
+            "converter", downloads / "plugins" / "avro", unpack.converter_plugin, size="20 MB", inputs=_CONVERTER
+        ),
+        "connectors": Distribution("connectors", downloads / "plugins" / "debezium", unpack.unpack_tars, size="90 MB"),
+        "registry": Distribution("registry", downloads / "registry", unpack.unpack_tars, size="142 MB"),
+        "postgres": Distribution(f"postgres-{machine}", servers / "postgres", unpack.unpack_postgres, size="12 MB"),
+        "mysql": Distribution(f"mysql-{machine}", servers / "mysql", unpack.unpack_mysql, size="553 MB"),
+        "spark": Distribution(
+            "spark", downloads / "spark" / "jars", unpack.copy_jars, SPARK_POM, SPARK_HASHES, size="60 MB"
+        ),
+    }
+    return known[name]
+
+
+def fetch(names: Collection[str], on_step: OnStep) -> dict[str, Path]:
+    """Return the folder of each distribution, downloading and unpacking those that are not ready.
+
+    Idempotent. Raises PreflightError for a failed download and for a file whose hash is not the committed one.
+    """
+    wanted = {name: distribution(name) for name in names}
+    missing = [one for one in wanted.values() if not one.ready()]
+    if missing:
+        system.ensure_programs(on_step)
+    for one in missing:
+        _check_machine(one)
+        with locked(cache() / "fetch.lock", "the download", patient=True):
+            if not one.ready():
+                on_step(f"fetching {one.name} ({one.size})")
+                _build(one)
+    return {name: one.folder for name, one in wanted.items()}
+
+
+def spark_jars(on_step: OnStep = lambda _: None) -> Path:
+    """Return the folder with the jars that Spark needs, fetched if they are not there."""
+    return fetch(["spark"], on_step)["spark"]
+
+
+def rewrite_hashes(names: Collection[str], on_step: OnStep) -> None:
+    """Download again and write the committed hashes of these distributions; for a reviewed change of versions."""
+    system.ensure_programs(on_step)
+    for one in (machine for name in names for machine in _every_machine(distribution(name))):
+        on_step(f"hashing {one.name}")
+        kept = {name: value for name, value in read_hashes(one.hashes).items() if not name.startswith(f"{one.name}/")}
+        with tempfile.TemporaryDirectory(dir=cache()) as scratch:
+            folder = _download(one, Path(scratch))
+            kept |= {f"{one.name}/{file.name}": digest(file) for file in folder.iterdir()}
+        write_hashes(one.hashes, kept)
+
+
+def _every_machine(one: Distribution) -> list[Distribution]:
+    """Return the distribution for each kind of processor that the pom has a profile for."""
+    profiles = re.findall(r"<id>(.+?)</id>", one.pom.read_text(encoding="utf-8"))
+    kinds = [profile for profile in profiles if profile.partition("-")[0] == one.name.partition("-")[0]]
+    return [replace(one, name=kind) for kind in kinds] or [one]
+
+
+def _build(one: Distribution) -> None:
+    """Verify before unpacking, unpack beside the target, and rename at the end: half a distribution is never seen."""
+    cache().mkdir(parents=True, exist_ok=True)
+    one.folder.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(dir=cache(), prefix=".fetch-") as scratch,
+        tempfile.TemporaryDirectory(dir=one.folder.parent, prefix=".unpack-") as beside,
+    ):
+        files = _download(one, Path(scratch))
+        verify(files, files.iterdir(), read_hashes(one.hashes), one.hashes)
+        target = Path(beside) / "new"
+        target.mkdir()
+        one.open(files, target)
+        unpack.readable_by_all(target)
+        (target / ".stamp").write_text(one.stamp())
+        if one.folder.exists():
+            one.folder.rename(Path(beside) / "old")
+        target.rename(one.folder)
+
+
+def _download(one: Distribution, scratch: Path) -> Path:
+    folder = scratch / one.name
+    copy_dependencies(one.pom, None if one.pom == SPARK_POM else one.name, folder)
+    return folder
+
+
+def _check_machine(one: Distribution) -> None:
+    if f"<id>{one.name}</id>" not in POM.read_text() and one.pom == POM:
+        raise PreflightError(
+            f"there is no {one.name.partition('-')[0]} server for {platform.machine()} processors",
+            hint="start the stack without it, or use docker-compose.yml",
+        )

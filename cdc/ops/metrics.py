@@ -1,0 +1,86 @@
+"""Metrics of a running pipeline, in a registry of their own."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from cdc.ops import names
+from cdc.ops.names import Metric
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """Counts and times of the service; methods never raise over a value and are safe to call from any thread."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._collectors: dict[str, Any] = {metric.name: _collector(metric, self._registry) for metric in names.METRICS}
+
+    def batch_started(self, pipeline: str) -> None:
+        """Count a micro-batch."""
+        self._of(names.BATCHES, pipeline).inc()
+
+    def batch(
+        self,
+        pipeline: str,
+        table: str,
+        *,
+        events: Mapping[str, int],
+        rows: int,
+        seconds_by_stage: Mapping[str, float],
+    ) -> None:
+        """Record one table's share of a micro-batch: events by operation, rows changed, seconds by stage."""
+        for operation, count in events.items():
+            self._of(names.EVENTS, pipeline, table, operation).inc(count)
+        for stage, seconds in seconds_by_stage.items():
+            self._of(names.TABLE_BATCH_SECONDS, pipeline, table, stage).observe(seconds)
+        self._of(names.ROWS_COMMITTED, pipeline, table).inc(rows)
+
+    def committed(self, pipeline: str, table: str, *, at: float, newest_change_at: float | None) -> None:
+        """Record a published commit at ``at``; times are Unix seconds. The lag never shows below zero."""
+        self._of(names.COMMITS, pipeline, table).inc()
+        self._of(names.LAST_COMMIT, pipeline, table).set(at)
+        if newest_change_at is not None:
+            self._of(names.LAG, pipeline, table).set(max(0.0, at - newest_change_at))
+
+    def behind(self, pipeline: str, table: str, offsets: int) -> None:
+        """Record how many offsets the target lacks."""
+        self._of(names.LAG_OFFSETS, pipeline, table).set(offsets)
+
+    def quarantined(self, pipeline: str, table: str, count: int, *, blocked_keys: int) -> None:
+        """Record messages put into the quarantine, and the keys that wait behind such messages now."""
+        self._of(names.QUARANTINED, pipeline, table).inc(count)
+        self._of(names.BLOCKED_KEYS, pipeline, table).set(blocked_keys)
+
+    def retried(self, pipeline: str, table: str) -> None:
+        """Count an attempt that failed and is repeated."""
+        self._of(names.RETRIES, pipeline, table).inc()
+
+    def table_state(self, pipeline: str, table: str, state: str) -> None:
+        """Record the state that a table is in, one of ``names.STATES``."""
+        for known in names.STATES:
+            self._of(names.TABLE_STATE, pipeline, table, known).set(known == state)
+
+    def lease(self, pipeline: str, *, held: bool) -> None:
+        """Record whether this process holds the lease."""
+        self._of(names.LEASE_HELD, pipeline).set(held)
+
+    def dependency(self, name: str, *, up: bool) -> None:
+        """Record whether a dependency answered."""
+        self._of(names.DEPENDENCY_UP, name).set(up)
+
+    def render(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def _of(self, metric: Metric, *labels: str) -> Any:  # noqa: ANN401 - counter, gauge or histogram, by the metric
+        return self._collectors[metric.name].labels(*labels)
+
+
+def _collector(metric: Metric, registry: CollectorRegistry) -> object:
+    if metric.kind == "histogram":
+        return Histogram(metric.name, metric.meaning, metric.labels, registry=registry, buckets=metric.buckets)
+    kind = Counter if metric.kind == "counter" else Gauge
+    return kind(metric.name, metric.meaning, metric.labels, registry=registry)

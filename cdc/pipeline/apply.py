@@ -1,0 +1,247 @@
+"""Apply one micro-batch to one table: the commit protocol, step by step.
+
+1. Read the table; refuse to go on when a newer writer's token is in its history; drop what it already holds.
+2. Bring the schema along: create the table, or add and widen columns.
+3. Collapse the batch; set the history's epochs right and quarantine what cannot be used, before anything is merged.
+4. Stage: tombstones, then the MERGE into the branch, with progress and positions in the commit's summary.
+5. Audit what was staged.
+6. Publish by compare-and-swap. A crash before this point changes nothing; after it, the batch is skipped.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from cdc.core.batch import Collapsed, Skip
+from cdc.core.errors import Fenced, TerminalError
+from cdc.core.evolution import plan_schema, unify
+from cdc.core.progress import PartitionEvents, PartitionProgress, Progress, after, epochs
+from cdc.pipeline.table import Epochs, TableBatch, TableSpec, TargetState, TargetTable
+
+PROGRESS, TOKEN, TRUNCATED, LAST_DELETE = "cdc.progress", "cdc.token", "cdc.truncated", "cdc.last_delete"
+"""Entries of a snapshot summary that the next batch depends on; a fence commit carries them on."""
+
+CARRIED = (PROGRESS, TRUNCATED, LAST_DELETE)
+
+_INSERTED = "spark.merge-into.num-target-rows-inserted"
+_UPDATED = "spark.merge-into.num-target-rows-updated"
+_DELETED = "spark.merge-into.num-target-rows-deleted"
+
+
+@dataclass
+class TableMemory:
+    """What a running pipeline remembers of one table between batches; all of it can be found again.
+
+    ``blocked`` maps raw keys to the (partition, offset) of the quarantined message that later ones wait behind.
+    """
+
+    topic_id: str = ""
+    blocked: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What became of a batch: the published snapshot (None if nothing had to change) and how long each stage took."""
+
+    collapsed: Collapsed
+    progress: Progress
+    snapshot_id: int | None = None
+    parent_id: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    blocked: int = 0
+
+
+class Stopwatch:
+    """Seconds per named stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time of the block to a stage."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
+
+
+@dataclass(frozen=True)
+class Applier:
+    """Applies batches with one fencing token; ``still_holder`` is asked right before each publish."""
+
+    token: int
+    blocked_keys: int
+    still_holder: Callable[[], None]
+
+    def apply(self, spec: TableSpec, table: TargetTable, batch: TableBatch, memory: TableMemory) -> Applied:
+        """Return what became of the batch; raises the errors of ``cdc.core.errors`` as they concern this table."""
+        watch = Stopwatch()
+        with watch.stage("read"):
+            state = table.read() if table.exists() else None
+            progress = progress_of(state, spec, memory.topic_id)
+            if state:
+                check_token(state, self.token, spec)
+        if _covered(progress, batch):
+            return Applied(Collapsed(), progress, seconds=watch.seconds)
+        with watch.stage("schema"):
+            state = self._prepare(spec, table, batch, state)
+        with watch.stage("collapse"):
+            collapsed, following = self._collapse(state, batch, progress, memory)
+        if state is None:
+            return Applied(collapsed, following, seconds=watch.seconds)
+        return self._commit(spec, table, batch, state, (collapsed, following, memory), watch)
+
+    def _prepare(
+        self, spec: TableSpec, table: TargetTable, batch: TableBatch, state: TargetState | None
+    ) -> TargetState | None:
+        columns = unify(batch.rows)
+        if state is None:
+            if not columns:
+                return None  # nothing but unusable messages so far: there is no schema to create a table from
+            absent = [name for name in spec.key if name not in columns]
+            if absent:
+                raise TerminalError(
+                    f"key column {absent[0]!r} of {spec.target} is not in the change events",
+                    hint=f"the events have the columns {', '.join(columns)}",
+                )
+            table.create(columns, spec.key, spec.partition_by, spec.properties)
+            table.fence({TOKEN: str(self.token), "cdc.pipeline": spec.pipeline})
+            return table.read()
+        plan = plan_schema(state.columns, columns)
+        if plan:
+            table.evolve(plan)
+            return table.read()
+        return state
+
+    def _collapse(
+        self, state: TargetState | None, batch: TableBatch, progress: Progress, memory: TableMemory
+    ) -> tuple[Collapsed, Progress]:
+        columns = _typed(state, batch)
+        truncated = state.summary.get(TRUNCATED, "") if state else ""
+        skip = Skip(progress, dict(memory.blocked))
+        assumed: Epochs = {p: ((0, progress.of(p).epoch),) for p in batch.last_offsets}
+        collapsed = batch.collapse(columns, skip, assumed, truncated)
+        if collapsed.problems:
+            skip = self._quarantine(batch, skip, memory)
+            collapsed = batch.collapse(columns, skip, assumed, truncated)
+        events = self._partition_events(batch, collapsed)
+        actual = {p: epochs(progress.of(p), e) for p, e in events.items()}
+        if any(len(pairs) > 1 for pairs in actual.values()):
+            collapsed = batch.collapse(columns, skip, actual, truncated)
+        if collapsed.truncates:
+            truncated = max(truncated, batch.truncate_place())
+            collapsed = replace(batch.collapse(columns, skip, actual, truncated), truncates=collapsed.truncates)
+        following = {p: after(progress.of(p), e) for p, e in events.items()}
+        return collapsed, progress.advanced(_never_back(progress, following))
+
+    def _quarantine(self, batch: TableBatch, skip: Skip, memory: TableMemory) -> Skip:
+        found = batch.problems(self.blocked_keys + 1)
+        batch.quarantine(found)
+        for problem in found:
+            if problem.key is not None:
+                memory.blocked.setdefault(problem.key, (problem.partition, problem.offset))
+        if len(memory.blocked) > self.blocked_keys or len(found) > self.blocked_keys:
+            raise TerminalError(
+                f"more than {self.blocked_keys} messages cannot be used; the first: {found[0].reason}",
+                hint="see the quarantine table; a wrong converter or topic is more likely than so many broken messages",
+            )
+        return replace(skip, blocked=dict(memory.blocked))
+
+    @staticmethod
+    def _partition_events(batch: TableBatch, collapsed: Collapsed) -> Mapping[int, PartitionEvents]:
+        changes = {p: PartitionEvents(first, batch.last_offsets[p]) for p, first in batch.first_offsets.items()}
+        return {**changes, **batch.partition_events()} if collapsed.snapshot_reads else changes
+
+    def _commit(
+        self,
+        spec: TableSpec,
+        table: TargetTable,
+        batch: TableBatch,
+        state: TargetState,
+        result: tuple[Collapsed, Progress, TableMemory],
+        watch: Stopwatch,
+    ) -> Applied:
+        collapsed, progress, memory = result
+        truncate = batch.truncate_place() if collapsed.truncates else ""
+        if not collapsed.keys and not truncate:
+            return Applied(collapsed, progress, seconds=watch.seconds)
+        summary = self._summary(spec, state, collapsed, progress, truncate)
+        floors = bool(collapsed.first_position) and collapsed.first_position <= state.summary.get(LAST_DELETE, "")
+        with watch.stage("merge"):
+            table.stage(state.snapshot_id)
+            batch.stage(summary, truncate, floors)
+        with watch.stage("publish"):
+            staged, counts = table.staged(state.snapshot_id)
+            if staged == state.snapshot_id:
+                return Applied(collapsed, progress, seconds=watch.seconds)
+            audit(spec, collapsed, counts)
+            self.still_holder()
+            table.publish(state.snapshot_id, staged, summary)
+        merged = {name: int(counts.get(key, "0")) for name, key in _COUNTS.items()}
+        return Applied(collapsed, progress, staged, state.snapshot_id, merged, watch.seconds, len(memory.blocked))
+
+    def _summary(
+        self, spec: TableSpec, state: TargetState, collapsed: Collapsed, progress: Progress, truncate: str
+    ) -> dict[str, str]:
+        entries = {
+            PROGRESS: progress.to_json(),
+            TOKEN: str(self.token),
+            TRUNCATED: max(truncate, state.summary.get(TRUNCATED, "")),
+            LAST_DELETE: max(collapsed.last_delete, state.summary.get(LAST_DELETE, "")),
+            "cdc.pipeline": spec.pipeline,
+            "cdc.first_position": collapsed.first_position,
+            "cdc.last_position": collapsed.last_position,
+            "cdc.events": str(collapsed.events),
+            "cdc.source_ts_ms": "" if collapsed.newest_at_ms is None else str(collapsed.newest_at_ms),
+        }
+        return {name: value for name, value in entries.items() if value}
+
+
+_COUNTS = {"inserted": _INSERTED, "updated": _UPDATED, "deleted": _DELETED}
+
+
+def progress_of(state: TargetState | None, spec: TableSpec, topic_id: str) -> Progress:
+    """Return the progress that the table's own history tells, or that of a table not begun."""
+    text = state.summary.get(PROGRESS) if state else None
+    return Progress.from_json(text) if text else Progress(spec.topic, topic_id)
+
+
+def check_token(state: TargetState, token: int, spec: TableSpec) -> None:
+    """Refuse to write to a table that a newer instance has written to; raises Fenced."""
+    found = int(state.summary.get(TOKEN, "0"))
+    if found > token:
+        raise Fenced(
+            f"table {spec.target} was taken over by a newer instance (token {found}, ours is {token})",
+            hint="this instance stops; the newer one goes on",
+        )
+
+
+def audit(spec: TableSpec, collapsed: Collapsed, counts: Mapping[str, str]) -> None:
+    """Refuse to publish a commit that did more than its changes allow; raises TerminalError.
+
+    More rows touched than keys means that the table holds a key twice.
+    """
+    inserted, updated, deleted = (int(counts.get(name, "0")) for name in (_INSERTED, _UPDATED, _DELETED))
+    if inserted + updated > collapsed.upserts or updated + deleted > collapsed.keys:
+        raise TerminalError(
+            f"audit of {spec.target} failed: {inserted} inserted, {updated} updated and {deleted} deleted rows "
+            f"from {collapsed.keys} keys with {collapsed.upserts} rows",
+            hint="the table holds a key more than once; find it with GROUP BY on the key and remove the older row",
+        )
+
+
+def _typed(state: TargetState | None, batch: TableBatch) -> Mapping[str, str]:
+    columns = unify(batch.rows)
+    return {name: state.columns[name] for name in columns} if state else columns
+
+
+def _covered(progress: Progress, batch: TableBatch) -> bool:
+    return all(last < progress.of(p).next_offset for p, last in batch.last_offsets.items())
+
+
+def _never_back(progress: Progress, following: Mapping[int, PartitionProgress]) -> dict[int, PartitionProgress]:
+    return {p: s if s.next_offset >= progress.of(p).next_offset else progress.of(p) for p, s in following.items()}

@@ -1,0 +1,136 @@
+"""What a pipeline knows and needs of one table: its description, and the parts that read and write it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from cdc.core.batch import Collapsed, Problem, Skip
+from cdc.core.evolution import SchemaPlan
+from cdc.core.names import TableName
+from cdc.core.positions import Layout
+from cdc.core.progress import PartitionEvents
+from cdc.core.types import EventSchema
+
+Epochs = Mapping[int, tuple[tuple[int, int], ...]]
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """One captured table as configured."""
+
+    pipeline: str
+    engine: str
+    topic: str
+    target: TableName
+    key: tuple[str, ...]
+    layout: Layout
+    partition_by: tuple[str, ...] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+class TargetTable(Protocol):
+    """An Iceberg table with a staging branch. Commits are atomic; ``publish`` is a compare-and-swap."""
+
+    def exists(self) -> bool:
+        """Return whether the table is there."""
+        ...
+
+    def create(
+        self,
+        columns: Mapping[str, str],
+        key: tuple[str, ...],
+        partition_by: tuple[str, ...],
+        properties: Mapping[str, str],
+    ) -> None:
+        """Create the table; idempotent."""
+        ...
+
+    def read(self) -> "TargetState":
+        """Return the present state."""
+        ...
+
+    def fence(self, summary: Mapping[str, str]) -> None:
+        """Commit an empty snapshot with this summary to main."""
+        ...
+
+    def evolve(self, plan: SchemaPlan) -> None:
+        """Change columns; idempotent."""
+        ...
+
+    def stage(self, base: int) -> None:
+        """Point the staging branch at ``base``; idempotent."""
+        ...
+
+    def staged(self, base: int) -> tuple[int, Mapping[str, str]]:
+        """Return the branch's head and its summary."""
+        ...
+
+    def publish(self, base: int, staged: int, properties: Mapping[str, str]) -> None:
+        """Move main from ``base`` to ``staged``; raises CommitConflict if main is elsewhere."""
+        ...
+
+
+class TargetState(Protocol):
+    """A table as it was read."""
+
+    @property
+    def snapshot_id(self) -> int:
+        """Return main's snapshot, -1 before the first."""
+        ...
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Return column name -> Iceberg type."""
+        ...
+
+    @property
+    def summary(self) -> Mapping[str, str]:
+        """Return the newest ``cdc.`` entries among main's ancestors."""
+        ...
+
+
+class TableBatch(Protocol):
+    """The messages of one table in one micro-batch; collapse first, everything else after it."""
+
+    @property
+    def first_offsets(self) -> Mapping[int, int]:
+        """Return the first offset per partition, tombstones included."""
+        ...
+
+    @property
+    def last_offsets(self) -> Mapping[int, int]:
+        """Return the last offset per partition, tombstones included."""
+        ...
+
+    @property
+    def rows(self) -> Sequence[EventSchema]:
+        """Return the row schemas that the batch's messages were written with."""
+        ...
+
+    def collapse(self, columns: Mapping[str, str], skip: Skip, epochs: Epochs, truncated: str) -> Collapsed:
+        """Decode and collapse the messages, leaving out those of ``skip`` and below ``truncated``."""
+        ...
+
+    def partition_events(self) -> Mapping[int, PartitionEvents]:
+        """Return where snapshot reads begin, per partition."""
+        ...
+
+    def truncate_place(self) -> str:
+        """Return the greatest place of a truncate in the batch."""
+        ...
+
+    def problems(self, limit: int) -> Sequence[Problem]:
+        """Return up to ``limit`` messages that cannot be used."""
+        ...
+
+    def quarantine(self, problems: Sequence[Problem]) -> None:
+        """Write the messages to the quarantine table; idempotent."""
+        ...
+
+    def stage(self, summary: Mapping[str, str], truncate: str, floors: bool) -> None:  # noqa: FBT001 - a plain fact
+        """Write tombstones, then merge into the staging branch with ``summary``; ``floors`` if tombstones matter."""
+        ...
+
+    def close(self) -> None:
+        """Let go of cached data."""
+        ...

@@ -1,0 +1,1 @@
+"""What is asked of a source database, one module per engine."""

@@ -1,0 +1,212 @@
+"""A MySQL source: its declarations, its fitness for reading the binary log, its position."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pymysql
+from pymysql.constants import ER
+from pymysql.cursors import DictCursor
+
+from cdc.config.sources import MySqlSource
+from cdc.core.errors import PreflightError, TransientError
+from cdc.core.names import TableName, quote_table
+from cdc.core.preflight import Finding, SourceColumn, SourceTable
+
+_SETUP = "run sql/sources/mysql/setup.sql as an administrator"
+_REFUSED = frozenset({
+    ER.ACCESS_DENIED_ERROR,
+    ER.DBACCESS_DENIED_ERROR,
+    ER.BAD_DB_ERROR,
+    ER.TABLEACCESS_DENIED_ERROR,
+    ER.SPECIFIC_ACCESS_DENIED_ERROR,
+    ER.HOST_NOT_PRIVILEGED,
+})  # fmt: skip
+
+_COLUMNS = """
+SELECT COLUMN_NAME AS name, LOWER(COLUMN_TYPE) AS type, IS_NULLABLE = 'YES' AS nullable,
+       GENERATION_EXPRESSION <> '' AS computed
+FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %(namespace)s AND TABLE_NAME = %(table)s ORDER BY ORDINAL_POSITION
+"""
+
+# Prefixes and expressions do not make columns unique.
+_UNIQUE = """
+SELECT INDEX_NAME AS name, GROUP_CONCAT(COLUMN_NAME ORDER BY SEQ_IN_INDEX SEPARATOR '\\0') AS columns
+FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = %(namespace)s AND TABLE_NAME = %(table)s AND NON_UNIQUE = 0
+GROUP BY INDEX_NAME HAVING SUM(SUB_PART IS NOT NULL) = 0 AND SUM(COLUMN_NAME IS NULL) = 0
+"""
+
+_TABLE = """
+SELECT TABLE_TYPE AS type, ENGINE AS engine FROM information_schema.TABLES
+WHERE TABLE_SCHEMA = %(namespace)s AND TABLE_NAME = %(table)s
+"""
+
+_CASCADES = """
+SELECT CONSTRAINT_NAME AS name, DELETE_RULE AS on_delete, UPDATE_RULE AS on_update
+FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %(namespace)s AND TABLE_NAME = %(table)s
+AND (DELETE_RULE IN ('CASCADE', 'SET NULL') OR UPDATE_RULE IN ('CASCADE', 'SET NULL'))
+"""
+
+_NEEDED = {
+    "log_bin": ("ON", "start the server with --log-bin"),
+    "binlog_format": ("ROW", "SET PERSIST binlog_format = ROW"),
+    "binlog_row_image": ("FULL", "SET PERSIST binlog_row_image = FULL"),
+    "binlog_row_value_options": ("", "SET PERSIST binlog_row_value_options = ''"),
+}
+_VARIABLES = (*_NEEDED, "gtid_mode", "server_id", "binlog_expire_logs_seconds", "sql_mode", "version")
+_DAY = 86_400
+
+
+class MySqlDatabase:
+    """The source, read as the connector's own user in read-only transactions. Safe to use again after an error."""
+
+    def __init__(self, source: MySqlSource) -> None:
+        self._source = source
+
+    def table(self, namespace: str, table: str) -> SourceTable:
+        """Return the table's declarations; raises PreflightError if it is not there or may not be read."""
+        with self._connection() as connection:
+            self._relation(connection, namespace, table)
+            columns = _rows(connection, _COLUMNS, namespace=namespace, table=table)
+            unique = _rows(connection, _UNIQUE, namespace=namespace, table=table)
+        declared = tuple(SourceColumn(c["name"], c["type"], bool(c["nullable"]), bool(c["computed"])) for c in columns)
+        keys = frozenset(frozenset(index["columns"].split("\0")) for index in unique)
+        # With binlog_row_image = FULL, which findings() demands, the log holds the whole old row.
+        return SourceTable(TableName(namespace, table), declared, keys, None)
+
+    def findings(self) -> list[Finding]:
+        """Return what is wrong with server, user and tables."""
+        with self._connection() as connection:
+            variables = _variables(connection)
+            found = [*_server_findings(variables, self._source), *self._grant_findings(connection)]
+            for table in self._source.tables:
+                found += _table_findings(self._relation(connection, *table.source), table.source)
+                if _version(variables) < (9, 6):
+                    found += _cascade_findings(_rows(connection, _CASCADES, **table.source._asdict()), table.source)
+        return found
+
+    def position(self) -> str:
+        """Return the end of the log: file, position and, if there are any, GTIDs."""
+        with self._connection() as connection:
+            statement = "SHOW BINARY LOG STATUS" if _version(_variables(connection)) >= (8, 2) else "SHOW MASTER STATUS"
+            rows = _rows(connection, statement)
+        if not rows:
+            raise PreflightError(f"source {self._source.name!r} writes no binary log", hint=_NEEDED["log_bin"][1])
+        gtids = rows[0]["Executed_Gtid_Set"].replace("\n", "")
+        return f"{rows[0]['File']}:{rows[0]['Position']}" + (f" {gtids}" if gtids else "")
+
+    def _grant_findings(self, connection: "pymysql.Connection[DictCursor]") -> Iterator[Finding]:
+        granted = " ".join(str(value) for row in _rows(connection, "SHOW GRANTS") for value in row.values())
+        everything = "ALL PRIVILEGES ON *.*" in granted
+        for names in (("REPLICATION SLAVE",), ("REPLICATION CLIENT",), ("FLUSH_TABLES", "RELOAD")):
+            if not everything and not any(name in granted for name in names):
+                what = f"user {self._source.user!r} lacks {names[0]}"
+                yield Finding(names[0].lower().replace(" ", "_"), what, f"{_SETUP}, or GRANT {names[0]} ON *.* TO it")
+        if everything:
+            what = f"user {self._source.user!r} has all privileges, which capture does not need"
+            yield Finding("superuser", what, _SETUP, fatal=False)
+
+    def _relation(self, connection: "pymysql.Connection[DictCursor]", namespace: str, table: str) -> Mapping[str, Any]:
+        rows = _rows(connection, _TABLE, namespace=namespace, table=table)
+        if not rows:
+            name = quote_table((namespace, table), "`")
+            raise PreflightError(
+                f"table {TableName(namespace, table)} does not exist, or user {self._source.user!r} may not read it",
+                hint=f"correct tables[].source, or GRANT SELECT ON {name} TO it",
+            )
+        return rows[0]
+
+    @contextmanager
+    def _connection(self) -> Iterator["pymysql.Connection[DictCursor]"]:
+        try:
+            connection = pymysql.connect(**self._parameters())
+            with connection:
+                _rows(connection, "SET SESSION TRANSACTION READ ONLY")
+                yield connection
+        except pymysql.MySQLError as error:
+            raise _translated(self._source, error) from error
+
+    def _parameters(self) -> dict[str, Any]:
+        source = self._source
+        modes: dict[str, dict[str, Any]] = {
+            "disabled": {"ssl_disabled": True},
+            "required": {"ssl": {"check_hostname": False, "verify_mode": False}},
+            "verify_ca": {"ssl_verify_cert": True},
+            "verify_identity": {"ssl_verify_cert": True, "ssl_verify_identity": True},
+        }
+        return {
+            "host": source.host,
+            "port": source.port,
+            "database": source.database,
+            "user": source.user,
+            "password": source.password.reveal(),
+            "charset": "utf8mb4",
+            "connect_timeout": 10,
+            "read_timeout": 15,
+            "cursorclass": DictCursor,
+            **modes[source.ssl_mode],
+        }
+
+
+def _rows(connection: "pymysql.Connection[DictCursor]", statement: str, **values: object) -> list[dict[str, Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values or None)
+        return list(cursor.fetchall())
+
+
+def _variables(connection: "pymysql.Connection[DictCursor]") -> dict[str, str]:
+    rows = _rows(connection, "SHOW GLOBAL VARIABLES WHERE Variable_name IN %(names)s", names=_VARIABLES)
+    return {row["Variable_name"]: row["Value"] for row in rows}
+
+
+def _version(variables: Mapping[str, str]) -> tuple[int, int]:
+    major, minor = variables["version"].split(".")[:2]
+    return int(major), int(minor)
+
+
+def _server_findings(variables: Mapping[str, str], source: MySqlSource) -> Iterator[Finding]:
+    for name, (wanted, remedy) in _NEEDED.items():
+        if (value := variables.get(name, wanted)) != wanted:
+            yield Finding(name, f"{name} is {value!r}, not {wanted!r}: changes would be incomplete or missing", remedy)
+    if variables["server_id"] == str(source.server_id):
+        what = f"server_id {source.server_id} is the server's own"
+        yield Finding("server_id", what, "choose a number that no server or replica has")
+    if variables.get("gtid_mode") != "ON":
+        what = "gtid_mode is off: after a failover the position cannot be found again"
+        yield Finding("gtid_mode", what, "enable gtid_mode and enforce_gtid_consistency", fatal=False)
+    if 0 < int(variables.get("binlog_expire_logs_seconds", "0")) < _DAY:
+        what = "the binary log is purged within a day: a connector that is down for longer loses changes"
+        yield Finding("binlog_expire", what, "SET PERSIST binlog_expire_logs_seconds = 604800", fatal=False)
+    if "NO_ZERO_DATE" not in variables.get("sql_mode", ""):
+        what = "zero dates are allowed: in columns that are NOT NULL they arrive as 1970-01-01"
+        yield Finding(
+            "zero_dates", what, "add NO_ZERO_DATE and NO_ZERO_IN_DATE to sql_mode, or allow NULL", fatal=False
+        )
+
+
+def _table_findings(relation: Mapping[str, Any], table: TableName) -> Iterator[Finding]:
+    if relation["type"] != "BASE TABLE":
+        yield Finding("not_a_table", f"{table} is a view, so it is not in the log", "capture the tables behind it")
+    elif relation["engine"] != "InnoDB":
+        what = f"{table} is kept by {relation['engine']}, which has no transactions: a snapshot of it is not consistent"
+        yield Finding("engine", what, f"ALTER TABLE {quote_table(table, '`')} ENGINE = InnoDB", fatal=False)
+
+
+def _cascade_findings(rows: Sequence[Mapping[str, Any]], table: TableName) -> Iterator[Finding]:
+    for row in rows:
+        what = f"foreign key {row['name']!r} of {table} cascades, and before MySQL 9.6 what it does is not in the log"
+        yield Finding(
+            "cascade", what, "delete and update the rows yourself (ON DELETE RESTRICT), or do not capture the table"
+        )
+
+
+def _translated(source: MySqlSource, error: pymysql.MySQLError) -> Exception:
+    """Return the project's error, or the error itself where it shows a mistake of ours."""
+    code, text = (*error.args, "", "")[:2] if error.args else (0, str(error))
+    reason = str(text or code).replace(source.password.reveal() or "\0", "***")
+    message = f"source {source.name!r}: MySQL at {source.host}:{source.port}: {reason}"
+    if code in _REFUSED:
+        return PreflightError(message, hint=f"check user, password, database and ssl_mode; or {_SETUP}")
+    if not isinstance(error, (pymysql.OperationalError, pymysql.InterfaceError)):
+        return error
+    return TransientError(message, hint="is the database up, and host and port right?")

@@ -1,0 +1,176 @@
+"""An Oracle source: its declarations, its fitness for LogMiner, its position.
+
+The driver is optional (extra ``oracle``). The statements follow the documentation; there was no Oracle to try them on.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+from cdc.config.sources import OracleSource
+from cdc.core.errors import CdcError, ConfigError, PreflightError, TransientError
+from cdc.core.names import TableName, quote_table
+from cdc.core.preflight import Finding, SourceColumn, SourceTable
+
+COLUMNS = """
+SELECT column_name AS name, LOWER(data_type) AS type, nullable, virtual_column
+FROM all_tab_cols WHERE owner = :namespace AND table_name = :name AND hidden_column = 'NO' ORDER BY column_id
+"""
+
+UNIQUE_KEYS = """
+SELECT c.constraint_name AS name, LISTAGG(cc.column_name, CHR(0)) WITHIN GROUP (ORDER BY cc.position) AS columns
+FROM all_constraints c JOIN all_cons_columns cc ON cc.owner = c.owner AND cc.constraint_name = c.constraint_name
+WHERE c.owner = :namespace AND c.table_name = :name AND c.constraint_type IN ('P', 'U')
+AND c.status = 'ENABLED' AND c.validated = 'VALIDATED' GROUP BY c.constraint_name
+"""
+
+TABLE = "SELECT iot_type, temporary, logging FROM all_tables WHERE owner = :namespace AND table_name = :name"
+
+SUPPLEMENTAL = """
+SELECT COUNT(*) AS log_groups FROM all_log_groups
+WHERE owner = :namespace AND table_name = :name AND log_group_type = 'ALL COLUMN LOGGING'
+"""
+
+SERVER = "SELECT log_mode, force_logging, supplemental_log_data_min, current_scn FROM v$database"
+
+STATEMENTS = (COLUMNS, UNIQUE_KEYS, TABLE, SUPPLEMENTAL, SERVER)
+
+_UNSUPPORTED = ("bfile", "long", "long raw", "urowid", "vector", "sdo_geometry", "boolean")
+_LARGE = ("clob", "nclob", "blob", "xmltype")
+_SETUP = "run sql/sources/oracle/setup.sql and tables.sql"
+
+
+class OracleDatabase:
+    """The source, read as the connector's own user. Safe to use again after an error."""
+
+    def __init__(self, source: OracleSource) -> None:
+        self._source = source
+
+    def table(self, namespace: str, table: str) -> SourceTable:
+        """Return the table's declarations; raises PreflightError if it is not there or may not be read."""
+        with self._connection() as connection:
+            self._relation(connection, namespace, table)
+            columns = _rows(connection, COLUMNS, namespace=namespace, name=table)
+            unique = _rows(connection, UNIQUE_KEYS, namespace=namespace, name=table)
+        declared = tuple(
+            SourceColumn(c["name"], c["type"], c["nullable"] == "Y", c["virtual_column"] == "YES") for c in columns
+        )
+        keys = frozenset(frozenset(row["columns"].split("\0")) for row in unique)
+        # With supplemental logging of all columns, which findings() demands, the log holds the whole old row.
+        return SourceTable(TableName(namespace, table), declared, keys, None)
+
+    def findings(self) -> list[Finding]:
+        """Return what is wrong with server and tables."""
+        with self._connection() as connection:
+            found = [*_server_findings(_rows(connection, SERVER)[0])]
+            for table in self._source.tables:
+                names = {"namespace": table.source.namespace, "name": table.source.table}
+                found += _table_findings(self._relation(connection, *table.source), table.source)
+                found += _logging_findings(_rows(connection, SUPPLEMENTAL, **names)[0], table.source)
+        for table in self._source.tables:
+            found += _column_findings(self.table(*table.source), self._source)
+        return found
+
+    def position(self) -> str:
+        """Return the current SCN."""
+        with self._connection() as connection:
+            return str(_rows(connection, SERVER)[0]["current_scn"])
+
+    def _relation(self, connection: Any, namespace: str, table: str) -> Mapping[str, Any]:  # noqa: ANN401
+        rows = _rows(connection, TABLE, namespace=namespace, name=table)
+        if not rows:
+            raise PreflightError(
+                f"table {TableName(namespace, table)} does not exist, or user {self._source.user!r} may not read it",
+                hint="correct tables[].source (upper case unless created in quotes), or run its tables.sql",
+            )
+        return rows[0]
+
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        driver = _driver()
+        source = self._source
+        try:
+            with driver.connect(
+                user=source.user,
+                password=source.password.reveal(),
+                host=source.host,
+                port=source.port,
+                service_name=source.pdb or source.database,
+                tcp_connect_timeout=10,
+            ) as connection:
+                connection.call_timeout = 15_000
+                yield connection
+        except driver.Error as error:
+            raise _translated(source, error) from error
+
+
+def _driver() -> Any:  # noqa: ANN401  # an optional module
+    try:
+        return import_module("oracledb")
+    except ImportError as error:
+        raise ConfigError("the Oracle driver is not installed", hint="pip install 'cdc[oracle]'") from error
+
+
+def _rows(connection: Any, statement: str, **values: object) -> list[dict[str, Any]]:  # noqa: ANN401
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        names = [description[0].lower() for description in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _server_findings(server: Mapping[str, Any]) -> Iterator[Finding]:
+    if server["log_mode"] != "ARCHIVELOG":
+        yield Finding(
+            "log_mode", f"the database is in {server['log_mode']} mode", "ALTER DATABASE ARCHIVELOG, while mounted"
+        )
+    if server["supplemental_log_data_min"] == "NO":
+        yield Finding(
+            "supplemental_log", "minimal supplemental logging is off", "ALTER DATABASE ADD SUPPLEMENTAL LOG DATA"
+        )
+    if server["force_logging"] != "YES":
+        what = "unlogged loads are allowed, and would be missed"
+        yield Finding("force_logging", what, "ALTER DATABASE FORCE LOGGING", fatal=False)
+
+
+def _table_findings(relation: Mapping[str, Any], table: TableName) -> Iterator[Finding]:
+    if relation["iot_type"]:
+        yield Finding(
+            "index_organised", f"{table} is index-organised, which LogMiner does not read", "do not capture it"
+        )
+    if relation["temporary"] == "Y":
+        yield Finding("temporary", f"{table} is temporary, so it is not in the log", "do not capture it")
+    if len(table.table.encode()) > 30:
+        yield Finding(
+            "long_name", f"the name of {table} is longer than 30 bytes, which LogMiner leaves out", "rename it"
+        )
+
+
+def _logging_findings(groups: Mapping[str, Any], table: TableName) -> Iterator[Finding]:
+    if not groups["log_groups"]:
+        what = f"{table} is logged without its unchanged columns, which would be written as NULL"
+        remedy = f"ALTER TABLE {quote_table(table)} ADD SUPPLEMENTAL LOG DATA (ALL) COLUMNS"
+        yield Finding("supplemental_columns", what, remedy)
+
+
+def _column_findings(table: SourceTable, source: OracleSource) -> Iterator[Finding]:
+    lobs = source.connector.get("lob.enabled") == "true"
+    for column in table.columns:
+        if column.type in _UNSUPPORTED or (column.type in _LARGE and not lobs):
+            what = f"column {column.name!r} of {table.name} is {column.type}, which the connector leaves out"
+            hint = "exclude it (column.exclude.list), or for large objects set lob.enabled and log.mining.strategy"
+            yield Finding("unsupported_column", what, hint)
+        if len(column.name.encode()) > 30:
+            what = (
+                f"the name of column {column.name!r} of {table.name} is longer than 30 bytes, which LogMiner leaves out"
+            )
+            yield Finding("long_name", what, "rename it")
+
+
+def _translated(source: OracleSource, error: Exception) -> CdcError:
+    code = getattr(error.args[0], "full_code", "") if error.args else ""
+    text = str(error).replace(source.password.reveal() or "\0", "***").splitlines()[0]
+    message = f"source {source.name!r}: Oracle at {source.host}:{source.port}: {text}"
+    if code in ("ORA-01017", "ORA-01031", "ORA-00942", "ORA-28000", "ORA-12514"):
+        return PreflightError(message, hint=f"check user, password, database and pdb; or {_SETUP}")
+    return TransientError(message, hint="is the database up, and host and port right?")

@@ -1,0 +1,265 @@
+"""A PostgreSQL source: its declarations, its fitness for logical decoding, its position."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from cdc.config.sources import PostgresSource
+from cdc.core.errors import PreflightError, TransientError
+from cdc.core.names import TableName, quote, quote_table
+from cdc.core.preflight import Finding, SourceColumn, SourceTable, check_generated
+
+FOLDER = Path(__file__).resolve().parents[2] / "sql" / "sources" / "postgres"
+_SETUP = "run sql/sources/postgres/setup.sql as a superuser"
+_REFUSED = (
+    "authentication failed",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "permission denied",
+    "not permitted",
+    "SSL",
+)
+
+_TABLE = """
+SELECT c.oid, c.relkind, c.relpersistence, c.relreplident, c.relrowsecurity,
+       has_table_privilege(c.oid, 'SELECT') AS readable, has_schema_privilege(n.oid, 'USAGE') AS usable
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %(namespace)s AND c.relname = %(table)s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+"""
+
+_COLUMNS = """
+SELECT attname AS name, format_type(atttypid, atttypmod) AS type, NOT attnotnull AS nullable,
+       attgenerated <> '' AS generated
+FROM pg_attribute WHERE attrelid = %(oid)s AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+"""
+
+# Enforced on the whole table, over plain columns; INCLUDE columns are no part of the key. What is checked only at the
+# end of a transaction is unique all the same, and no replica identity.
+_UNIQUE = """
+SELECT i.indisprimary AND i.indimmediate AS primary, i.indisreplident AS identity,
+       (SELECT array_agg(a.attname::text) FROM pg_attribute a
+        WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])) AS columns
+FROM pg_index i
+WHERE i.indrelid = %(oid)s AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+"""
+
+_SERVER = """
+SELECT current_setting('wal_level') AS wal_level, current_setting('server_encoding') AS encoding,
+       current_setting('max_slot_wal_keep_size') AS keep, current_setting('server_version_num')::int AS version,
+       r.rolreplication AS replication, r.rolsuper AS superuser
+FROM pg_roles r WHERE r.rolname = current_user
+"""
+
+_PUBLICATION = """
+SELECT pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot FROM pg_publication WHERE pubname = %(publication)s
+"""
+
+_PUBLISHED = """
+SELECT t.schemaname, t.tablename, t.rowfilter, t.attnames::text[] AS columns
+FROM pg_publication_tables t WHERE t.pubname = %(publication)s
+"""
+
+_POSITION = """
+SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text AS lsn
+"""
+
+_SLOT = "SELECT plugin, database, wal_status, active FROM pg_replication_slots WHERE slot_name = %(slot)s"
+
+
+def publication_sql(source: PostgresSource) -> str:
+    """Return the statement that makes the source's publication, for the owner of the tables to run."""
+    text = (FOLDER / "publication.sql").read_text(encoding="utf-8")
+    tables = ", ".join(quote_table(table.source) for table in source.tables)
+    return text.replace("${publication}", source.publication_name.replace('"', '""')).replace("${tables}", tables)
+
+
+class PostgresDatabase:
+    """The source, read as the connector's own role in read-only transactions. Safe to use again after an error."""
+
+    def __init__(self, source: PostgresSource) -> None:
+        self._source = source
+
+    def table(self, namespace: str, table: str) -> SourceTable:
+        """Return the table's declarations; raises PreflightError if it is not there or may not be read."""
+        with self._connection() as connection:
+            row = self._relation(connection, namespace, table)
+            columns = self._rows(connection, _COLUMNS, oid=row["oid"])
+            unique = self._rows(connection, _UNIQUE, oid=row["oid"])
+        return SourceTable(
+            TableName(namespace, table),
+            tuple(SourceColumn(**column) for column in columns),
+            frozenset(frozenset(index["columns"]) for index in unique),
+            _identity(row["relreplident"], unique),
+        )
+
+    def findings(self) -> list[Finding]:
+        """Return what is wrong with server, role, slot, publication and tables."""
+        with self._connection() as connection:
+            found = [*_server_findings(self._rows(connection, _SERVER)[0], self._source.user)]
+            found += _slot_findings(self._rows(connection, _SLOT, slot=self._source.slot_name), self._source)
+            found += self._publication_findings(connection)
+            for table in self._source.tables:
+                found += _table_findings(self._relation(connection, *table.source), table.source)
+        return found + self._generated_findings()
+
+    def position(self) -> str:
+        """Return the end of the log, as an LSN."""
+        with self._connection() as connection:
+            return str(self._rows(connection, _POSITION)[0]["lsn"])
+
+    def _generated_findings(self) -> list[Finding]:
+        excluded = self._source.connector.get("column.exclude.list", "").split(",")
+        return [
+            finding
+            for table in self._source.tables
+            for finding in check_generated(self.table(*table.source), [e.rpartition(".")[2] for e in excluded])
+        ]
+
+    def _publication_findings(self, connection: psycopg.Connection[Any]) -> list[Finding]:
+        name = self._source.publication_name
+        publication = self._rows(connection, _PUBLICATION, publication=name)
+        if not publication:
+            return [_finding("publication", f"publication {name!r} does not exist", publication_sql(self._source))]
+        found = []
+        if not all(publication[0].values()):
+            what = f"publication {name!r} leaves out operations, or publishes partitions under their own names"
+            options = "publish = 'insert, update, delete, truncate', publish_via_partition_root = true"
+            found.append(_finding("publication_options", what, f"ALTER PUBLICATION {quote(name)} SET ({options})"))
+        published = {
+            (row["schemaname"], row["tablename"]): row for row in self._rows(connection, _PUBLISHED, publication=name)
+        }
+        return found + [f for table in self._source.tables for f in _published_findings(name, table.source, published)]
+
+    def _relation(self, connection: psycopg.Connection[Any], namespace: str, table: str) -> Mapping[str, Any]:
+        rows = self._rows(connection, _TABLE, namespace=namespace, table=table)
+        name, role = TableName(namespace, table), quote(self._source.user)
+        if not rows:
+            raise PreflightError(
+                f"table {name} does not exist in database {self._source.database!r}",
+                hint="correct tables[].source; names are case-sensitive",
+            )
+        if not (rows[0]["readable"] and rows[0]["usable"]):
+            grant = f"GRANT USAGE ON SCHEMA {quote(namespace)} TO {role}; GRANT SELECT ON {quote_table(name)} TO {role}"
+            raise PreflightError(f"role {self._source.user!r} may not read table {name}", hint=f"as its owner: {grant}")
+        return rows[0]
+
+    def _rows(self, connection: psycopg.Connection[Any], statement: str, **values: object) -> list[dict[str, Any]]:
+        with connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(statement.encode(), values).fetchall()
+
+    @contextmanager
+    def _connection(self) -> Iterator[psycopg.Connection[Any]]:
+        try:
+            with psycopg.connect(**self._parameters()) as connection:
+                yield connection
+        except psycopg.Error as error:
+            raise _translated(self._source, error) from error
+
+    def _parameters(self) -> dict[str, Any]:
+        source = self._source
+        return {
+            "host": source.host,
+            "port": source.port,
+            "dbname": source.database,
+            "user": source.user,
+            "password": source.password.reveal(),
+            "sslmode": source.sslmode,
+            "connect_timeout": 10,
+            "application_name": f"cdc preflight {source.name}",
+            "options": "-c default_transaction_read_only=on -c statement_timeout=15000",
+        }
+
+
+def _identity(kind: str, unique: Sequence[Mapping[str, Any]]) -> frozenset[str] | None:
+    if kind == "f":
+        return None
+    wanted = {"d": "primary", "i": "identity"}.get(kind)
+    return next((frozenset(index["columns"]) for index in unique if wanted and index[wanted]), frozenset())
+
+
+def _server_findings(server: Mapping[str, Any], user: str) -> Iterator[Finding]:
+    if server["wal_level"] != "logical":
+        yield _finding(
+            "wal_level",
+            f"wal_level is {server['wal_level']}",
+            "ALTER SYSTEM SET wal_level = 'logical', and restart the server",
+        )
+    if server["encoding"] != "UTF8":
+        yield _finding(
+            "encoding",
+            f"the database is encoded in {server['encoding']}; Debezium reads UTF8 only",
+            "use a UTF8 database",
+        )
+    if server["version"] < 130000:
+        yield _finding("version", f"server version {server['version']} is too old", "PostgreSQL 13 or later")
+    if not (server["replication"] or server["superuser"]):
+        yield _finding(
+            "replication_role", f"role {user!r} lacks REPLICATION", f"{_SETUP}, or ALTER ROLE {quote(user)} REPLICATION"
+        )
+    if server["superuser"]:
+        yield Finding("superuser", f"role {user!r} is a superuser, which capture does not need", _SETUP, fatal=False)
+    if server["keep"] == "-1":
+        what = "max_slot_wal_keep_size is unlimited: a stopped connector can fill the server's disk"
+        yield Finding(
+            "slot_keep_size", what, "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB', by the disk's size", fatal=False
+        )
+
+
+def _slot_findings(rows: Sequence[Mapping[str, Any]], source: PostgresSource) -> Iterator[Finding]:
+    for slot in rows:
+        if slot["wal_status"] == "lost":
+            what = f"replication slot {source.slot_name!r} was invalidated: changes are lost"
+            yield _finding(
+                "slot_lost", what, "drop it, remove the connector with --offsets, apply again: a new snapshot is taken"
+            )
+        if slot["plugin"] != "pgoutput" or slot["database"] != source.database:
+            what = f"replication slot {source.slot_name!r} belongs to {slot['plugin']} in database {slot['database']!r}"
+            yield _finding("slot_taken", what, "choose another slot")
+
+
+def _published_findings(
+    publication: str, table: TableName, published: Mapping[tuple[str, str], Mapping[str, Any]]
+) -> Iterator[Finding]:
+    row = published.get((table.namespace, table.table))
+    if row is None:
+        add = f"as the table's owner: ALTER PUBLICATION {quote(publication)} ADD TABLE {quote_table(table)}"
+        yield _finding("not_published", f"table {table} is not in publication {publication!r}", add)
+    elif row["rowfilter"] is not None:
+        yield _finding(
+            "row_filter", f"publication {publication!r} filters the rows of {table}", "publish the whole table"
+        )
+
+
+def _table_findings(relation: Mapping[str, Any], table: TableName) -> Iterator[Finding]:
+    if relation["relkind"] not in "rp":
+        yield _finding(
+            "not_a_table", f"{table} is no ordinary table, so it is not in the log", "capture the tables behind it"
+        )
+    if relation["relpersistence"] != "p":
+        yield _finding(
+            "unlogged",
+            f"{table} is unlogged or temporary, so it is not in the log",
+            f"ALTER TABLE {quote_table(table)} SET LOGGED",
+        )
+    if relation["relrowsecurity"]:
+        what = f"{table} has row-level security: the snapshot would see only what the policies show"
+        yield _finding("row_security", what, "add a policy that shows the role every row, or give the role BYPASSRLS")
+
+
+def _finding(name: str, what: str, hint: str) -> Finding:
+    return Finding(name, what, hint)
+
+
+def _translated(source: PostgresSource, error: psycopg.Error) -> Exception:
+    """Return the project's error, or the error itself where it shows a mistake of ours."""
+    text = str(error).strip().replace(source.password.reveal() or "\0", "***").splitlines()[-1]
+    message = f"source {source.name!r}: PostgreSQL at {source.host}:{source.port}: {text}"
+    if not isinstance(error, (psycopg.OperationalError, psycopg.errors.InsufficientPrivilege)):
+        return error
+    if isinstance(error, psycopg.OperationalError) and not any(word in text for word in _REFUSED):
+        return TransientError(message, hint="is the database up, and host and port right?")
+    return PreflightError(message, hint=f"check user, password, database and sslmode; or {_SETUP}")

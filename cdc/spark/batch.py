@@ -1,0 +1,280 @@
+"""One table's share of a micro-batch, from messages to a staged commit; implements ``pipeline.table.TableBatch``."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import reduce
+
+from pyspark import StorageLevel
+from pyspark.sql import Column, DataFrame, Row, SparkSession, Window
+from pyspark.sql import functions as f
+
+from cdc.core.batch import Collapsed, Problem, Skip
+from cdc.core.errors import UnavailableValue
+from cdc.core.positions import LAYOUTS
+from cdc.core.progress import PartitionEvents, Progress
+from cdc.core.types import EventSchema
+from cdc.spark import collapse, staging
+from cdc.spark.decode import Epochs, RowShape, decode, unusable
+from cdc.spark.envelope import Writer, open_avro, open_json
+from cdc.spark.merge import KeyBounds
+from cdc.spark.microbatch import SchemaPair, TopicSlice, messages_of, pair_ids
+
+
+@dataclass(frozen=True)
+class TableFormat:
+    """How a table's messages are written, and what keys its rows."""
+
+    pipeline: str
+    topic: str
+    engine: str
+    event_format: str
+    key: tuple[str, ...]
+    placeholder: str
+
+
+Resolve = Callable[[SchemaPair], Writer | str]
+"""Return the writer behind a pair of schema ids, or why its messages cannot be used."""
+
+
+@dataclass
+class _Work:
+    """Data frames of the latest collapse, and what of them is cached."""
+
+    shape: RowShape
+    events: DataFrame
+    keys: DataFrame
+    changes: DataFrame
+    bounds: KeyBounds | None = None
+    deletes: int = 0
+    cached: list[DataFrame] = field(default_factory=list)
+
+
+class SparkTableBatch:
+    """The messages of one table, in one session that nothing else uses meanwhile."""
+
+    def __init__(
+        self,
+        session: SparkSession,
+        view: str,
+        part: TopicSlice,
+        table_format: TableFormat,
+        target: staging.TableTarget,
+        resolve: Resolve,
+    ) -> None:
+        self._session = session
+        self._view = view
+        self._format = table_format
+        self._target = target
+        self._writers = {pair: resolve(pair) for pair in part.schemas}
+        self._work: _Work | None = None
+        self.first_offsets: Mapping[int, int] = part.first_offsets
+        self.last_offsets: Mapping[int, int] = part.last_offsets
+
+    @property
+    def rows(self) -> Sequence[EventSchema]:
+        """Return the row schemas of the usable messages, oldest first."""
+        known = [(pair.value_id, w.row) for pair, w in self._writers.items() if isinstance(w, Writer)]
+        return [row for _, row in sorted(known, key=lambda pair: pair[0])]
+
+    def collapse(self, columns: Mapping[str, str], skip: Skip, epochs: Epochs, truncated: str) -> Collapsed:
+        """Decode and collapse; the result stays cached until the next call or ``close``."""
+        self.close()
+        if not self._writers:
+            return Collapsed()
+        key = tuple(name for name in self._format.key if name in columns)
+        shape = RowShape(self._format.engine, key, columns, self._format.placeholder)
+        events = self._events(shape, skip, epochs, truncated)
+        keys = collapse.newest(events).persist(StorageLevel.MEMORY_AND_DISK)
+        self._work = _Work(shape, events, keys, collapse.plain_changes(keys), cached=[keys])
+        return self._counted(self._work)
+
+    def _events(self, shape: RowShape, skip: Skip, epochs: Epochs, truncated: str) -> DataFrame:
+        messages = messages_of(self._session, self._view, self._format.topic).where(_unread(skip.progress))
+        messages = messages.withColumn("behind", _behind(skip.blocked))
+        events = collapse.union(self._decoded(messages, pair, shape, epochs) for pair in self._writers)
+        if truncated:
+            above = f.substring("position", 1, LAYOUTS[shape.engine].place_width) > truncated
+            other = f.col("problem").isNotNull() | (f.col("operation") == "t")
+            events = events.where(f.coalesce(above | other, f.lit(True)))
+        return events
+
+    def _decoded(self, messages: DataFrame, pair: SchemaPair, shape: RowShape, epochs: Epochs) -> DataFrame:
+        writer = self._writers[pair]
+        if len(self._writers) > 1:
+            key_id, value_id = pair_ids(self._format.event_format)
+            messages = messages.where((f.coalesce(key_id, f.lit(0)) == pair.key_id) & (value_id == pair.value_id))
+        if isinstance(writer, str):
+            return unusable(messages, writer, shape)
+        if self._format.event_format == "avro":
+            return decode(open_avro(messages, writer, shape.engine), writer, shape, epochs)
+        wrapped = self._format.event_format == "json_schema"
+        return decode(open_json(messages, writer, shape.engine, wrapped=wrapped), writer, shape, epochs)
+
+    def _counted(self, work: _Work) -> Collapsed:
+        row = work.keys.agg(*_statistics(work.shape)).collect()[0]
+        if row.entangled:
+            self._disentangle(work)
+            totals = work.changes.agg(*_change_statistics()).collect()[0]
+        else:
+            totals = row
+            work.bounds = _bounds(work.shape, row)
+        work.deletes = totals.deletes
+        return Collapsed(
+            events=row.events,
+            keys=totals.keys,
+            deletes=totals.deletes,
+            problems=row.problems,
+            truncates=row.truncates,
+            snapshot_reads=row.snapshot_reads,
+            first_position=row.first_position or "",
+            last_position=row.last_position or "",
+            last_delete=totals.last_delete or "",
+            newest_at_ms=row.newest_at_ms,
+        )
+
+    def _disentangle(self, work: _Work) -> None:
+        """Fold the keys whose newest event does not say it all; their rows in the table are read for it."""
+        rows = staging.table_rows(self._session, self._target, work.shape)
+        floors = staging.tombstone_floors(self._session, self._target, work.shape, work.keys)
+        states = collapse.fold(work.keys, work.events, rows, floors, work.shape).localCheckpoint()
+        whole = collapse.complete(states, work.shape)
+        missing = [n for w in self._writers.values() if isinstance(w, Writer) for n in _missing(w, work.shape)]
+        self._refuse_unknown(whole, missing)
+        changes = collapse.union([collapse.plain_changes(work.keys), collapse.folded_changes(whole)])
+        work.changes = changes.persist(StorageLevel.MEMORY_AND_DISK)
+        work.cached.append(work.changes)
+
+    def _refuse_unknown(self, states: DataFrame, missing: Iterable[str]) -> None:
+        lost = states.where(collapse.unknown(missing)).select(f.explode("state.image.unavailable").alias("name"))
+        if found := lost.limit(1).collect():
+            raise UnavailableValue(
+                f"column {found[0]['name']!r} of {self._target.table} was left out as unchanged and is known nowhere",
+                hint="set REPLICA IDENTITY FULL on the source table and load the table again",
+            )
+
+    def partition_events(self) -> Mapping[int, PartitionEvents]:
+        """Return where snapshot reads begin, per partition."""
+        order = Window.partitionBy("partition").orderBy("offset")
+        before = f.lag("snapshot_read").over(order)
+        marked = self._current.events.where(f.col("problem").isNull()).withColumn("before", before)
+        restart = f.when(f.col("snapshot_read") & ~f.col("before"), f.col("offset"))
+        rows = marked.groupBy("partition").agg(
+            f.min("offset").alias("first"),
+            f.min_by("snapshot_read", "offset").alias("first_is_read"),
+            f.max_by("snapshot_read", "offset").alias("last_is_read"),
+            f.collect_list(restart).alias("restarts"),
+        )
+        return {
+            row.partition: PartitionEvents(
+                row["first"],
+                self.last_offsets[row.partition],
+                row.first_is_read,
+                row.last_is_read,
+                tuple(sorted(row.restarts)),
+            )
+            for row in rows.collect()
+        }
+
+    def truncate_place(self) -> str:
+        """Return the greatest place of a truncate in the batch, empty if there is none."""
+        width = LAYOUTS[self._format.engine].place_width
+        truncates = self._current.events.where((f.col("operation") == "t") & f.col("problem").isNull())
+        return truncates.agg(f.max(f.substring("position", 1, width)).alias("place")).collect()[0].place or ""
+
+    def problems(self, limit: int) -> Sequence[Problem]:
+        """Return up to ``limit`` messages that cannot be used, oldest first."""
+        bad = self._current.events.where(f.col("problem").isNotNull()).select("partition", "offset", "problem")
+        raw = messages_of(self._session, self._view, self._format.topic).select("partition", "offset", "key")
+        found = bad.join(raw, ["partition", "offset"]).orderBy("partition", "offset").limit(limit).collect()
+        return [Problem(r.partition, r.offset, None if r.key is None else bytes(r.key), r.problem) for r in found]
+
+    def quarantine(self, problems: Sequence[Problem]) -> None:
+        """Write the messages to the quarantine table, once each."""
+        messages = messages_of(self._session, self._view, self._format.topic)
+        staging.write_quarantine(self._session, self._target, self._format.pipeline, messages, problems)
+
+    def stage(self, summary: Mapping[str, str], truncate: str, floors: bool) -> None:  # noqa: FBT001 - a plain fact
+        """Write tombstones, then merge into the branch with ``summary`` in the commit."""
+        work = self._current
+        if work.deletes:
+            staging.write_tombstones(self._session, self._target, work.shape, work.changes)
+        known = staging.tombstone_floors(self._session, self._target, work.shape, work.changes) if floors else None
+        staging.merge_changes(
+            self._session,
+            self._target,
+            work.shape,
+            work.changes,
+            floors=known,
+            truncate=truncate,
+            bounds=work.bounds,
+            summary=summary,
+        )
+
+    @property
+    def _current(self) -> _Work:
+        if self._work is None:
+            raise RuntimeError("collapse comes first")
+        return self._work
+
+    def close(self) -> None:
+        """Free what the latest collapse cached."""
+        for frame in self._work.cached if self._work else ():
+            frame.unpersist()
+        self._work = None
+
+
+def _change_statistics() -> list[Column]:
+    return [
+        f.count("*").alias("keys"),
+        f.count_if("deleted").alias("deletes"),
+        f.max(f.when(f.col("deleted"), f.col("position"))).alias("last_delete"),
+    ]
+
+
+def _statistics(shape: RowShape) -> list[Column]:
+    keyed = f.col("k").isNotNull() & f.col("last.position").isNotNull()
+    deleted = keyed & (f.col("last.operation") == "d")
+    first = f.col("k")[shape.key[0]] if shape.key else f.lit(None)
+    totals = [f.coalesce(f.sum(n), f.lit(0)).alias(n) for n in ("events", "problems", "truncates", "snapshot_reads")]
+    return [
+        *totals,
+        f.count_if(keyed).alias("keys"),
+        f.count_if(keyed & collapse.entangled()).alias("entangled"),
+        f.count_if(deleted).alias("deletes"),
+        f.min("first_position").alias("first_position"),
+        f.max("last.position").alias("last_position"),
+        f.max(f.when(deleted, f.col("last.position"))).alias("last_delete"),
+        f.unix_millis(f.max("newest_ts")).alias("newest_at_ms"),
+        f.min(first).alias("low"),
+        f.max(first).alias("high"),
+    ]
+
+
+def _bounds(shape: RowShape, row: Row) -> KeyBounds | None:
+    """Return the bounds of the first key column where it is a number; texts stay out of statements."""
+    if not shape.key or not isinstance(row.low, (int, Decimal)) or isinstance(row.low, bool):
+        return None
+    return KeyBounds(shape.key[0], str(row.low), str(row.high))
+
+
+def _unread(progress: Progress) -> Column:
+    """Return whether a message's offset is not yet in the table."""
+    read = [
+        (f.col("partition") == partition) & (f.col("offset") < state.next_offset)
+        for partition, state in progress.partitions.items()
+    ]
+    return ~reduce(lambda a, b: a | b, read) if read else f.lit(True)
+
+
+def _behind(blocked: Mapping[bytes, tuple[int, int]]) -> Column:
+    waiting = [
+        (f.col("key") == f.lit(bytearray(key))) & (f.col("partition") == partition) & (f.col("offset") > offset)
+        for key, (partition, offset) in blocked.items()
+    ]
+    return f.coalesce(reduce(lambda a, b: a | b, waiting), f.lit(False)) if waiting else f.lit(False)
+
+
+def _missing(writer: Writer, shape: RowShape) -> list[str]:
+    present = {field.name for field in writer.row.fields}
+    return [name for name in shape.columns if name not in present]

@@ -1,0 +1,306 @@
+"""Collapse compiled to Spark: the events of each key in a micro-batch become at most one change per key.
+
+Most keys need only their newest event. Keys whose newest event lacks values, or that take part in a key change, are
+*entangled*: their events are folded one by one, starting from the row in the table, exactly as ``cdc.core.collapse``
+does. Both kinds end as one row per key: ``k, deleted, position, operation, source_ts, v``.
+"""
+
+from collections.abc import Iterable
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as f
+
+from cdc.core.collapse import MOVED_IN
+from cdc.core.ddl import spark_type
+from cdc.core.positions import EPOCH_DIGITS, LAYOUTS
+from cdc.spark.decode import RowShape
+
+_MAX_CHAIN = 16
+"""How many rows may hand a value on to one another inside one micro-batch before it counts as unknown."""
+
+
+def newest(events: DataFrame) -> DataFrame:
+    """Return one row per key with its newest event as ``last``, and what the batch holds of the key.
+
+    Unusable messages and truncates gather under the null key.
+    """
+    usable = f.col("problem").isNull() & (f.col("operation") != "t")
+    last = f.struct("operation", "position", "source_ts", "unavailable", "v")
+    return events.groupBy("k").agg(
+        f.max_by(last, f.when(usable, f.col("position"))).alias("last"),
+        f.count("*").alias("events"),
+        f.count_if(f.col("problem").isNotNull()).alias("problems"),
+        f.count_if(f.col("problem").isNull() & (f.col("operation") == "t")).alias("truncates"),
+        f.count_if("snapshot_read").alias("snapshot_reads"),
+        f.bool_or("moved").alias("moved"),
+        f.min(f.when(usable, f.col("position"))).alias("first_position"),
+        f.max("source_ts").alias("newest_ts"),
+    )
+
+
+def entangled() -> Column:
+    """Return whether a row of ``newest`` needs its events folded one by one."""
+    return f.col("moved") | ((f.col("last.operation") != "d") & (f.size("last.unavailable") > 0))
+
+
+def plain_changes(keys: DataFrame) -> DataFrame:
+    """Return the changes of the keys whose newest event says it all."""
+    last = f.col("last")
+    return keys.where(f.col("k").isNotNull() & last["position"].isNotNull() & ~entangled()).select(
+        "k",
+        (last["operation"] == "d").alias("deleted"),
+        last["position"].alias("position"),
+        last["operation"].alias("operation"),
+        last["source_ts"].alias("source_ts"),
+        last["v"].alias("v"),
+    )
+
+
+def fold(keys: DataFrame, events: DataFrame, rows: DataFrame, floors: DataFrame | None, shape: RowShape) -> DataFrame:
+    """Return the state of every entangled key after its events.
+
+    ``rows`` are the table's rows as ``k, position, operation, v``; ``floors`` the positions of deleted keys as
+    ``k, floor``. The result has ``k, state``; see ``_State`` for the state's fields.
+    """
+    wanted = keys.where(f.col("k").isNotNull() & entangled()).select("k")
+    ordered = (
+        events.where(f.col("problem").isNull() & (f.col("operation") != "t"))
+        .join(wanted, "k", "left_semi")
+        .groupBy("k")
+        .agg(f.collect_list(f.struct(*_EVENT)).alias("events"))
+    )
+    table = rows.join(wanted, "k", "left_semi").select("k", f.struct("position", "operation", "v").alias("row"))
+    joined = ordered.join(table, "k", "left")
+    floor: Column = f.lit("")
+    if floors is not None:
+        joined = joined.join(floors.join(wanted, "k", "left_semi"), "k", "left")
+        floor = f.coalesce(f.col("floor"), f.lit(""))
+    rules = _State(shape)
+    state = f.aggregate(rules.newer("events", floor), rules.start(), rules.step)
+    return joined.select("k", state.alias("state")).where(f.col("state.touched"))
+
+
+_EVENT = ("position", "operation", "source_ts", "old_key", "new_key", "unavailable", "v")
+
+
+class _State:
+    """The fold's state as a Spark struct; field by field the same as ``cdc.core.collapse.KeyState``."""
+
+    def __init__(self, shape: RowShape) -> None:
+        self._layout = LAYOUTS[shape.engine]
+        self._values = "struct<" + ",".join(f"`{n}`:{spark_type(t)}" for n, t in shape.columns.items()) + ">"
+        self._names = tuple(shape.columns)
+        self._image = f"struct<v:{self._values},unavailable:array<string>,old_key:{shape.key_type},arrived_at:string>"
+        self._departure = f"struct<`to`:{shape.key_type},left_at:string,image:{self._image}>"
+        self._types = {
+            "count": "int",
+            "image": self._image,
+            "former": self._image,
+            "position": "string",
+            "operation": "string",
+            "source_ts": "timestamp",
+            "departures": f"array<{self._departure}>",
+            "touched": "boolean",
+        }
+
+    def newer(self, events: str, floor: Column) -> Column:
+        """Return the key's events in order, without those that the row or a tombstone already covers."""
+        least = self._order(f.greatest(f.coalesce(f.col("row.position"), f.lit("")), floor))
+        ordered = f.array_sort(f.col(events), _by_position)
+        return f.filter(ordered, lambda e: self._order(e["position"]) > least)
+
+    def _order(self, position: Column) -> Column:
+        return f.substring(position, 1, self._layout.order_width)
+
+    def start(self) -> Column:
+        """Return the state of a key from its row in the table."""
+        here = f.col("row").isNotNull()
+        moved_in = f.col("row.operation") == MOVED_IN
+        count = f.when(~here, 0).when(moved_in, 2).otherwise(1)
+        image = self._image_of(f.col("row.v"))
+        return self._struct(count=count, image=image, position=f.col("row.position"), operation=f.col("row.operation"))
+
+    def step(self, state: Column, event: Column) -> Column:
+        """Return the state after one more event."""
+        count = self._count(state, event)
+        arrive, update = self._arrive(state, event, count), self._update(state, event, count)
+        operation = event["operation"]
+        redelivered = self._order(event["position"]).eqNullSafe(self._order(state["position"]))
+        after = f.when(redelivered, state).when(operation == "d", self._leave(state, event, count))
+        return after.when(operation == "u", update).otherwise(arrive)
+
+    def _count(self, state: Column, event: Column) -> Column:
+        if not self._layout.deferred_keys:
+            return f.least(state["count"], f.lit(1))
+        same = _transaction(state["position"], self._layout.transaction_width) == _transaction(
+            event["position"], self._layout.transaction_width
+        )
+        return f.when(same, state["count"]).otherwise(f.least(state["count"], f.lit(1)))
+
+    def _arrive(self, state: Column, event: Column, count: Column) -> Column:
+        displaces = event["old_key"].isNotNull() & (count > 0) & f.lit(self._layout.deferred_keys)
+        arrived = self._image_of(event["v"], event["unavailable"], event["old_key"], self._place(event["position"]))
+        return self._struct(
+            count=f.when(displaces, 2).otherwise(1),
+            image=arrived,
+            former=f.when(displaces, state["image"]),
+            operation=f.when(displaces, MOVED_IN).otherwise(event["operation"]),
+            **self._kept(state, event),
+        )
+
+    def _update(self, state: Column, event: Column, count: Column) -> Column:
+        before = state["image"]
+        both = f.array_intersect(event["unavailable"], before["unavailable"])
+        image = self._image_of(
+            self.filled(event["v"], before["v"], event["unavailable"]),
+            f.when(count > 0, both).otherwise(event["unavailable"]),
+            before["old_key"],
+            before["arrived_at"],
+        )
+        return self._struct(
+            count=f.greatest(count, f.lit(1)),
+            image=image,
+            former=state["former"],
+            operation=f.when(count > 1, MOVED_IN).otherwise(event["operation"]),
+            **self._kept(state, event),
+        )
+
+    def _leave(self, state: Column, event: Column, count: Column) -> Column:
+        moves = event["new_key"].isNotNull()
+        first_of_two = moves & (count > 1)
+        left = f.struct(
+            event["new_key"].alias("to"),
+            self._place(event["position"]).alias("left_at"),
+            f.when(first_of_two, state["former"]).otherwise(state["image"]).alias("image"),
+        ).cast(self._departure)
+        kept = self._kept(state, event)
+        kept["departures"] = f.when(moves, f.array_append(state["departures"], left)).otherwise(state["departures"])
+        return self._struct(
+            count=f.when(first_of_two, 1).otherwise(0),
+            image=f.when(first_of_two, state["image"]),
+            operation=f.when(first_of_two, "c").otherwise("d"),
+            **kept,
+        )
+
+    @staticmethod
+    def _kept(state: Column, event: Column) -> dict[str, Column]:
+        return {
+            "position": event["position"],
+            "source_ts": event["source_ts"],
+            "departures": state["departures"],
+            "touched": f.lit(True),
+        }
+
+    def filled(self, values: Column, known: Column, unavailable: Column) -> Column:
+        """Return the values, those named in ``unavailable`` taken from ``known``."""
+        fields = [
+            f.when(f.array_contains(unavailable, name), known[name]).otherwise(values[name]).alias(name)
+            for name in self._names
+        ]
+        return f.when(f.size(unavailable) == 0, values).otherwise(f.struct(*fields))
+
+    def handed_over(self, image: Column, origin: Column) -> Column:
+        """Return the image with what it lacks taken from the image that left its former key, where that knows it."""
+        gained = f.array_except(image["unavailable"], f.coalesce(origin["unavailable"], image["unavailable"]))
+        values = self.filled(image["v"], origin["v"], gained)
+        still = f.array_except(image["unavailable"], gained)
+        return self._image_of(values, still, image["old_key"], image["arrived_at"])
+
+    def _place(self, position: Column) -> Column:
+        """Return the components alone: the halves of a key change share them, but not always the epoch."""
+        return f.substring(position, EPOCH_DIGITS + 2, self._layout.place_width - EPOCH_DIGITS - 1)
+
+    def _image_of(self, values: Column, unavailable: Column | None = None, *moved: Column) -> Column:
+        old_key, arrived_at = moved or (f.lit(None), f.lit(None))
+        lacking = f.array() if unavailable is None else unavailable
+        return f.struct(
+            values.alias("v"),
+            f.coalesce(lacking.cast("array<string>"), f.array().cast("array<string>")).alias("unavailable"),
+            old_key.alias("old_key"),
+            arrived_at.alias("arrived_at"),
+        ).cast(self._image)
+
+    def _struct(self, **given: Column) -> Column:
+        nothing = self._image_of(f.lit(None).cast(self._values))
+        empty = {"image": nothing, "former": nothing, "touched": f.lit(False)}
+        fields = []
+        for name, kind in self._types.items():
+            column = given.get(name, f.lit(None)).cast(kind)
+            if name in empty:
+                column = f.coalesce(column, empty[name])
+            if name == "departures":
+                column = f.coalesce(column, f.array().cast(kind))
+            fields.append(column.alias(name))
+        return f.struct(*fields)
+
+
+def _by_position(one: Column, other: Column) -> Column:
+    earlier, later = one["position"] < other["position"], one["position"] > other["position"]
+    return f.when(earlier, -1).when(later, 1).otherwise(0)
+
+
+def _transaction(position: Column, width: int) -> Column:
+    return f.coalesce(f.substring(position, 1, width), f.lit(""))
+
+
+def unknown(missing: Iterable[str]) -> Column:
+    """Return whether a folded key still lacks a value; columns in ``missing`` are null, not unknown."""
+    absent = f.array(*[f.lit(name) for name in missing]).cast("array<string>")
+    lacking = f.size(f.array_except(f.col("state.image.unavailable"), absent)) > 0
+    return (f.col("state.count") > 0) & lacking
+
+
+def complete(states: DataFrame, shape: RowShape) -> DataFrame:
+    """Return the states with values filled that moved in from another key of the same batch."""
+    if states.where((f.col("state.count") > 0) & _waiting(f.col("state.image"))).isEmpty():
+        return states
+    rules = _State(shape)
+    ways = states.select(f.col("k").alias("origin"), f.inline("state.departures"))
+    for _ in range(_MAX_CHAIN):
+        if ways.where(_waiting(f.col("image"))).isEmpty():
+            break
+        ways = _hand_over(ways, "origin", "image", ways, rules).localCheckpoint()
+    image = states.withColumn("image", f.col("state.image"))
+    filled = _hand_over(image, "k", "image", ways, rules)
+    return filled.select("k", f.col("state").withField("image", f.col("image")).alias("state"))
+
+
+def _waiting(image: Column) -> Column:
+    return (f.size(image["unavailable"]) > 0) & image["old_key"].isNotNull()
+
+
+def _hand_over(rows: DataFrame, key: str, image: str, ways: DataFrame, rules: _State) -> DataFrame:
+    """Fill the images of rows from the departures that brought them to their keys."""
+    origins = ways.select(
+        f.col("origin").alias("_origin"),
+        f.col("to").alias("_to"),
+        f.col("left_at").alias("_left_at"),
+        f.col("image").alias("_image"),
+    )
+    came = (
+        (f.col(image)["old_key"] == f.col("_origin"))
+        & (f.col(key) == f.col("_to"))
+        & (f.col(image)["arrived_at"] == f.col("_left_at"))
+    )
+    joined = rows.join(origins, came, "left")
+    filled = f.when(_waiting(f.col(image)), rules.handed_over(f.col(image), f.col("_image"))).otherwise(f.col(image))
+    return joined.withColumn(image, filled).drop("_origin", "_to", "_left_at", "_image")
+
+
+def folded_changes(states: DataFrame) -> DataFrame:
+    """Return the changes of folded keys, in the shape of ``plain_changes``."""
+    state = f.col("state")
+    return states.select(
+        "k",
+        (state["count"] == 0).alias("deleted"),
+        state["position"].alias("position"),
+        state["operation"].alias("operation"),
+        state["source_ts"].alias("source_ts"),
+        state["image"]["v"].alias("v"),
+    )
+
+
+def union(parts: Iterable[DataFrame]) -> DataFrame:
+    """Return all rows of all parts, columns matched by name."""
+    return reduce(lambda a, b: a.unionByName(b), parts)

@@ -1,0 +1,112 @@
+"""Values as Debezium encodes them, converted to the column types of the core; expressions only, no Python per row."""
+
+from pyspark.sql import Column
+from pyspark.sql import functions as f
+
+from cdc.core.ddl import spark_type
+from cdc.core.types import EventField
+
+INFINITY_MICROS = 9223372036825200000
+"""What Debezium writes for PostgreSQL's ``infinity`` in microseconds; the text form is mapped to the same instant."""
+MINUS_INFINITY_MICROS = -9223372036832400000
+
+_MICROS_PER_UNIT = {"io.debezium.time.Timestamp": 1000, "io.debezium.time.Time": 1000}
+
+
+def convert(value: Column, field: EventField, column_type: str) -> Column:
+    """Return the value as ``column_type`` (an Iceberg type name); null where a text cannot be converted.
+
+    The caller compares nulls before and after to tell a null from a value that did not fit.
+    """
+    natural = field.column_type
+    converted = _convert(value, field, natural)
+    return converted if natural == column_type else converted.cast(spark_type(column_type))
+
+
+def can_fail(field: EventField) -> bool:
+    """Return whether the conversion may turn a value into null."""
+    return field.physical == "string" and field.column_type != "string"
+
+
+def placeholder(value: Column, field: EventField, text: str) -> Column | None:
+    """Return whether the value is Debezium's stand-in for an unchanged value; None if the type has no such stand-in.
+
+    Source of the shapes: io.debezium.connector.postgresql.UnchangedToastedPlaceholder (hazard P2).
+    """
+    shape = _placeholder_shape(field, text)
+    return None if shape is None else value.eqNullSafe(shape)
+
+
+def _placeholder_shape(field: EventField, text: str) -> Column | None:
+    raw = text.encode()
+    if field.physical == "string":
+        return f.lit(text)
+    if field.physical == "bytes" and field.semantic is None:
+        return f.lit(bytearray(raw))
+    if field.physical == "map":
+        return f.create_map(f.lit(text), f.lit(text))
+    if field.physical == "array" and field.item:
+        return _placeholder_array(field.item, text)
+    return None
+
+
+def _placeholder_array(item: EventField, text: str) -> Column | None:
+    raw = text.encode()
+    if item.semantic == "io.debezium.data.Uuid":
+        return f.array(f.lit("b68a35a7-17ad-35b3-af2a-ae46edb4545a"))
+    if item.physical == "string":
+        return f.array(f.lit(text))
+    if item.physical == "bytes":
+        return f.array(f.lit(bytearray(raw)))
+    if item.physical in ("int", "long"):
+        return f.array(*[f.lit(byte).cast(spark_type(item.physical)) for byte in raw])
+    return None
+
+
+def _convert(value: Column, field: EventField, column_type: str) -> Column:
+    if field.physical == "array" and field.item:
+        return _convert_array(value, field.item)
+    if field.semantic == "io.debezium.data.Bits":
+        return _bits(value, int(field.parameters.get("length", "8")))
+    if column_type == "date" and field.physical == "int":
+        return f.date_from_unix_date(value) if field.semantic == "io.debezium.time.Date" else value
+    if column_type == "timestamp":
+        micros = value * _MICROS_PER_UNIT.get(field.semantic or "", 1) if field.physical == "long" else value
+        return f.timestamp_micros(micros).cast("timestamp_ntz") if _is_debezium(field) else value.cast("timestamp_ntz")
+    if column_type == "timestamptz":
+        return _instant(value)
+    if field.semantic in _MICROS_PER_UNIT:
+        return value.cast("bigint") * _MICROS_PER_UNIT[field.semantic]
+    if field.physical == "string" and column_type != "string":
+        return value.try_cast(spark_type(column_type))
+    return value if field.physical == "record" else value.cast(spark_type(column_type))
+
+
+def _is_debezium(field: EventField) -> bool:
+    return (field.semantic or "").startswith("io.debezium.")
+
+
+def _convert_array(value: Column, item: EventField) -> Column:
+    if item.semantic is None and item.column_type == item.physical:
+        return value
+    return f.transform(value, lambda element: _convert(element, item, item.column_type))
+
+
+def _instant(value: Column) -> Column:
+    return (
+        f.when(value == "infinity", f.timestamp_micros(f.lit(INFINITY_MICROS)))
+        .when(value == "-infinity", f.timestamp_micros(f.lit(MINUS_INFINITY_MICROS)))
+        .otherwise(value.try_cast("timestamp"))
+    )
+
+
+def _bits(value: Column, length: int) -> Column:
+    """Render little-endian bytes as a text of zeros and ones, most significant bit first."""
+    digits = f.hex(value)
+
+    def bit(index: Column) -> Column:
+        byte = f.conv(f.substring(digits, (index / 8).cast("int") * 2 + 1, f.lit(2)), 16, 10).cast("int")
+        return f.pmod(f.call_function("shiftright", byte, f.pmod(index, f.lit(8)).cast("int")), f.lit(2)).cast("string")
+
+    text = f.array_join(f.transform(f.sequence(f.lit(length - 1), f.lit(0), f.lit(-1)), bit), "")
+    return f.when(value.isNotNull(), text)

@@ -1,0 +1,139 @@
+"""From Kafka messages to Debezium envelopes, Avro or JSON; what cannot be decoded becomes null, never an error."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as f
+from pyspark.sql.avro.functions import from_avro
+
+from cdc.core.types import EventField, EventSchema
+
+SOURCE_FIELDS = {
+    "postgres": {"sequence": "string"},
+    "mysql": {"file": "string", "pos": "bigint"},
+    "oracle": {"scn": "string", "commit_scn": "string", "txSeq": "bigint"},
+}
+"""What the position of an event is made of, per engine: fields of the envelope's source block."""
+
+_COMMON = {"snapshot": "string", "ts_ms": "bigint"}
+
+
+@dataclass(frozen=True)
+class Writer:
+    """The pair of schemas that a message was written with.
+
+    ``key_id`` and ``value_id`` are the registry's ids (0 for JSON); the texts are Avro schemas, or empty for JSON.
+    """
+
+    key_id: int
+    value_id: int
+    key: EventSchema
+    row: EventSchema
+    key_schema: str = ""
+    value_schema: str = ""
+
+
+def schema_id(column: Column) -> Column:
+    """Return the registry id in a message of Confluent's wire format, 0 for anything else and null for null."""
+    framed = (f.length(column) >= 5) & (f.substring(column, 1, 1) == f.lit(bytearray(b"\0")))
+    number = f.conv(f.hex(f.substring(column, 2, 4)), 16, 10).cast("bigint")
+    return f.when(column.isNull(), None).when(framed, number).otherwise(f.lit(0))
+
+
+def open_avro(raw: DataFrame, writer: Writer, engine: str) -> DataFrame:
+    """Return the messages of one writer with the columns ``key_row`` and ``envelope`` added."""
+    envelope = json.dumps(reduced_envelope(json.loads(writer.value_schema), engine))
+    key = from_avro(_body("key"), writer.key_schema, {"mode": "PERMISSIVE"})
+    value = from_avro(_body("value"), writer.value_schema, {"mode": "PERMISSIVE", "avroSchema": envelope})
+    return raw.withColumns({"key_row": key, "envelope": value})
+
+
+def open_json(raw: DataFrame, writer: Writer, engine: str, *, wrapped: bool) -> DataFrame:
+    """Return JSON messages with ``key_row`` and ``envelope`` added; ``wrapped`` if each carries its schema."""
+    source = ", ".join(f"{name}: {kind}" for name, kind in {**SOURCE_FIELDS[engine], **_COMMON}.items())
+    envelope = f"struct<op: string, source: struct<{source}>, after: {_json_struct(writer.row)}>"
+    key = _json_struct(writer.key)
+    return raw.withColumns(
+        {"key_row": _from_json("key", key, wrapped), "envelope": _from_json("value", envelope, wrapped)}
+    )
+
+
+def _from_json(column: str, ddl: str, wrapped: bool) -> Column:  # noqa: FBT001 - private
+    text = f.decode(f.col(column), "UTF-8")
+    options = {"mode": "PERMISSIVE", "allowNonNumericNumbers": "true"}
+    if not wrapped:
+        return f.from_json(text, ddl, options)
+    return f.from_json(text, f"struct<payload: {ddl}>", options)["payload"]
+
+
+def _body(column: str) -> Column:
+    return f.expr(f"substring({column}, 6, length({column}) - 5)")
+
+
+def _json_struct(schema: EventSchema) -> str:
+    return "struct<" + ", ".join(f"`{x.event_name}`: {json_type(x)}" for x in schema.fields) + ">"
+
+
+def json_type(field: EventField) -> str:
+    """Return the Spark type that a field is read as from JSON, before conversion."""
+    if field.physical == "array" and field.item:
+        return f"array<{json_type(field.item)}>"
+    if field.physical == "record":
+        return _json_struct(EventSchema(field.children))
+    if field.physical == "map":
+        return "map<string, string>"
+    if field.semantic == "org.apache.kafka.connect.data.Decimal":
+        return field.column_type
+    return {"bytes": "binary", "long": "bigint"}.get(field.physical, field.physical)
+
+
+def reduced_envelope(schema: dict[str, Any], engine: str) -> dict[str, Any]:
+    """Return the reader's schema: only what the merge needs, which spares decoding the row before the change."""
+    named = _named_types(schema)
+    fields = {field["name"]: field for field in schema["fields"]}
+    wanted = {**SOURCE_FIELDS[engine], **_COMMON}
+    source = dict(_inline(fields["source"]["type"], named))
+    source["fields"] = [x for x in source["fields"] if x["name"] in wanted]
+    after = [s if s == "null" else _inline(s, named) for s in _union(fields["after"]["type"])]
+    reader = {"name": "after", "type": after, "default": None}
+    return {**schema, "fields": [fields["op"], {"name": "source", "type": source}, reader]}
+
+
+def _union(schema: Any) -> list[Any]:  # noqa: ANN401 - JSON
+    return schema if isinstance(schema, list) else [schema]
+
+
+def _inline(schema: Any, named: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    return named[schema] if isinstance(schema, str) and schema in named else schema
+
+
+def _named_types(schema: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for field in schema["fields"]:
+        for option in _union(field["type"]):
+            if isinstance(option, dict) and "name" in option:
+                found[option["name"]] = option
+                namespace = option.get("namespace", schema.get("namespace"))
+                found[f"{namespace}.{option['name']}"] = option
+    return found
+
+
+def fixed_decimals(schema: str) -> str:
+    """Return an Avro schema text with decimals of more than 38 digits cut to 20, which Spark can read.
+
+    Connect's decimals of unknown precision claim 64 digits; the one that Debezium sends is an unsigned BIGINT.
+    """
+
+    def fix(node: Any) -> Any:  # noqa: ANN401 - JSON
+        if isinstance(node, list):
+            return [fix(child) for child in node]
+        if not isinstance(node, dict):
+            return node
+        fixed = {name: fix(child) for name, child in node.items()}
+        if fixed.get("logicalType") == "decimal" and int(fixed.get("precision", 0)) > 38:
+            fixed["precision"] = 20
+        return fixed
+
+    return json.dumps(fix(json.loads(schema)))

@@ -1,0 +1,119 @@
+"""The Spark session of the service, and the catalog of the configuration in it.
+
+Catalog settings, which may hold secrets, are set on running sessions and not at start: start-up settings would stand
+in the arguments of the JVM's process.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Queue
+
+from pyspark.sql import SparkSession
+
+from cdc.config.models import Config
+from cdc.config.services import CatalogConfig, GlueCatalog, HiveCatalog, JdbcCatalog, RestCatalog
+from cdc.core.errors import ConfigError
+
+SETTINGS = {
+    "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.caseSensitive": "true",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.inMemoryColumnarStorage.compressed": "false",
+    "spark.scheduler.mode": "FAIR",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.redaction.regex": "(?i)secret|password|token|credential|access.?key|jaas",
+    "spark.log.level": "WARN",
+}
+
+
+def build_session(config: Config, jars: Path) -> SparkSession:
+    """Return the session; starts a JVM with the jars in ``jars``. Raises ConfigError when there are none."""
+    files = sorted(str(jar) for jar in jars.glob("*.jar"))
+    if not files:
+        raise ConfigError(f"no jars in {jars}", hint="run `cdc local fetch`, or set spark.jars to a directory of them")
+    settings: dict[str, bool | float | int | str | None] = {
+        **SETTINGS,
+        "spark.app.name": "cdc",
+        "spark.jars": ",".join(files),
+        "spark.driver.memory": config.spark.driver_memory,
+        "spark.pyspark.python": sys.executable,
+        "spark.sql.shuffle.partitions": "2",
+        **config.spark.properties,
+    }
+    builder = SparkSession.builder.master(config.spark.master)
+    session = builder.config(map=settings).getOrCreate()
+    if config.spark.properties.get("spark.sql.shuffle.partitions") is None:
+        session.conf.set("spark.sql.shuffle.partitions", str(session.sparkContext.defaultParallelism))
+    use_catalog(session, config.catalog)
+    return session
+
+
+def use_catalog(session: SparkSession, catalog: CatalogConfig) -> None:
+    """Make the catalog known to a session under its name."""
+    prefix = f"spark.sql.catalog.{catalog.name}"
+    session.conf.set(prefix, "org.apache.iceberg.spark.SparkCatalog")
+    for name, value in catalog_properties(catalog).items():
+        session.conf.set(f"{prefix}.{name}", value)
+
+
+def catalog_properties(catalog: CatalogConfig) -> Mapping[str, str]:
+    """Return Iceberg's Java properties of a catalog."""
+    properties = {"type": catalog.type, "warehouse": catalog.warehouse, "cache-enabled": "false"}
+    if isinstance(catalog, JdbcCatalog):
+        properties |= {"uri": catalog.uri, "jdbc.schema-version": "V1"}
+        properties |= {"jdbc.user": catalog.username} if catalog.username else {}
+        properties |= {"jdbc.password": catalog.password.reveal()} if catalog.password else {}
+    elif isinstance(catalog, RestCatalog):
+        properties |= {"uri": catalog.uri}
+        properties |= {"credential": catalog.credential.reveal()} if catalog.credential else {}
+        properties |= {"token": catalog.token.reveal()} if catalog.token else {}
+    elif isinstance(catalog, HiveCatalog):
+        properties |= {"uri": catalog.uri}
+    elif isinstance(catalog, GlueCatalog):
+        properties |= {"client.region": catalog.region} if catalog.region else {}
+    return {**properties, **catalog.properties}
+
+
+class SessionPool:
+    """Sessions for tables that are written side by side.
+
+    Iceberg takes a commit's summary from session settings, so writers at work at the same time need one each.
+    """
+
+    def __init__(self, session: SparkSession, catalog: CatalogConfig, size: int) -> None:
+        self._free: Queue[SparkSession] = Queue()
+        for _ in range(size):
+            sibling = session.newSession()
+            for name in ("spark.sql.shuffle.partitions", "spark.sql.session.timeZone", "spark.sql.caseSensitive"):
+                sibling.conf.set(name, session.conf.get(name) or "")
+            use_catalog(sibling, catalog)
+            self._free.put(sibling)
+
+    @contextmanager
+    def borrow(self) -> Iterator[SparkSession]:
+        """Lend a session to one thread."""
+        session = self._free.get()
+        try:
+            yield session
+        finally:
+            self._free.put(session)
+
+
+@contextmanager
+def snapshot_properties(session: SparkSession, summary: Mapping[str, str]) -> Iterator[None]:
+    """Put entries into the snapshot summary of every Iceberg commit that the session makes meanwhile."""
+    names = [f"spark.sql.iceberg.snapshot-property.{name}" for name in summary]
+    for name, value in zip(names, summary.values(), strict=True):
+        session.conf.set(name, value)
+    try:
+        yield
+    finally:
+        for name in names:
+            session.conf.unset(name)

@@ -1,0 +1,66 @@
+"""The stream of Kafka messages: topics read once per micro-batch, from offsets that the tables themselves give."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+
+from cdc.core.errors import CdcError, PositionLost, TransientError
+from cdc.core.progress import Progress
+
+OnBatch = Callable[[DataFrame, int], None]
+
+
+def start_query(
+    session: SparkSession,
+    kafka: Mapping[str, str],
+    progress: Mapping[str, tuple[Progress, frozenset[int]]],
+    *,
+    checkpoint: str,
+    trigger: timedelta,
+    max_offsets: int,
+    name: str,
+    on_batch: OnBatch,
+) -> StreamingQuery:
+    """Start the query of one pipeline.
+
+    ``progress`` gives per topic its progress and its partitions: every partition starts at its next offset. ``kafka``
+    are client options with Spark's ``kafka.`` prefix. The checkpoint must be empty: progress lives in the tables.
+    """
+    stream = (
+        session.readStream.format("kafka")
+        .options(**kafka)
+        .option("subscribe", ",".join(sorted(progress)))
+        .option("startingOffsets", starting_offsets(progress))
+        .option("maxOffsetsPerTrigger", max_offsets)
+        .option("includeHeaders", "true")
+        .option("failOnDataLoss", "true")
+        .option("kafka.isolation.level", "read_committed")
+        .load()
+    )
+    writer = stream.writeStream.foreachBatch(on_batch).queryName(name).option("checkpointLocation", checkpoint)
+    return writer.trigger(processingTime=f"{int(trigger.total_seconds() * 1000)} milliseconds").start()
+
+
+def starting_offsets(progress: Mapping[str, tuple[Progress, frozenset[int]]]) -> str:
+    """Return Spark's JSON of starting offsets; -2 is the beginning of a partition."""
+    offsets = {
+        topic: {str(p): state.partitions[p].next_offset if p in state.partitions else -2 for p in sorted(partitions)}
+        for topic, (state, partitions) in progress.items()
+    }
+    return json.dumps(offsets)
+
+
+def query_failure(query: StreamingQuery) -> CdcError | None:
+    """Return why a query ended, None while it runs; an end without a reason is transient."""
+    if query.isActive:
+        return None
+    reason = str(query.exception() or "the query ended")
+    if "KAFKA_DATA_LOSS" in reason or "OffsetOutOfRange" in reason:
+        return PositionLost(
+            "Kafka no longer has the offsets that come next",
+            hint="the topic's retention is too short, or the topic was created anew; load its tables again",
+        )
+    return TransientError(f"the streaming query ended: {reason.splitlines()[0][:300]}")

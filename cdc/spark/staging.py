@@ -1,0 +1,123 @@
+"""What a collapsed batch writes: tombstones, the merge into the staging branch, and quarantined messages."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as f
+
+from cdc.core.batch import Problem
+from cdc.core.ddl import spark_type
+from cdc.core.names import quote
+from cdc.core.positions import LAYOUTS
+from cdc.spark.decode import RowShape
+from cdc.spark.merge import KeyBounds, merge_sql, truncate_sql
+from cdc.spark.session import snapshot_properties
+
+
+@dataclass(frozen=True)
+class TableTarget:
+    """Where a table's changes go: quoted names of the table, its staging branch, and the tables beside it."""
+
+    table: str
+    branch: str
+    tombstones: str
+    quarantine: str
+
+
+def table_rows(session: SparkSession, target: TableTarget, shape: RowShape) -> DataFrame:
+    """Return the table's rows as ``k, position, operation, v``."""
+    key = f.struct(*[f.col(_q(name)).alias(name) for name in shape.key])
+    values = f.struct(*[f.col(_q(name)).alias(name) for name in shape.columns])
+    columns = (key.alias("k"), f.col("_cdc_position").alias("position"), f.col("_cdc_op").alias("operation"))
+    return session.table(target.table).select(*columns, values.alias("v"))
+
+
+def tombstone_floors(session: SparkSession, target: TableTarget, shape: RowShape, keys: DataFrame) -> DataFrame | None:
+    """Return ``k, floor`` for those of ``keys`` that were deleted before; None if nothing ever was."""
+    if not session.catalog.tableExists(target.tombstones):
+        return None
+    key = f.struct(*[f.col(_q(name)).alias(name) for name in shape.key])
+    stones = session.table(target.tombstones).select(key.alias("k"), "_cdc_position")
+    return stones.join(keys.select("k"), "k", "left_semi").groupBy("k").agg(f.max("_cdc_position").alias("floor"))
+
+
+def write_tombstones(session: SparkSession, target: TableTarget, shape: RowShape, changes: DataFrame) -> None:
+    """Remember the deleted keys, before the deletes themselves are published: a late duplicate finds them (S14)."""
+    fields = ", ".join(f"{_q(name)} {spark_type(shape.columns[name])}" for name in shape.key)
+    session.sql(
+        f"CREATE TABLE IF NOT EXISTS {target.tombstones} ({fields}, _cdc_position string, deleted_at timestamp) "
+        "USING iceberg PARTITIONED BY (day(deleted_at)) TBLPROPERTIES ('write.distribution-mode' = 'none')"
+    )
+    keys = [f.col("k")[name].alias(name) for name in shape.key]
+    position, now = f.col("position").alias("_cdc_position"), f.current_timestamp().alias("deleted_at")
+    changes.where("deleted").select(*keys, position, now).writeTo(target.tombstones).append()
+
+
+def merge_changes(
+    session: SparkSession,
+    target: TableTarget,
+    shape: RowShape,
+    changes: DataFrame,
+    *,
+    floors: DataFrame | None,
+    truncate: str,
+    bounds: KeyBounds | None,
+    summary: Mapping[str, str],
+) -> None:
+    """Merge the changes into the staging branch; every commit made bears ``summary``."""
+    source = changes if floors is None else changes.join(floors, "k", "left")
+    floor = f.lit("") if floors is None else f.coalesce(f.col("floor"), f.lit(""))
+    at = f.lit(datetime.now(UTC)).cast("timestamp")
+    source.withColumn("floor", floor).withColumn("committed_at", at).createOrReplaceTempView("changes")
+    with snapshot_properties(session, summary):
+        if truncate:
+            session.sql(truncate_sql(target.branch, truncate))
+        layout = LAYOUTS[shape.engine]
+        session.sql(merge_sql(target.branch, "changes", shape.key, list(shape.columns), layout, bounds))
+
+
+def write_quarantine(
+    session: SparkSession, target: TableTarget, pipeline: str, messages: DataFrame, problems: Sequence[Problem]
+) -> None:
+    """Write messages that cannot be used to the quarantine table, once each however often the batch is repeated."""
+    places = [(p.partition, p.offset, p.reason) for p in problems]
+    reasons = session.createDataFrame(places, "`partition` int, `offset` bigint, reason string")
+    rows = messages.join(f.broadcast(reasons), ["partition", "offset"]).select(
+        f.lit(pipeline).alias("pipeline"),
+        "topic",
+        "partition",
+        "offset",
+        "key",
+        "value",
+        "reason",
+        f.current_timestamp().alias("quarantined_at"),
+    )
+    rows.createOrReplaceTempView("quarantined")
+    session.sql(
+        f"MERGE INTO {target.quarantine} t USING quarantined s ON t.topic = s.topic "
+        "AND t.`partition` = s.`partition` AND t.`offset` = s.`offset` WHEN NOT MATCHED THEN INSERT *"
+    )
+
+
+def create_quarantine(session: SparkSession, name: str) -> None:
+    """Create the quarantine table; ``name`` is quoted."""
+    session.sql(
+        f"CREATE TABLE IF NOT EXISTS {name} (pipeline string, topic string, `partition` int, `offset` bigint, "
+        "key binary, value binary, reason string, quarantined_at timestamp) USING iceberg"
+    )
+
+
+def blocked_keys(session: SparkSession, name: str, topics: Iterable[str]) -> dict[str, dict[bytes, tuple[int, int]]]:
+    """Return per topic the raw keys that wait behind a quarantined message, with its (partition, offset)."""
+    rows = session.table(name).where(f.col("topic").isin(*topics) & f.col("key").isNotNull())
+    first = rows.groupBy("topic", "key").agg(f.min_by(f.struct("partition", "offset"), "offset").alias("at"))
+    found: dict[str, dict[bytes, tuple[int, int]]] = {}
+    for row in first.collect():
+        found.setdefault(row.topic, {})[bytes(row.key)] = (row["at"]["partition"], row["at"]["offset"])
+    return found
+
+
+def _q(name: str) -> str:
+    return quote(name, "`")

@@ -1,0 +1,124 @@
+"""The core's reference model and Spark with Iceberg make equal tables of equal events."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import strategies as st
+
+from cdc.core.events import ChangeEvent, Operation
+from cdc.core.merge import TableState, merge
+from cdc.core.positions import LAYOUTS
+from tests.contract.sequences import BIG, PARTITIONS, history
+from tests.lake import PLACEHOLDER, LakeTable, Message, start_session
+
+COLUMNS = [
+    {"name": "s", "type": "long"},
+    {"name": "id", "type": "int"},
+    {"name": "n", "type": ["null", "long"], "default": None},
+    {"name": BIG, "type": ["null", "string"], "default": None},
+]
+SEQUENCES = 100
+BATCHES = 4
+
+
+def message(event: ChangeEvent, partition: int) -> Message:
+    """Return the event as Debezium would write it."""
+    commit, _, lsn = event.position.components
+    row = None
+    if event.operation is not Operation.DELETE:
+        row = {**event.values, **dict.fromkeys(event.unavailable, PLACEHOLDER)}
+    names = dict(zip(("s", "id"), event.key, strict=True))
+    headers: dict[str, Any] = {}
+    if event.old_key is not None:
+        headers["__debezium.oldkey"] = dict(zip(("s", "id"), event.old_key, strict=True))
+    if event.new_key is not None:
+        headers["__debezium.newkey"] = dict(zip(("s", "id"), event.new_key, strict=True))
+    source = {
+        "version": "3",
+        "ts_ms": 1_700_000_000_000 + lsn,
+        "snapshot": "true" if event.operation is Operation.READ else "false",
+        "sequence": json.dumps([str(commit) if commit else None, str(lsn)]),
+    }
+    value = {"before": None, "after": row, "source": source, "op": str(event.operation), "ts_ms": 0}
+    return Message(partition, event.position.offset, names, value, headers)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(
+    max_examples=2,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_reference_model_and_spark_agree(lake: tuple[Any, Any], seed: int) -> None:
+    """Promise 1, P1, P3, P6, P10, P12, S14: duplicates, redeliveries, key shifts and swaps, any batch split."""
+    note(f"seed {seed}")
+    print(f"seed {seed}: {SEQUENCES} sequences")
+    histories = [history(seed, number, transactions=8) for number in range(SEQUENCES)]
+    batches: dict[int, list[ChangeEvent]] = defaultdict(list)
+    for one in histories:
+        for number, event in one.deliveries(BATCHES):
+            batches[number].append(event)
+    model = TableState()
+    table = LakeTable(*lake, COLUMNS, name=f"seed_{seed}", key=("s", "id"))
+    offsets = [0] * PARTITIONS
+    for number in sorted(batches):
+        events, messages = renumbered(batches[number], offsets)
+        model = merge(model, events, LAYOUTS["postgres"])
+        table.apply(messages)
+        assert spark_rows(table) == model_rows(model), f"seed {seed}, after batch {number}"
+    expected = {(h.sequence, i): row for h in histories for i, row in h.rows.items()}
+    assert {k: (v["n"], v[BIG]) for k, v in model_values(model).items()} == {
+        k: (v["n"], v[BIG]) for k, v in expected.items()
+    }, f"seed {seed}: the source ended otherwise"
+
+
+def renumbered(events: list[ChangeEvent], offsets: list[int]) -> tuple[list[ChangeEvent], list[Message]]:
+    """Give the events of many histories offsets of one common topic, order within each history kept."""
+    found, messages = [], []
+    for event in sorted(events, key=lambda e: e.operation is not Operation.READ):
+        p = hash(event.key) % PARTITIONS
+        placed = ChangeEvent(
+            event.operation,
+            event.key,
+            event.position._replace(offset=offsets[p]),
+            event.values,
+            event.unavailable,
+            event.old_key,
+            event.new_key,
+        )
+        offsets[p] += 1
+        found.append(placed)
+        messages.append(message(placed, p))
+    return found, messages
+
+
+def spark_rows(table: LakeTable) -> dict[Any, Any]:
+    """Return key -> (values, place, operation) as published."""
+    width = LAYOUTS["postgres"].place_width
+    return {(r.s, r.id): (r.n, r.big, r["_cdc_position"][:width], r["_cdc_op"]) for r in table.rows()}
+
+
+def model_rows(model: TableState) -> dict[Any, Any]:
+    """Return the same of the model."""
+    layout = LAYOUTS["postgres"]
+    return {
+        key: (row.values["n"], row.values[BIG], row.position.place(layout), row.operation)
+        for key, row in model.rows.items()
+    }
+
+
+def model_values(model: TableState) -> dict[Any, dict[str, Any]]:
+    """Return key -> values of the model."""
+    return {key: row.values for key, row in model.rows.items()}
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    session, config = start_session(Path(tmp_path_factory.mktemp("lake")))
+    yield session, config
+    session.stop()

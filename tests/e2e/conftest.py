@@ -1,0 +1,132 @@
+"""The scenarios: tables made and filled, connector registered, service running."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pymysql
+import pytest
+
+from cdc.local.stack import LocalStack
+from cdc.sources.postgres import publication_sql
+from tests.e2e.scenario import SEED, Scenario
+from tests.e2e.service import Service
+from tests.e2e.tables import BEFORE_POSTGRES, MYSQL, POSTGRES, TestTable
+from tests.e2e.workload import MYSQL_DIALECT, POSTGRES_DIALECT, RandomWorkload, create_table
+
+SCHEMA = "e2e"
+
+
+@pytest.fixture(scope="module")
+def postgres(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenario]:
+    yield from running(postgres_scenario(stack, tmp_path_factory.mktemp("postgres")), "e2e_pg")
+
+
+@pytest.fixture(scope="module")
+def mysql(mysql_stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenario]:
+    yield from running(mysql_scenario(mysql_stack, tmp_path_factory.mktemp("mysql")), "e2e_my")
+
+
+def postgres_scenario(stack: LocalStack, folder: Path) -> Scenario:
+    at = stack.addresses()
+    password = at.environment()["CDC_POSTGRES_OWNER_PASSWORD"]
+
+    def connect() -> psycopg.Connection:
+        return psycopg.connect(
+            host=at.postgres_host,
+            port=at.postgres_port,
+            dbname="shop",
+            user="shop_owner",
+            password=password,
+            options=f"-c TimeZone=UTC -c search_path={SCHEMA},public",
+        )
+
+    source = {
+        "name": "e2e_pg",
+        "type": "postgres",
+        "host": at.postgres_host,
+        "port": at.postgres_port,
+        "database": "shop",
+        "password": "${env:CDC_POSTGRES_PASSWORD}",
+        "sslmode": "disable",
+        "tables": _tables(POSTGRES),
+    }
+    service = Service.create(folder, stack, [source])
+    workload = RandomWorkload(POSTGRES, POSTGRES_DIALECT, SEED)
+    before = [
+        f"CREATE SCHEMA {SCHEMA}",
+        f"GRANT USAGE ON SCHEMA {SCHEMA} TO cdc",
+        f"ALTER DEFAULT PRIVILEGES IN SCHEMA {SCHEMA} GRANT SELECT ON TABLES TO cdc",
+        *BEFORE_POSTGRES,
+    ]
+    created = [statement for table in POSTGRES for statement in create_table(table, POSTGRES_DIALECT)]
+    after = [publication_sql(service.config.sources[0])]  # type: ignore[arg-type]
+    with closing(connect()) as connection:
+        _fill(connection, [*before, *created, *after], workload)
+    return Scenario(service, connect, workload)
+
+
+def mysql_scenario(stack: LocalStack, folder: Path) -> Scenario:
+    at = stack.addresses()
+    environment = at.environment()
+
+    def connect(user: str = "shop_owner", database: str | None = SCHEMA) -> Any:
+        secret = "CDC_MYSQL_ROOT_PASSWORD" if user == "root" else "CDC_MYSQL_OWNER_PASSWORD"
+        return pymysql.connect(
+            host=at.mysql_host,
+            port=at.mysql_port or 0,
+            user=user,
+            password=environment[secret],
+            database=database,
+            charset="utf8mb4",
+            init_command="SET time_zone = '+00:00'",
+        )
+
+    with closing(connect("root", None)) as admin, admin.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {SCHEMA} CHARACTER SET utf8mb4")
+        cursor.execute(f"GRANT ALL ON {SCHEMA}.* TO 'shop_owner'@'%'")
+        cursor.execute(f"GRANT SELECT ON {SCHEMA}.* TO 'cdc'@'%'")
+    source = {
+        "name": "e2e_my",
+        "type": "mysql",
+        "host": at.mysql_host,
+        "port": at.mysql_port,
+        "database": SCHEMA,
+        "password": "${env:CDC_MYSQL_PASSWORD}",
+        "ssl_mode": "disabled",
+        "server_id": 5801,
+        "tables": _tables(MYSQL),
+    }
+    service = Service.create(folder, stack, [source])
+    workload = RandomWorkload(MYSQL, MYSQL_DIALECT, SEED)
+    with closing(connect()) as connection:
+        _fill(connection, [s for table in MYSQL for s in create_table(table, MYSQL_DIALECT)], workload)
+    return Scenario(service, connect, workload)
+
+
+def _tables(tables: tuple[TestTable, ...]) -> list[dict[str, object]]:
+    return [{"source": f'{SCHEMA}."{table.name}"', "key": list(table.key)} for table in tables]
+
+
+def _fill(connection: Any, statements: list[str], workload: RandomWorkload) -> None:
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+    connection.commit()
+    workload.fill(connection)
+
+
+def running(scenario: Scenario, name: str) -> Iterator[Scenario]:
+    """Register the connector and start the service; afterwards nothing of them is left."""
+    print(f"seed {SEED}")
+    try:
+        applied = scenario.service.run("connectors", "apply", name)
+        assert applied.returncode == 0, applied.stdout + applied.stderr
+        scenario.service.start()
+        yield scenario
+    finally:
+        scenario.service.kill()
+        scenario.service.run("connectors", "remove", name)
+        Path(scenario.service.log).write_text("")

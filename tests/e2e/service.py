@@ -1,0 +1,138 @@
+"""The service under test as people run it: `cdc` commands as processes of their own, on a configuration file."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from cdc.cli.verify import line, verify_sources
+from cdc.config.loader import load_config
+from cdc.config.models import Config
+from cdc.local.stack import LocalStack
+
+CATCH_UP_SECONDS = 240.0
+
+
+def configuration(stack: LocalStack, sources: list[dict[str, object]]) -> dict[str, object]:
+    """Return a configuration of the stack's servers, with secrets by reference."""
+    at = stack.addresses()
+    return {
+        "kafka": {"bootstrap_servers": at.kafka},
+        "registry": {"url": at.registry, "converter_url": at.registry_converter},
+        "connect": {"url": at.connect},
+        "catalog": {
+            "type": "jdbc",
+            "uri": at.catalog_uri,
+            "username": "catalog",
+            "password": "${env:CDC_CATALOG_PASSWORD}",
+            "warehouse": str(at.warehouse),
+        },
+        "stream": {"checkpoint": str(at.checkpoint), "lease_ttl": "4s", "status_interval": "2s"},
+        "operations": {"http_port": 0, "log_format": "console"},
+        "sources": sources,
+    }
+
+
+@dataclass
+class Service:
+    """`cdc` on one configuration; at most one `cdc stream` at a time. Output goes to ``log``."""
+
+    path: Path
+    environment: Mapping[str, str]
+    log: Path
+    _process: subprocess.Popen[bytes] | None = field(default=None)
+
+    @classmethod
+    def create(cls, folder: Path, stack: LocalStack, sources: list[dict[str, object]]) -> "Service":
+        path = folder / "cdc.yaml"
+        path.write_text(yaml.safe_dump(configuration(stack, sources), allow_unicode=True), encoding="utf-8")
+        secrets = {n: v for n, v in stack.addresses().environment().items() if n.endswith("_PASSWORD")}
+        return cls(path, secrets, folder / "stream.log")
+
+    @property
+    def config(self) -> Config:
+        return load_config(self.path, self.environment)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            self._command(*arguments), env=self._environment(), capture_output=True, text=True, timeout=180, check=False
+        )
+
+    def start(self) -> None:
+        """Start `cdc stream`; after a kill it waits until the killed one's lease has run out."""
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command("stream", "--standby"),
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def kill_after(self, seconds: float) -> None:
+        """SIGKILL the service and its JVM, which must have lived that long."""
+        assert self._process is not None
+        with suppress(subprocess.TimeoutExpired):
+            code = self._process.wait(timeout=seconds)
+            raise AssertionError(f"the service ended by itself with code {code}:\n{self.tail()}")
+        self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL what is left of the service; idempotent."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(timeout=30)
+            self._process = None
+
+    def stop(self) -> int:
+        """Stop the service as an operator does, and return its exit code."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(timeout=30)
+        finally:
+            self.kill()
+
+    def await_equal(self, seconds: float = CATCH_UP_SECONDS) -> None:
+        """Wait until every column of every row is equal in source and lake."""
+        config, began = self.config, time.monotonic()
+        report = verify_sources(config)
+        while not report.equal and time.monotonic() - began < seconds:
+            self.check_alive()
+            time.sleep(1)
+            report = verify_sources(config)
+        found = "\n".join(map(line, report.tables))
+        print(f"after {time.monotonic() - began:.1f} s\n{found}")
+        assert report.equal, f"{found}\n{self.tail()}"
+
+    def check_alive(self) -> None:
+        if self._process is not None and self._process.poll() is not None:
+            raise AssertionError(f"the service ended with code {self._process.returncode}:\n{self.tail()}")
+
+    def tail(self, lines: int = 60) -> str:
+        return "\n".join(self.log.read_text(errors="replace").replace("\r", "\n").splitlines()[-lines:])
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "cdc", *arguments, "--config", str(self.path)]
+
+    def _environment(self) -> dict[str, str]:
+        kept = {n: v for n, v in os.environ.items() if not n.startswith("CDC_")}  # noqa: TID251 - of the child
+        return {**kept, **self.environment}
+
+
+def await_true(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    """Wait for a condition with a deadline."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.1)

@@ -1,0 +1,49 @@
+"""MySQL, end to end: real server, Debezium, Kafka, registry, `cdc stream`, Iceberg; every column of every row."""
+
+import pytest
+
+from tests.e2e.scenario import Scenario
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def test_initial_snapshot(mysql: Scenario) -> None:
+    mysql.service.await_equal()
+
+
+def test_every_operation(mysql: Scenario) -> None:
+    """M22, M36, M37 and P14 one by one, several of them meeting in one batch."""
+    mysql.apply(
+        "INSERT INTO accounts (id, name, balance) VALUES (1, 'new', 1), (2, NULL, NULL), (18446744073709551615, '', 0)"
+    )
+    mysql.apply("UPDATE accounts SET name = 'changed' WHERE id = 18446744073709551615")
+    mysql.apply("UPDATE accounts SET id = 9223372036854775808 WHERE id = 1")
+    mysql.apply("DELETE FROM accounts WHERE id = 2")
+    mysql.apply("REPLACE INTO accounts (id, name) VALUES (9223372036854775808, 'replaced')")
+    mysql.apply("INSERT INTO accounts (id, name) VALUES (7, 'a') ON DUPLICATE KEY UPDATE name = 'b'")
+    mysql.apply("INSERT INTO accounts (id, name) VALUES (7, 'a') ON DUPLICATE KEY UPDATE name = 'b'")
+    mysql.apply("INSERT INTO accounts (id, name) VALUES (8, 'x')", "DELETE FROM accounts WHERE id = 8")
+    mysql.apply("INSERT INTO ledger_lines (account_id, line, amount) VALUES (900, 1, 1.5), (900, 2, 2.5)")
+    mysql.apply("UPDATE ledger_lines SET line = line + 10 WHERE account_id = 900 ORDER BY line DESC")
+    mysql.apply("UPDATE keys_only SET a = a + 5000 WHERE a < 10")
+    mysql.apply("TRUNCATE TABLE readings", "INSERT INTO readings VALUES (1, 'after the truncate')")
+    mysql.apply("UPDATE `Order. Items` SET `Unit Price` = 1.25, `Größe` = 'größer', `select` = 'x'")
+    mysql.apply("INSERT IGNORE INTO many_types (id, t_time) VALUES (9001, '-00:00:01.5'), (9002, '-838:59:59')")
+    mysql.service.await_equal()
+
+
+def test_random_workload(mysql: Scenario) -> None:
+    mysql.run_workload()
+    mysql.service.await_equal()
+
+
+def test_random_workload_with_kills(mysql: Scenario) -> None:
+    """S1 and S3: the service is killed at ten random moments, JVM included."""
+    mysql.run_workload_with_kills()
+    mysql.service.await_equal()
+
+
+def test_stops_cleanly(mysql: Scenario) -> None:
+    """X8: SIGTERM ends the service in under 30 seconds with exit code 0, and the lake stays equal."""
+    assert mysql.service.stop() == 0
+    mysql.service.await_equal(10)

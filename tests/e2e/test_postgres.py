@@ -1,0 +1,62 @@
+"""PostgreSQL, end to end: real server, Debezium, Kafka, registry, `cdc stream`, Iceberg; every column of every row."""
+
+import pytest
+
+from tests.e2e.scenario import Scenario
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def test_initial_snapshot(postgres: Scenario) -> None:
+    postgres.service.await_equal()
+
+
+def test_every_operation(postgres: Scenario) -> None:
+    """P1, P3, P10, P12, P13, P14 and P42 one by one, several of them meeting in one batch."""
+    big = "repeat(md5('a'), 300)"
+    postgres.apply(
+        "INSERT INTO accounts (id, name, balance) VALUES (1001, 'new', 1), (1002, NULL, NULL), (1003, '', 0)"
+    )
+    postgres.apply("UPDATE accounts SET name = 'changed' WHERE id = 1001")
+    postgres.apply("UPDATE accounts SET id = 2001 WHERE id = 1001")
+    postgres.apply("DELETE FROM accounts WHERE id = 1002")
+    postgres.apply("DELETE FROM accounts WHERE id = 1003", "INSERT INTO accounts (id, name) VALUES (1003, 'again')")
+    postgres.apply(
+        "INSERT INTO accounts (id, name) VALUES (1004, 'short-lived')", "DELETE FROM accounts WHERE id = 1004"
+    )
+    postgres.apply("INSERT INTO ledger_lines (account_id, line, amount) VALUES (900, 1, 1.5), (900, 2, 2.5)")
+    postgres.apply("UPDATE ledger_lines SET line = line + 10 WHERE account_id = 900")
+    postgres.apply("UPDATE keys_only SET a = a + 5000 WHERE a < 10")
+    postgres.apply(f"INSERT INTO documents (id, title, body) VALUES (901, 'a', {big}), (902, 'b', {big})")
+    postgres.apply("UPDATE documents SET title = 'large values unchanged'")
+    postgres.apply("UPDATE documents SET body = 'short now' WHERE id = 902")
+    postgres.apply("UPDATE documents SET version = 7 WHERE id IN (901, 902)")
+    postgres.apply("INSERT INTO places (id, label) VALUES (701, 'x'), (702, 'y'), (703, 'z')")
+    postgres.apply("UPDATE places SET id = CASE id WHEN 701 THEN 702 ELSE 701 END WHERE id IN (701, 702)")
+    postgres.apply("UPDATE places SET id = id + 1 WHERE id BETWEEN 701 AND 703")
+    postgres.apply("TRUNCATE readings", "INSERT INTO readings VALUES (1, 'after the truncate')")
+    postgres.apply('UPDATE "Order. Items" SET "Unit Price" = 1.25, "Größe" = \'größer\', "select" = \'x\'')
+    postgres.apply("UPDATE counters SET hits = 0")
+    postgres.service.await_equal()
+
+
+def test_key_change_that_leaves_a_large_value_unchanged_p6(postgres: Scenario) -> None:
+    postgres.apply("UPDATE documents SET id = id + 10000 WHERE id IN (901, 902)")
+    postgres.service.await_equal()
+
+
+def test_random_workload(postgres: Scenario) -> None:
+    postgres.run_workload()
+    postgres.service.await_equal()
+
+
+def test_random_workload_with_kills(postgres: Scenario) -> None:
+    """S1 and S3: the service is killed at ten random moments, JVM included."""
+    postgres.run_workload_with_kills()
+    postgres.service.await_equal()
+
+
+def test_stops_cleanly(postgres: Scenario) -> None:
+    """X8: SIGTERM ends the service in under 30 seconds with exit code 0, and the lake stays equal."""
+    assert postgres.service.stop() == 0
+    postgres.service.await_equal(10)

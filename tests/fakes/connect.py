@@ -1,0 +1,100 @@
+"""A Connect cluster and topics in memory, with the failures that matter."""
+
+from collections import deque
+from collections.abc import Collection, Mapping
+from typing import Any
+
+
+class FakeConnect:
+    """Connectors run as soon as they are put, unless ``states`` says what the task goes through first."""
+
+    def __init__(self) -> None:
+        self.connectors: dict[str, dict[str, str]] = {}
+        self.states: deque[str] = deque()
+        self.problems: list[tuple[str, str]] = []
+        self.trace = "org.x.ConnectException: no\n\tat a\nCaused by: PSQLException: password=hunter2 refused\n\tat b"
+        self.calls: list[str] = []
+        self._state = "RUNNING"
+
+    def config(self, name: str) -> dict[str, str] | None:
+        return self.connectors.get(name)
+
+    def validate(self, settings: Mapping[str, str]) -> list[tuple[str, str]]:
+        self.calls.append(f"validate {settings['name']}")
+        return self.problems
+
+    def put(self, name: str, settings: Mapping[str, str]) -> None:
+        self.calls.append(f"put {name}")
+        self.connectors[name] = dict(settings)
+
+    def status(self, name: str) -> dict[str, Any] | None:
+        if name not in self.connectors:
+            return None
+        if self.states:
+            self._state = self.states.popleft()
+        state = self._state
+        task = {"id": 0, "state": state, "worker_id": "w:1"} | ({"trace": self.trace} if state == "FAILED" else {})
+        tasks = [] if state == "STOPPED" else [task]
+        connector = "RUNNING" if state == "FAILED" else state
+        return {"name": name, "connector": {"state": connector, "worker_id": "w:1"}, "tasks": tasks}
+
+    def pause(self, name: str) -> None:
+        self._set("pause", name, "PAUSED")
+
+    def resume(self, name: str) -> None:
+        self._set("resume", name, "RUNNING")
+
+    def stop(self, name: str) -> None:
+        self._set("stop", name, "STOPPED")
+
+    def restart_failed(self, name: str) -> None:
+        self._set("restart", name, "RUNNING")
+
+    def delete_offsets(self, name: str) -> None:
+        self.calls.append(f"delete offsets {name}")
+
+    def delete(self, name: str) -> bool:
+        self.calls.append(f"delete {name}")
+        return self.connectors.pop(name, None) is not None
+
+    def _set(self, verb: str, name: str, state: str) -> None:
+        self.calls.append(f"{verb} {name}")
+        self._state = state
+
+
+class FakeTopics:
+    """Topics as a dictionary of settings."""
+
+    def __init__(self) -> None:
+        self.topics: dict[str, dict[str, str]] = {}
+        self.partitions: dict[str, int] = {}
+
+    def existing(self, names: Collection[str]) -> frozenset[str]:
+        return frozenset(names) & self.topics.keys()
+
+    def settings(self, names: Collection[str]) -> dict[str, dict[str, str]]:
+        return {name: self.topics[name] for name in names}
+
+    def create(self, name: str, *, partitions: int, replication_factor: int, settings: Mapping[str, str]) -> bool:
+        assert replication_factor
+        if name in self.topics:
+            return False
+        self.topics[name] = {"segment.bytes": "1"} | dict(settings)
+        self.partitions[name] = partitions
+        return True
+
+    def configure(self, name: str, settings: Mapping[str, str]) -> None:
+        self.topics[name] |= settings
+
+
+class FakeClock:
+    """Time that passes only while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds

@@ -1,0 +1,220 @@
+"""A lake for tests without servers: Spark with an Iceberg catalog of plain files, and micro-batches made by hand."""
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import fastavro
+from pyspark.sql import SparkSession
+
+from cdc.bootstrap.service import default_jars
+from cdc.config.models import Config
+from cdc.core.names import TableName
+from cdc.core.positions import LAYOUTS
+from cdc.core.types import parse_avro_key, parse_avro_row
+from cdc.lake.tables import IcebergTable
+from cdc.pipeline.apply import Applied, Applier, TableMemory
+from cdc.pipeline.table import TableSpec
+from cdc.spark.batch import SparkTableBatch, TableFormat
+from cdc.spark.envelope import Writer
+from cdc.spark.microbatch import MicroBatch
+from cdc.spark.session import SessionPool, build_session
+from cdc.spark.staging import TableTarget, create_quarantine
+
+PLACEHOLDER = "__debezium_unavailable_value"
+SPARK_MESSAGE = (
+    "topic string, `partition` int, `offset` bigint, timestamp timestamp, key binary, value binary, "
+    "headers array<struct<key: string, value: binary>>"
+)
+
+
+def lake_config(folder: Path) -> Config:
+    """Return a configuration whose catalog is a folder."""
+    return Config.model_validate(
+        {
+            "kafka": {"bootstrap_servers": "127.0.0.1:1"},
+            "registry": {"url": "http://127.0.0.1:1"},
+            "connect": {"url": "http://127.0.0.1:1"},
+            "catalog": {"type": "hadoop", "warehouse": f"{folder}/warehouse"},
+            "spark": {"master": "local[2]", "driver_memory": "2g"},
+            "sources": [
+                {
+                    "type": "postgres",
+                    "name": "shop",
+                    "host": "127.0.0.1",
+                    "database": "shop",
+                    "password": "${env:NONE}",
+                    "tables": [{"source": "public.t", "key": ["id"]}],
+                }
+            ],
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Message:
+    """A Kafka message to be: ``key`` and ``value`` are records of the table's Avro schemas, headers are JSON texts."""
+
+    partition: int
+    offset: int
+    key: dict[str, Any] | None
+    value: dict[str, Any] | None
+    headers: dict[str, Any] = field(default_factory=dict)
+    raw: bytes | None = None
+
+
+def envelope_schema(columns: Sequence[dict[str, Any]], engine: str = "postgres") -> dict[str, Any]:
+    """Return a Debezium envelope's Avro schema for rows with these Avro fields."""
+    source = {
+        "postgres": [{"name": "sequence", "type": ["null", "string"], "default": None}],
+        "mysql": [{"name": "file", "type": "string"}, {"name": "pos", "type": "long"}],
+        "oracle": [
+            {"name": "scn", "type": ["null", "string"], "default": None},
+            {"name": "commit_scn", "type": ["null", "string"], "default": None},
+            {"name": "txSeq", "type": ["null", "long"], "default": None},
+        ],
+    }[engine]
+    row = {"type": "record", "name": "Value", "fields": list(columns)}
+    common = [
+        {"name": "version", "type": "string"},
+        {"name": "ts_ms", "type": "long"},
+        {"name": "snapshot", "type": [{"type": "string", "connect.name": "io.debezium.data.Enum"}, "null"]},
+    ]
+    return {
+        "type": "record",
+        "name": "Envelope",
+        "namespace": "shop.public.t",
+        "fields": [
+            {"name": "before", "type": ["null", row], "default": None},
+            {"name": "after", "type": ["null", "Value"], "default": None},
+            {
+                "name": "source",
+                "type": {"type": "record", "name": "Source", "namespace": "io", "fields": common + source},
+            },
+            {"name": "op", "type": "string"},
+            {"name": "ts_ms", "type": ["null", "long"], "default": None},
+        ],
+    }
+
+
+class LakeTable:
+    """A target table fed with micro-batches made by hand, through the real decoder, fold, merge and publish."""
+
+    def __init__(
+        self,
+        session: SparkSession,
+        config: Config,
+        columns: Sequence[dict[str, Any]],
+        *,
+        name: str = "t",
+        key: tuple[str, ...] = ("id",),
+        engine: str = "postgres",
+        token: int = 1,
+        properties: dict[str, str] | None = None,
+    ) -> None:
+        self.session = session
+        self.pool = SessionPool(session, config.catalog, 1)
+        self.catalog = config.catalog.name
+        self.spec = TableSpec(
+            "shop", engine, f"shop.public.{name}", TableName("ns", name), key, LAYOUTS[engine], (), properties or {}
+        )
+        self.columns = list(columns)
+        self.memory = TableMemory("topic-id")
+        self.token = token
+        self.blocked_keys = 1000
+        self.quarantine = f"`{self.catalog}`.`cdc`.`quarantine`"
+        session.sql(f"CREATE NAMESPACE IF NOT EXISTS {self.catalog}.cdc")
+        create_quarantine(session, self.quarantine)
+        self.table = IcebergTable(session, self.catalog, self.spec.target)
+
+    def writer(self, columns: Sequence[dict[str, Any]], number: int) -> Writer:
+        """Return the writer of rows with these Avro fields; ``number`` stands for its registry ids."""
+        envelope = envelope_schema(columns, self.spec.engine)
+        fields = [{"name": c["name"], "type": _required(c["type"])} for c in columns if c["name"] in self.spec.key]
+        key = {"type": "record", "name": "Key", "namespace": "shop.public.t", "fields": fields}
+        return Writer(
+            number, number, parse_avro_key(key), parse_avro_row(envelope), json.dumps(key), json.dumps(envelope)
+        )
+
+    def apply(self, messages: Iterable[Message], columns: Sequence[dict[str, Any]] | None = None) -> Applied:
+        """Apply one micro-batch."""
+        return self.apply_mixed([(columns or self.columns, list(messages))])
+
+    def apply_mixed(self, groups: Sequence[tuple[Sequence[dict[str, Any]], Sequence[Message]]]) -> Applied:
+        """Apply one micro-batch whose messages were written with several schemas, oldest first."""
+        writers = {number: self.writer(columns, number) for number, (columns, _) in enumerate(groups, 1)}
+        rows = [
+            self._row(message, writers[number], number)
+            for number, (_, messages) in enumerate(groups, 1)
+            for message in messages
+        ]
+        frame = self.session.createDataFrame(rows, SPARK_MESSAGE)
+        with self.batch(frame, writers) as batch:
+            return Applier(self.token, self.blocked_keys, lambda: None).apply(self.spec, self.table, batch, self.memory)
+
+    @contextmanager
+    def batch(self, frame: Any, writers: dict[int, Writer]) -> Iterator[SparkTableBatch]:
+        """Open a micro-batch without applying it."""
+        micro = MicroBatch(frame, "cdc_messages_test", {self.spec.topic: "avro"})
+        part = micro.slices()[self.spec.topic]
+        with self.pool.borrow() as session:
+            target = TableTarget(
+                self.table.sql_name,
+                self.table.branch_sql,
+                f"`{self.catalog}`.`cdc`.`tombstones_{self.spec.target.table}`",
+                self.quarantine,
+            )
+            table_format = TableFormat("shop", self.spec.topic, self.spec.engine, "avro", self.spec.key, PLACEHOLDER)
+            batch = SparkTableBatch(
+                session,
+                micro.view,
+                part,
+                table_format,
+                target,
+                lambda pair: writers.get(pair.value_id, "unknown schema"),
+            )
+            try:
+                yield batch
+            finally:
+                batch.close()
+                micro.close()
+
+    def rows(self) -> list[Any]:
+        """Return the published rows."""
+        return self.session.sql(f"SELECT * FROM {self.table.sql_name}").collect()
+
+    def _row(self, message: Message, writer: Writer, number: int) -> tuple[Any, ...]:
+        key = None if message.key is None else _framed(writer.key_schema, message.key, number)
+        value = message.raw
+        if value is None and message.value is not None:
+            value = _framed(writer.value_schema, message.value, number)
+        headers = [(name, json.dumps(content).encode()) for name, content in message.headers.items()] or None
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        return self.spec.topic, message.partition, message.offset, now, key, value, headers
+
+
+def start_session(folder: Path) -> tuple[SparkSession, Config]:
+    """Return a Spark session whose lake is in the folder."""
+    config = lake_config(folder)
+    return build_session(config, default_jars()), config
+
+
+_parsed: dict[str, Any] = {}
+
+
+def _framed(schema: str, record: dict[str, Any], number: int) -> bytes:
+    if schema not in _parsed:
+        _parsed[schema] = fastavro.parse_schema(json.loads(schema))
+    out = io.BytesIO()
+    out.write(b"\0" + number.to_bytes(4, "big"))
+    fastavro.schemaless_writer(out, _parsed[schema], record)
+    return out.getvalue()
+
+
+def _required(schema: Any) -> Any:
+    return next(s for s in schema if s != "null") if isinstance(schema, list) else schema

@@ -1,0 +1,185 @@
+"""The loader: overrides, secrets, selection of sources, and errors that name path, cause and what would be right."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from cdc.config.loader import load_config
+from cdc.core.errors import ConfigError
+
+EXAMPLES = Path(__file__).parents[3] / "config"
+Written = Callable[[str], Path]
+
+MINIMAL = """
+kafka: {bootstrap_servers: "kafka:9092"}
+registry: {url: "http://registry:8081"}
+connect: {url: "http://connect:8083"}
+catalog: {type: rest, uri: "http://catalog:8181", warehouse: lake}
+sources:
+- name: shop
+  type: postgres
+  host: postgres
+  database: shop
+  password: "${env:SHOP_PASSWORD}"
+  tables:
+  - {source: public.customers, key: [id]}
+- name: store
+  type: mysql
+  host: mysql
+  database: store
+  server_id: 1
+  password: "${env:STORE_PASSWORD}"
+  tables:
+  - {source: store.orders, key: [id]}
+"""
+
+SECRETS = {"SHOP_PASSWORD": "hunter-2", "STORE_PASSWORD": "hunter-3"}
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[[str], Path]:
+    def write(text: str) -> Path:
+        path = tmp_path / "cdc.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def problems(path: Path, environ: dict[str, str] | None = None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, SECRETS if environ is None else environ)
+    assert caught.value.hint
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["local", "minimal", "production"])
+def test_the_examples_load(name: str) -> None:
+    config = load_config(EXAMPLES / f"{name}.yaml", {}, secrets=False)
+    assert config.sources
+
+
+def test_the_local_example_needs_only_the_secrets_of_the_selected_source() -> None:
+    secrets = {"CDC_CATALOG_PASSWORD": "a", "CDC_POSTGRES_PASSWORD": "b"}
+    config = load_config(EXAMPLES / "local.yaml", secrets, only=["shop"])
+    assert [source.name for source in config.sources] == ["shop"]
+    assert "CDC_MYSQL_PASSWORD is not set" in problems(EXAMPLES / "local.yaml", secrets)
+
+
+def test_secrets_come_from_the_environment_and_from_files(written: Written, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("from a file\n")
+    path = written(MINIMAL.replace("${env:STORE_PASSWORD}", f"${{file:{tmp_path}/password}}"))
+    shop, store = load_config(path, SECRETS).sources
+    assert shop.password.reveal() == "hunter-2"
+    assert store.password.reveal() == "from a file"
+
+
+def test_a_loaded_configuration_never_shows_a_secret(written: Written) -> None:
+    config = load_config(written(MINIMAL), SECRETS)
+    assert "hunter" not in repr(config) + str(config) + config.model_dump_json()
+    assert json.loads(config.model_dump_json())["sources"][0]["password"] == "${env:SHOP_PASSWORD}"
+
+
+def test_missing_secrets_name_path_and_reference(written: Written) -> None:
+    text = problems(written(MINIMAL.replace("env:STORE_PASSWORD", "file:/nowhere/password")), {})
+    assert "sources[0].password: environment variable SHOP_PASSWORD is not set" in text
+    assert "sources[1].password: file '/nowhere/password' does not exist" in text
+
+
+def test_a_secret_in_the_file_is_refused_and_not_repeated(written: Written) -> None:
+    text = problems(written(MINIMAL.replace("${env:SHOP_PASSWORD}", "hunter-2")))
+    assert "sources[0].password: must be a reference: ${env:NAME} or ${file:/run/secrets/name}" in text
+    assert "hunter" not in text
+
+
+def test_a_secret_under_a_misspelt_field_is_not_repeated(written: Written) -> None:
+    text = problems(written(MINIMAL.replace("  password: ", "  pasword: ").replace("${env:SHOP_PASSWORD}", "hunter-2")))
+    assert 'sources[0].pasword: unknown field; did you mean "password"?' in text
+    assert "sources[0].password: is missing; Password of the role, by reference" in text
+    assert "hunter" not in text
+
+
+def test_variables_override_fields_by_name_index_and_case(written: Written) -> None:
+    environ = {
+        "CDC_KAFKA__BOOTSTRAP_SERVERS": "other:1",
+        "CDC_SOURCES__shop__PORT": "6000",
+        "cdc_sources__1__host": "elsewhere",
+        "CDC_STREAM__TRIGGER": "250ms",
+        "CDC_METADATA_NAMESPACE": "meta",
+        "CDC_SOURCES__SHOP__TABLES__0__KEY": "[id, line]",
+        "CDC_SPARK__PROPERTIES__spark.sql.caseSensitive": "true",
+        "CDC_POSTGRES_PASSWORD": "not an override",
+    }
+    config = load_config(written(MINIMAL), SECRETS | environ)
+    shop, store = config.sources
+    assert (config.kafka.bootstrap_servers, shop.port, store.host) == ("other:1", 6000, "elsewhere")
+    assert (config.stream.trigger, config.metadata_namespace) == (timedelta(milliseconds=250), "meta")
+    assert shop.tables[0].key == ("id", "line")
+    assert config.spark.properties == {"spark.sql.caseSensitive": "true"}
+
+
+def test_overrides_reach_a_section_that_the_file_leaves_out(written: Written) -> None:
+    config = load_config(written(MINIMAL), SECRETS | {"CDC_OPERATIONS__HTTP_PORT": "0"})
+    assert config.operations.http_port == 0
+
+
+def test_overrides_that_fit_nowhere_are_errors_with_the_nearest_name(written: Written) -> None:
+    text = problems(
+        written(MINIMAL), SECRETS | {"CDC_KAFAK__X": "1", "CDC_SOURCES__shpo__PORT": "1", "CDC_KAFKA__URL__A": "b"}
+    )
+    assert 'CDC_KAFAK__X: no such section; did you mean "kafka"?' in text
+    assert "CDC_SOURCES__shpo__PORT: nothing is named 'shpo'; did you mean \"shop\"?" in text
+
+
+def test_an_override_inside_a_plain_value_is_an_error(written: Written) -> None:
+    text = problems(written(MINIMAL), SECRETS | {"CDC_KAFKA__BOOTSTRAP_SERVERS__A": "b"})
+    assert "bootstrap_servers is a plain value and has no fields" in text
+
+
+def test_every_problem_is_listed_with_its_path_and_value(written: Written) -> None:
+    text = problems(
+        written(
+            MINIMAL.replace("kafka:9092", 'kafka:9092", partitions: many, partitons: "1')
+            .replace("key: [id]}\n- name", "key: []}\n- name")
+            .replace("server_id: 1", "server_id: 0")
+        )
+    )
+    assert "has 4 problems" in text
+    assert "kafka.partitions: must be a whole number (got 'many')" in text
+    assert 'kafka.partitons: unknown field; did you mean "partitions"?' in text
+    assert "sources[0].tables[0].key: must not be empty" in text
+    assert "sources[1].server_id: must be greater than or equal to 1 (got 0)" in text
+
+
+def test_a_missing_or_unknown_kind_of_source_names_the_kinds(written: Written) -> None:
+    text = problems(written(MINIMAL.replace("  type: postgres\n", "").replace("type: mysql", "type: mysq")))
+    assert "sources[0]: type is missing; it must be one of 'postgres', 'mysql', 'oracle'" in text
+    assert "sources[1]: type must be one of 'postgres', 'mysql', 'oracle'" in text
+
+
+def test_a_list_is_not_called_empty_when_its_items_are_wrong(written: Written) -> None:
+    text = problems(written(MINIMAL.replace("source: public.customers", "source: customers")))
+    assert "sources[0].tables[0].source: expected namespace.table" in text
+    assert "not be empty" not in text
+
+
+def test_a_file_that_is_not_there_or_not_yaml(written: Written, tmp_path: Path) -> None:
+    assert "does not exist" in problems(tmp_path / "none.yaml")
+    assert "is not YAML: line 2, column 6" in problems(written("kafka:\n  a: @\n"))
+    assert "line 2, column 1: key 'kafka' is given twice" in problems(written("kafka: {}\nkafka: {}\n"))
+    assert "is not a mapping" in problems(written("- a\n"))
+    assert "is not a mapping" in problems(written(""))
+
+
+def test_selecting_a_source_that_is_not_there_names_the_nearest(written: Written) -> None:
+    with pytest.raises(ConfigError, match='has no source "shp"') as caught:
+        load_config(written(MINIMAL), SECRETS, only=["shp"])
+    assert "shop" in caught.value.hint
+
+
+def test_settings_of_other_systems_may_be_numbers_and_booleans(written: Written) -> None:
+    config = load_config(written(MINIMAL + "spark: {properties: {a: 1, b: true, c: x}}\n"), SECRETS)
+    assert config.spark.properties == {"a": "1", "b": "true", "c": "x"}

@@ -1,0 +1,129 @@
+"""Which keys can be the key of a target; what the publication statement looks like."""
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from cdc.core.errors import ConfigError, PreflightError
+from cdc.core.names import TableName
+from cdc.core.preflight import Finding, SourceColumn, SourceTable, check_generated, check_key
+from cdc.pipeline.preflight import check_source, require_fit
+from cdc.sources.oracle import STATEMENTS, OracleDatabase
+from cdc.sources.postgres import publication_sql
+from tests.fakes.configuration import ORACLE, POSTGRES, configuration
+
+SQL = Path(__file__).resolve().parents[3] / "sql" / "sources"
+
+
+def table(*, unique=(("id",),), identity=("id",), **columns):
+    declared = {"id": ("bigint", False, False), "name": ("text", True, False)} | columns
+    return SourceTable(
+        TableName("public", "t"),
+        tuple(SourceColumn(name, *facts) for name, facts in declared.items()),
+        frozenset(frozenset(key) for key in unique),
+        None if identity is None else frozenset(identity),
+    )
+
+
+def names(findings):
+    return [finding.name for finding in findings]
+
+
+def test_the_primary_key_is_a_key():
+    assert check_key(table(), ["id"]) == []
+
+
+@pytest.mark.parametrize(
+    ("declared", "key", "expected"),
+    [
+        (table(), ["ID"], ["key_missing"]),
+        (table(unique=[("name",)], identity=None), ["name"], ["key_nullable"]),  # S10
+        (table(id=("double precision", False, False)), ["id"], ["key_float"]),  # S11
+        (table(id=("real", False, False)), ["id"], ["key_float"]),
+        (table(id=("bigint", False, True)), ["id"], ["key_generated"]),
+        (table(unique=()), ["id"], ["key_not_unique"]),  # P9
+        (table(unique=[("id", "name")]), ["id"], ["key_not_unique"]),
+        (table(identity=()), ["id"], ["key_not_in_identity"]),  # P7
+        (table(identity=("other",)), ["id"], ["key_not_in_identity"]),  # P8
+        (table(identity=None), ["id"], []),
+    ],
+)
+def test_keys_that_cannot_be_kept_right_are_refused(declared, key, expected):
+    assert names(check_key(declared, key)) == expected
+
+
+def test_the_hint_names_what_is_unique():
+    (finding,) = check_key(table(unique=[("b", "a"), ("c",)]), ["id"])
+    assert "(a, b) or (c)" in finding.hint
+
+
+def test_generated_columns_would_go_stale():
+    """P38."""
+    declared = table(gen=("int", True, True))
+    assert names(check_generated(declared, [])) == ["generated_column"]
+    assert check_generated(declared, ["gen"]) == []
+
+
+class FakeDatabase:
+    def __init__(self, *findings):
+        self._findings = findings
+
+    def table(self, namespace, name):
+        columns = [SourceColumn(c, "bigint", nullable=False, generated=False) for c in ("id", "Order No", "line")]
+        keys = frozenset({frozenset({"id"}), frozenset({"Order No", "line"})})
+        return SourceTable(TableName(namespace, name), tuple(columns), keys, None)
+
+    def findings(self):
+        return self._findings
+
+    def position(self):
+        return "0/1"
+
+
+def test_fatal_findings_come_first_and_stop():
+    source = configuration(POSTGRES).sources[0]
+    remark, error = Finding("b", "meh", "", fatal=False), Finding("a", "no", "do")
+    assert check_source(source, FakeDatabase(remark, error)) == [error, remark]
+    assert require_fit(source, FakeDatabase(remark)) == [remark]
+    with pytest.raises(PreflightError, match="source 'shop': no") as caught:
+        require_fit(source, FakeDatabase(remark, error))
+    assert caught.value.hint == "do"
+
+
+def test_the_publication_names_the_tables_and_only_quotes():
+    source = configuration(POSTGRES | {"tables": [*POSTGRES["tables"], {"source": 's."a""b"', "key": ["id"]}]}).sources[
+        0
+    ]
+    (statement,) = [line for line in publication_sql(source).splitlines() if line and not line.startswith("--")]
+    assert statement == (
+        'CREATE PUBLICATION "cdc_shop" FOR TABLE "public"."customers", "public"."Order. Items", "s"."a""b" '
+        "WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = true);"
+    )
+
+
+@pytest.mark.parametrize("path", sorted(SQL.rglob("setup.sql")) + sorted(SQL.rglob("tables.sql")), ids=str)
+def test_setup_scripts_are_one_statement_per_line_end_and_grant_no_right_to_write(path):
+    text = path.read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line and not line.startswith("--")]
+    assert all(line.endswith(";") for line in lines)
+    assert all(re.match(r"(CREATE (ROLE|USER)|ALTER|GRANT) ", line) for line in lines)
+    # A value put into a comment could end it with a newline.
+    assert not [line for line in text.splitlines() if line.startswith("--") and "${" in line]
+    granted = [re.split(r" ON | TO ", line)[0] for line in lines if line.startswith("GRANT")]
+    forbidden = r"\b(ALL|INSERT|UPDATE|DELETE|DROP|SUPER|SUPERUSER|ANY|DBA)\b"
+    assert not [grant for grant in granted if re.search(forbidden, grant)]
+
+
+def test_oracle_statements_bind_their_values():
+    for statement in STATEMENTS:
+        assert re.fullmatch(r"\s*SELECT .*", statement, re.DOTALL)
+        assert "'" not in re.sub(r"'[A-Z ,]*'", "", statement)
+
+
+def test_oracle_without_its_driver_says_so():
+    if find_spec("oracledb"):
+        pytest.skip("the driver is installed")
+    with pytest.raises(ConfigError, match="driver is not installed"):
+        OracleDatabase(configuration(ORACLE).sources[0]).position()
