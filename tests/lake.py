@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from cdc.lake.tables import IcebergTable
 from cdc.pipeline.apply import Applied, Applier, TableMemory
 from cdc.pipeline.table import TableSpec
 from cdc.spark.batch import SparkTableBatch, TableFormat
-from cdc.spark.envelope import Writer
+from cdc.spark.envelope import Writer, fixed_decimals
 from cdc.spark.microbatch import MicroBatch
 from cdc.spark.session import SessionPool, build_session
 from cdc.spark.staging import TableTarget, create_quarantine
@@ -66,6 +66,7 @@ class Message:
     value: dict[str, Any] | None
     headers: dict[str, Any] = field(default_factory=dict)
     raw: bytes | None = None
+    raw_key: bytes | None = None
 
 
 def envelope_schema(columns: Sequence[dict[str, Any]], engine: str = "postgres") -> dict[str, Any]:
@@ -127,6 +128,7 @@ class LakeTable:
         self.memory = TableMemory("topic-id")
         self.token = token
         self.blocked_keys = 1000
+        self.before_publish: Callable[[], None] = lambda: None
         self.quarantine = f"`{self.catalog}`.`cdc`.`quarantine`"
         session.sql(f"CREATE NAMESPACE IF NOT EXISTS {self.catalog}.cdc")
         create_quarantine(session, self.quarantine)
@@ -134,8 +136,9 @@ class LakeTable:
 
     def writer(self, columns: Sequence[dict[str, Any]], number: int) -> Writer:
         """Return the writer of rows with these Avro fields; ``number`` stands for its registry ids."""
-        envelope = envelope_schema(columns, self.spec.engine)
-        fields = [{"name": c["name"], "type": _required(c["type"])} for c in columns if c["name"] in self.spec.key]
+        envelope = json.loads(fixed_decimals(json.dumps(envelope_schema(columns, self.spec.engine))))
+        row = envelope["fields"][0]["type"][1]["fields"]
+        fields = [{"name": c["name"], "type": _required(c["type"])} for c in row if _source_name(c) in self.spec.key]
         key = {"type": "record", "name": "Key", "namespace": "shop.public.t", "fields": fields}
         return Writer(
             number, number, parse_avro_key(key), parse_avro_row(envelope), json.dumps(key), json.dumps(envelope)
@@ -155,7 +158,8 @@ class LakeTable:
         ]
         frame = self.session.createDataFrame(rows, SPARK_MESSAGE)
         with self.batch(frame, writers) as batch:
-            return Applier(self.token, self.blocked_keys, lambda: None).apply(self.spec, self.table, batch, self.memory)
+            applier = Applier(self.token, self.blocked_keys, self.before_publish)
+            return applier.apply(self.spec, self.table, batch, self.memory)
 
     @contextmanager
     def batch(self, frame: Any, writers: dict[int, Writer]) -> Iterator[SparkTableBatch]:
@@ -189,7 +193,9 @@ class LakeTable:
         return self.session.sql(f"SELECT * FROM {self.table.sql_name}").collect()
 
     def _row(self, message: Message, writer: Writer, number: int) -> tuple[Any, ...]:
-        key = None if message.key is None else _framed(writer.key_schema, message.key, number)
+        key = message.raw_key
+        if key is None and message.key is not None:
+            key = _framed(writer.key_schema, message.key, number)
         value = message.raw
         if value is None and message.value is not None:
             value = _framed(writer.value_schema, message.value, number)
@@ -217,4 +223,12 @@ def _framed(schema: str, record: dict[str, Any], number: int) -> bytes:
 
 
 def _required(schema: Any) -> Any:
-    return next(s for s in schema if s != "null") if isinstance(schema, list) else schema
+    """Return a column's type as a key has it: never null, and without the source's type."""
+    kind = next(s for s in schema if s != "null") if isinstance(schema, list) else schema
+    return {n: v for n, v in kind.items() if n != "connect.parameters"} if isinstance(kind, dict) else kind
+
+
+def _source_name(column: dict[str, Any]) -> str:
+    kind = column["type"][-1] if isinstance(column["type"], list) else column["type"]
+    parameters = kind.get("connect.parameters", {}) if isinstance(kind, dict) else {}
+    return str(parameters.get("__debezium.source.column.name", column["name"]))

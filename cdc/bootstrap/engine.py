@@ -40,6 +40,9 @@ class SparkEngine:
         self._writers = Writers(SchemaRegistry(config.registry) if config.registry else None, source.format)
         self._quarantine = _qualified(config.catalog.name, TableName(config.metadata_namespace, "quarantine"))
         create_quarantine(session, self._quarantine)
+        for namespace in {source.target_of(table).namespace for table in source.tables}:
+            # once, here: tables created side by side would race for it
+            session.sql(f"CREATE NAMESPACE IF NOT EXISTS {config.catalog.name}.{quote(namespace, '`')}")
 
     def topics(self, names: Sequence[str]) -> Mapping[str, TopicState]:
         """Return the topics that exist, with their ids and watermarks."""

@@ -1,16 +1,19 @@
 """The streaming service: the pipelines of a configuration with their operations, from start to stop."""
 
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
 from pyspark.sql import SparkSession
 
+from cdc.bootstrap.databases import source_database
 from cdc.bootstrap.engine import SparkEngine
+from cdc.bootstrap.health import add_dependencies, add_liveness, new_health
 from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
+from cdc.core.errors import TransientError
 from cdc.core.positions import LAYOUTS
 from cdc.lake.lease import Lease
 from cdc.lake.status import StatusTables
@@ -18,10 +21,13 @@ from cdc.ops.health import Health
 from cdc.ops.http import OperationsServer
 from cdc.ops.logs import set_up_logs
 from cdc.ops.metrics import Metrics
+from cdc.pipeline.preflight import require_fit
 from cdc.pipeline.report import Report
 from cdc.pipeline.stream import Limits, Pipeline
 from cdc.pipeline.table import TableSpec
 from cdc.spark.session import build_session
+
+log = structlog.get_logger()
 
 
 def specs_of(source: SourceConfig) -> list[TableSpec]:
@@ -71,25 +77,57 @@ def run_stream(config: Config, stop: threading.Event, *, standby: bool = False) 
     """
     set_up_logs(config.operations.log_format, config.operations.log_level)
     metrics = Metrics()
-    jars = Path(config.spark.jars) if config.spark.jars else default_jars()
-    with _operations(config, metrics):
-        session = build_session(config, jars)
+    health = new_health(metrics)
+    with _operations(config, metrics, health):
+        require_sources(config)
+        add_dependencies(health, config)
+        session = build_session(config, Path(config.spark.jars) if config.spark.jars else default_jars())
         try:
             pipelines = [build_pipeline(config, source, session, metrics) for source in config.sources]
-            with ThreadPoolExecutor(len(pipelines)) as pool:
-                futures = [pool.submit(pipeline.run, stop, standby=standby) for pipeline in pipelines]
-                wait(futures)
-            for future in futures:
-                future.result()
+            _run_all(pipelines, stop, standby, health)
         finally:
             session.stop()
 
 
+def require_sources(config: Config) -> None:
+    """Refuse to start on a source that is not fit for its configuration; raises PreflightError.
+
+    A source that does not answer is no reason: what is in Kafka can be merged without it.
+    """
+    for source in config.sources:
+        try:
+            remarks = require_fit(source, source_database(source))
+        except TransientError as error:
+            log.warning("source not checked", pipeline=source.name, error=str(error))
+            continue
+        for remark in remarks:
+            log.warning("preflight", pipeline=source.name, finding=remark.name, what=remark.what, hint=remark.hint)
+
+
+def _run_all(pipelines: Sequence[Pipeline], stop: threading.Event, standby: bool, health: Health) -> None:  # noqa: FBT001
+    failures: list[Exception] = []
+
+    def run(pipeline: Pipeline) -> None:
+        try:
+            pipeline.run(stop, standby=standby)
+        except Exception as error:  # noqa: BLE001 - raised again below, when the others have ended
+            failures.append(error)
+            log.error("pipeline ended", pipeline=pipeline.name, error=str(error))  # noqa: TRY400 - raised below
+
+    threads = [threading.Thread(target=run, args=(pipeline,), name=pipeline.name) for pipeline in pipelines]
+    for thread in threads:
+        thread.start()
+    add_liveness(health, threads)
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
 @contextmanager
-def _operations(config: Config, metrics: Metrics) -> Iterator[None]:
+def _operations(config: Config, metrics: Metrics, health: Health) -> Iterator[None]:
     if not config.operations.http_port:
         yield
         return
-    health = Health(on_result=lambda name, up: metrics.dependency(name, up=up))
     with OperationsServer(metrics, health, config.operations.http_host, config.operations.http_port):
         yield

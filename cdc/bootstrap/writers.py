@@ -1,28 +1,78 @@
 """The schemas behind messages: from the registry, from the messages themselves, or from the source."""
 
 import json
+import re
+from collections.abc import Callable
 
-from cdc.config.sources import EventFormat
+from cdc.config.sources import EventFormat, MySqlSource, PostgresSource, SourceConfig, TableConfig
 from cdc.core.errors import ConfigError, PoisonEvent
-from cdc.core.types import parse_avro_key, parse_avro_row, parse_connect_row, parse_connect_struct
+from cdc.core.preflight import SourceTable
+from cdc.core.source_types import event_key, event_row
+from cdc.core.types import EventSchema, parse_avro_key, parse_avro_row, parse_connect_row, parse_connect_struct
 from cdc.kafka.registry import SchemaRegistry
+from cdc.sources.mysql import MySqlDatabase
+from cdc.sources.postgres import PostgresDatabase
 from cdc.spark.batch import Resolve
 from cdc.spark.envelope import Writer, fixed_decimals
 from cdc.spark.microbatch import MicroBatch, SchemaPair
 
+ColumnsOf = Callable[[str], tuple[EventSchema, EventSchema]]
+"""Return the columns of key and row in the events of a topic, as the source declares its table now."""
+
+
+def no_columns(topic: str) -> tuple[EventSchema, EventSchema]:
+    """Refuse to read events in JSON without schemas; raises ConfigError."""
+    raise ConfigError(f"events of {topic!r} are JSON without schemas, and their source is not known")
+
+
+def source_columns(source: SourceConfig) -> ColumnsOf:
+    """Return the function that asks the source's database for the columns of a topic's table."""
+    tables = {source.topic_of(table): table for table in source.tables}
+
+    def columns_of(topic: str) -> tuple[EventSchema, EventSchema]:
+        table = tables[topic]
+        declared = _declared(source, table)
+        row = event_row(source.type, declared.columns, _excluded(source, declared))
+        return event_key(row, table.key), row
+
+    return columns_of
+
+
+def _declared(source: SourceConfig, table: TableConfig) -> SourceTable:
+    if isinstance(source, PostgresSource):
+        return PostgresDatabase(source).table(*table.source)
+    if isinstance(source, MySqlSource):
+        return MySqlDatabase(source).table(*table.source)
+    raise ConfigError(f"source {source.name!r}: format json is not supported for {source.type}", hint="use avro")
+
+
+def _excluded(source: SourceConfig, table: SourceTable) -> list[str]:
+    """Return the columns that the connector leaves out; its patterns fit whole names, without regard to case."""
+    patterns = [p.strip() for p in source.connector.get("column.exclude.list", "").split(",") if p.strip()]
+    names = {column.name: ".".join((*table.name, column.name)) for column in table.columns}
+    return [name for name, full in names.items() if any(re.fullmatch(p, full, re.IGNORECASE) for p in patterns)]
+
 
 class Writers:
-    """The schemas behind messages, per event format; those of the registry are kept."""
+    """The schemas behind messages, per event format; those of registry and messages are kept.
 
-    def __init__(self, registry: SchemaRegistry | None, event_format: EventFormat) -> None:
+    Events in JSON without schemas say nothing of their columns: ``columns_of`` is asked for every batch.
+    """
+
+    def __init__(
+        self, registry: SchemaRegistry | None, event_format: EventFormat, columns_of: ColumnsOf = no_columns
+    ) -> None:
         self._registry = registry
         self._format = event_format
+        self._columns_of = columns_of
         self._known: dict[tuple[str, SchemaPair], Writer] = {}
 
     def resolver(self, topic: str, batch: MicroBatch) -> Resolve:
         """Return the function that finds the writer of a pair of schema ids in one topic."""
 
         def resolve(pair: SchemaPair) -> Writer | str:
+            if self._format is EventFormat.JSON:
+                return Writer(0, 0, *self._columns_of(topic))
             if (topic, pair) not in self._known:
                 try:
                     self._known[topic, pair] = self._read(topic, pair, batch)
@@ -35,10 +85,8 @@ class Writers:
     def _read(self, topic: str, pair: SchemaPair, batch: MicroBatch) -> Writer:
         if self._format is EventFormat.AVRO:
             return self._read_avro(pair)
-        if self._format is EventFormat.JSON_SCHEMA:
-            key, value = (json.loads(text)["schema"] for text in batch.sample(topic, pair.sample))
-            return Writer(pair.key_id, pair.value_id, parse_connect_struct(key), parse_connect_row(value))
-        raise ConfigError("events in JSON without schemas need the columns of the source")
+        key, value = (json.loads(text)["schema"] for text in batch.sample(topic, pair.sample))
+        return Writer(0, 0, parse_connect_struct(key), parse_connect_row(value))
 
     def _read_avro(self, pair: SchemaPair) -> Writer:
         if not pair.key_id or not pair.value_id:

@@ -10,21 +10,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cdc.bootstrap.connectors import connectors_of
+from cdc.bootstrap.databases import source_database
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json
 from cdc.config.loader import load_config
-from cdc.config.models import Config
-from cdc.config.sources import MySqlSource, OracleSource, PostgresSource, SourceConfig
-from cdc.connect.client import ConnectClient
-from cdc.connect.render import render
 from cdc.core.errors import CdcError
 from cdc.core.preflight import Finding
-from cdc.kafka.topics import KafkaTopics
 from cdc.pipeline.connector_state import ConnectorStatus
-from cdc.pipeline.preflight import SourceDatabase, require_fit
+from cdc.pipeline.preflight import require_fit
 from cdc.pipeline.register import ConnectorPlan, Connectors, Leftover
-from cdc.sources.mysql import MySqlDatabase
-from cdc.sources.oracle import OracleDatabase
-from cdc.sources.postgres import PostgresDatabase
 
 group = typer.Typer(name="connectors", help="Register and supervise the Debezium connectors.", no_args_is_help=True)
 
@@ -38,22 +32,6 @@ _out = Console(soft_wrap=True, highlight=False)
 def register(app: typer.Typer) -> None:
     """Add the commands to the root application."""
     app.add_typer(group)
-
-
-def _parts(config: Config) -> Connectors:
-    return Connectors(
-        config, lambda source: render(source, config), ConnectClient(config.connect), KafkaTopics(config.kafka)
-    )
-
-
-def _database(source: SourceConfig) -> SourceDatabase:
-    match source:
-        case PostgresSource():
-            return PostgresDatabase(source)
-        case MySqlSource():
-            return MySqlDatabase(source)
-        case OracleSource():
-            return OracleDatabase(source)
 
 
 @group.command()
@@ -86,7 +64,7 @@ def apply(
 
     def checked(name: str) -> ConnectorStatus:
         source = connectors.source(name)
-        _warn(require_fit(source, _database(source)))
+        _warn(require_fit(source, source_database(source)))
         return connectors.apply(_named(plans, name), timeout=timeout)
 
     _each(chosen, checked, as_json=as_json)
@@ -168,7 +146,7 @@ def remove(
 
 def _chosen(path: Path, names: list[str] | None) -> tuple[Connectors, list[str]]:
     config = load_config(path, only=names or None)
-    connectors = _parts(config)
+    connectors = connectors_of(config)
     chosen = names or [source.name for source in config.sources]
     for name in chosen:
         connectors.source(name)

@@ -1,10 +1,11 @@
 """``cdc demo``: everything at once on this machine, watched live and verified at the end."""
 
+import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +20,7 @@ from cdc.config.models import Config
 from cdc.config.sources import MySqlSource, PostgresSource, SourceConfig
 from cdc.connect.client import ConnectClient
 from cdc.connect.render import render
-from cdc.core.errors import ConfigError, PreflightError
+from cdc.core.errors import CdcError, ConfigError, PreflightError
 from cdc.kafka.topics import KafkaTopics
 from cdc.lake.activity import Activity, TableActivity
 from cdc.lake.pyiceberg_catalog import open_catalog
@@ -37,15 +38,23 @@ from cdc.pipeline.register import Connectors
 from cdc.pipeline.verify import VerifyReport
 from cdc.sources.postgres import publication_sql
 
-NAME = "demo"
 CONFIG = REPOSITORY / "config" / "local.yaml"
 _SOURCES = {"postgres": "shop", "mysql": "store"}
 _TOPICS_SECONDS = 60.0
-_CATCH_UP_SECONDS = 90.0
+_CATCH_UP_SECONDS = 180.0
+_QUICK = {
+    "CDC_OPERATIONS__HTTP_PORT": "0",
+    "CDC_STREAM__PARALLEL_TABLES": str(min(4, os.cpu_count() or 1)),
+    # for minutes, not months: the compiler that makes the first batches quick
+    "CDC_SPARK__PROPERTIES__spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+}
+"""Settings with which the first rows arrive sooner on a small machine."""
+
 
 Sources = Annotated[str, typer.Option("--sources", help="Databases to capture, with commas: postgres, mysql.")]
 Seconds = Annotated[float, typer.Option("--seconds", envvar="DEMO_SECONDS", min=0, help="End by itself; 0: Ctrl-C.")]
 Rate = Annotated[float, typer.Option("--rate", min=0.1, help="Changes a second, per source.")]
+Name = Annotated[str, typer.Option("--name", help="Name of the stack that the demo starts.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the workload.")]
 
 
@@ -54,7 +63,9 @@ def register(app: typer.Typer) -> None:
     app.command()(demo)
 
 
-def demo(sources: Sources = "postgres", seconds: Seconds = 0, rate: Rate = 200, seed: Seed = 1) -> None:
+def demo(
+    sources: Sources = "postgres", seconds: Seconds = 0, rate: Rate = 200, seed: Seed = 1, name: Name = "demo"
+) -> None:
     """Stream a live workload from real databases into Iceberg, show it, and verify every column of every row.
 
     Starts a stack of its own (`cdc local status --name demo`) and stops all of it at the end. Exit code 1 on any
@@ -66,12 +77,14 @@ def demo(sources: Sources = "postgres", seconds: Seconds = 0, rate: Rate = 200, 
         raise ConfigError(f'the demo has no source "{sources}"', hint="postgres, mysql or postgres,mysql")
     console = Console(highlight=False, soft_wrap=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with locked(stack_folder(NAME).parent / f"{NAME}.lock", "the demo"):
-            report = Demo(engines, console).run(seconds, rate, seed)
-    except KeyboardInterrupt:
-        console.print("stopped before the verification")
-        raise typer.Exit(130) from None
+    with locked(stack_folder(name).with_suffix(".lock"), f'demo "{name}"'):
+        run = Demo(name, engines, console)
+        try:
+            report = run.run(seconds, rate, seed)
+        except KeyboardInterrupt:
+            run.tidy_up()  # again: the key may have been hit just as the first time began
+            console.print("stopped before the verification")
+            raise typer.Exit(130) from None
     if not report.equal:
         raise typer.Exit(1)
 
@@ -79,10 +92,10 @@ def demo(sources: Sources = "postgres", seconds: Seconds = 0, rate: Rate = 200, 
 class Demo:
     """One run of the demo."""
 
-    def __init__(self, engines: Sequence[str], console: Console) -> None:
+    def __init__(self, name: str, engines: Sequence[str], console: Console) -> None:
         self._engines = engines
         self._console = console
-        self._stack = LocalStack(NAME)
+        self._stack = LocalStack(name)
         self._stream: ProcessId | None = None
 
     def run(self, seconds: float, rate: float, seed: int) -> VerifyReport:
@@ -101,12 +114,16 @@ class Demo:
         try:
             yield
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):  # nothing may cut the tidying short
-                signal.signal(number, signal.SIG_IGN)
-            self._tell("stopping everything")
-            if self._stream is not None:
-                stop([self._stream], signal.SIGTERM, 30)
-            self._stack.down()
+            self.tidy_up()
+
+    def tidy_up(self) -> None:
+        """Stop everything; from here on nothing may cut that short. Idempotent."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        self._tell("stopping everything")
+        if self._stream is not None:
+            stop([self._stream], signal.SIGTERM, 30)
+        self._stack.down()
 
     def _start_stack(self) -> Addresses:
         self._stack.down(wipe=True)  # what an earlier demo left
@@ -117,13 +134,13 @@ class Demo:
         """Register the connectors; the service starts as soon as their topics are there."""
         topics = KafkaTopics(config.kafka)
         wanted = [source.topic_of(table) for source in config.sources for table in source.tables]
-        with ThreadPoolExecutor(len(config.sources)) as pool:
-            futures = [pool.submit(_register, config, source.name) for source in config.sources]
-            _await(lambda: len(topics.existing(wanted)) == len(wanted), futures, _TOPICS_SECONDS)
-            self._stream = self._start_service(config, addresses)
-            for source, future in zip(config.sources, futures, strict=True):
-                future.result()
-                self._tell(f"connector {source.name} runs")
+        registrations = [Registration(config, source.name) for source in config.sources]
+        _await(lambda: len(topics.existing(wanted)) == len(wanted), registrations, _TOPICS_SECONDS)
+        self._stream = self._start_service(config, addresses)
+        for registration in registrations:
+            registration.join()
+            registration.check()
+            self._tell(f"connector {registration.source} runs")
 
     def _start_service(self, config: Config, addresses: Addresses) -> ProcessId:
         names = [part for source in config.sources for part in ("--source", source.name)]
@@ -132,7 +149,7 @@ class Demo:
             "HOME": str(Path.home()),
             "PATH": f"{Path(system.java()).parent}:/usr/local/bin:/usr/bin:/bin",
             "CDC_SPARK__JARS": str(artifacts.spark_jars()),
-            "CDC_OPERATIONS__HTTP_PORT": "0",
+            **_QUICK,
         }
         launch = Launch(command, self._stack.folder, environment)
         return start(launch, self._log, f"{self._stack.folder}:stream")
@@ -219,20 +236,39 @@ def _publish(source: PostgresSource, connection: Connection) -> None:
         raise PreflightError("could not create the publication") from error
 
 
-def _register(config: Config, name: str) -> None:
-    connectors = Connectors(
-        config, lambda source: render(source, config), ConnectClient(config.connect), KafkaTopics(config.kafka)
-    )
-    connectors.apply(connectors.plan(name))
+class Registration(threading.Thread):
+    """Registers one connector in the background; a daemon, so that Ctrl-C need not wait for it."""
+
+    def __init__(self, config: Config, source: str) -> None:
+        super().__init__(name=f"register {source}", daemon=True)
+        self.source = source
+        self._config = config
+        self._error: CdcError | None = None
+        self.start()
+
+    def run(self) -> None:
+        """Create topics and connector, and wait until its task runs."""
+        config = self._config
+        try:
+            connectors = Connectors(
+                config, lambda source: render(source, config), ConnectClient(config.connect), KafkaTopics(config.kafka)
+            )
+            connectors.apply(connectors.plan(self.source))
+        except CdcError as error:
+            self._error = error
+
+    def check(self) -> None:
+        """Raise what went wrong."""
+        if self._error is not None:
+            raise self._error
 
 
-def _await(condition: Callable[[], bool], futures: Sequence["Future[None]"], seconds: float) -> None:
-    """Wait for the condition; raises what a future raised before it."""
+def _await(condition: Callable[[], bool], registrations: Sequence[Registration], seconds: float) -> None:
+    """Wait for the condition; raises what a registration failed with before it."""
     deadline = time.monotonic() + seconds
     while not condition():
-        for future in futures:
-            if future.done():
-                future.result()
+        for registration in registrations:
+            registration.check()
         if time.monotonic() > deadline:
             raise PreflightError(f"the topics were not there after {seconds:.0f} s")
         time.sleep(0.2)

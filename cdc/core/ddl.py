@@ -1,6 +1,9 @@
 """Iceberg's type names as SQL DDL writes them."""
 
 import re
+from collections.abc import Iterable
+
+from cdc.core.names import quote
 
 _SPARK = {"long": "bigint", "timestamp": "timestamp_ntz", "timestamptz": "timestamp"}
 
@@ -11,8 +14,13 @@ def spark_type(iceberg: str) -> str:
         return f"array<{spark_type(iceberg[5:-1])}>"
     if iceberg.startswith("struct<"):
         fields = (part.split(": ", 1) for part in _split(iceberg[7:-1]))
-        return "struct<" + ",".join(f"`{name}`:{spark_type(kind)}" for name, kind in fields) + ">"
+        return struct_ddl((name, spark_type(kind)) for name, kind in fields)
     return _SPARK.get(iceberg, iceberg)
+
+
+def struct_ddl(fields: Iterable[tuple[str, str]]) -> str:
+    """Return the DDL of a struct of (name, Spark type) pairs, names quoted."""
+    return "struct<" + ",".join(f"{quote(name, '`')}:{kind}" for name, kind in fields) + ">"
 
 
 def iceberg_type(text: str) -> str:

@@ -47,8 +47,8 @@ def plan_schema(table: Mapping[str, str], columns: Mapping[str, str]) -> SchemaP
     add: dict[str, str] = {}
     widen: dict[str, str] = {}
     for name, column_type in columns.items():
+        _refuse_reserved(name)
         if name not in table:
-            _refuse_reserved(name)
             add[name] = column_type
         elif (wide := wider(name, table[name], column_type)) != table[name]:
             widen[name] = wide

@@ -31,8 +31,12 @@ _SEMANTIC = {
     "io.debezium.time.ZonedTimestamp": "timestamptz",
     "io.debezium.data.Bits": "string",
 }
-_DECIMAL = "org.apache.kafka.connect.data.Decimal"
-_SOURCE = "__debezium.source.column."
+DECIMAL = "org.apache.kafka.connect.data.Decimal"
+SOURCE = "__debezium.source.column."
+_TEXT_IN_BYTES = re.compile(
+    r"TSQUERY|PG_LSN|PG_SNAPSHOT|TXID_SNAPSHOT|JSONPATH|XID8|(INT4|INT8|NUM|TS|TSTZ|DATE)MULTIRANGE"
+)
+"""PostgreSQL types that Debezium has no mapping for: they come as bytes of their text."""
 _DECIMAL_SOURCES = ("NUMERIC", "DECIMAL", "NUMBER", "DEC", "FIXED")
 
 
@@ -55,7 +59,7 @@ class EventField:
     @property
     def source_type(self) -> str:
         """Return the column's type in the source, upper case, or an empty text."""
-        return self.parameters.get(_SOURCE + "type", "").upper()
+        return self.parameters.get(SOURCE + "type", "").upper()
 
     @property
     def column_type(self) -> str:
@@ -64,10 +68,16 @@ class EventField:
             return f"list<{self.item.column_type}>"
         if self.physical == "record" and self.semantic not in (None, "io.debezium.data.VariableScaleDecimal"):
             return "struct<" + ", ".join(f"{c.event_name}: {c.column_type}" for c in self.children) + ">"
-        if self.semantic == _DECIMAL:
+        if self.semantic == DECIMAL:
             return self._exact(self._precision(), int(self.parameters.get("scale", "0")))
-        if self.physical == "string" and self._decimal_source():
+        if self.physical == "string" and self.decimal_source:
             return self._exact(self._length("length"), self._length("scale") or 0)
+        if self._mysql_boolean():
+            return "int"
+        if self.physical == "bytes" and _TEXT_IN_BYTES.fullmatch(self.source_type):
+            return "string"
+        if self.physical == "map":
+            return "map<string, string>"
         known = _SEMANTIC.get(self.semantic or "") or _PHYSICAL.get(self.physical)
         if known is None:
             raise IncompatibleSchema(
@@ -76,8 +86,20 @@ class EventField:
             )
         return known
 
-    def _decimal_source(self) -> bool:
+    @property
+    def decimal_source(self) -> bool:
+        """Return whether the source's type is an exact number of any size."""
         return re.split(r"[ (]", self.source_type)[0] in _DECIMAL_SOURCES
+
+    @property
+    def negative_scale(self) -> bool:
+        """Return whether it is PostgreSQL's ``numeric(p, -s)``, whose scale arrives modulo 2048."""
+        return (self._length("scale") or 0) > 1000
+
+    def _mysql_boolean(self) -> bool:
+        # MySQL's BOOLEAN is tinyint(1), and arrives as a boolean only if it was added while streaming. PostgreSQL's
+        # comes with a length.
+        return self.source_type in ("BOOLEAN", "BOOL") and self._length("length") is None
 
     def _precision(self) -> int:
         # Connect's decimals of unknown precision claim 64 digits in Avro; an unsigned BIGINT needs 20.
@@ -86,7 +108,7 @@ class EventField:
         return int(self.parameters.get("connect.decimal.precision", "0"))
 
     def _length(self, what: str) -> int | None:
-        value = self.parameters.get(_SOURCE + what, "")
+        value = self.parameters.get(SOURCE + what, "")
         return int(value) if re.fullmatch(r"-?\d+", value) else None
 
     @staticmethod
@@ -171,7 +193,7 @@ def _avro_field(name: str, schema: Any, named: dict[str, dict[str, Any]]) -> Eve
         parameters["scale"] = str(resolved.get("scale", 0))
     return EventField(
         name,
-        parameters.get(_SOURCE + "name", name),
+        parameters.get(SOURCE + "name", name),
         resolved["type"],
         resolved.get("connect.name"),
         parameters,
@@ -188,7 +210,7 @@ def _connect_field(name: str, schema: dict[str, Any]) -> EventField:
     kind = schema["type"]
     return EventField(
         name,
-        parameters.get(_SOURCE + "name", name),
+        parameters.get(SOURCE + "name", name),
         _CONNECT_PHYSICAL.get(kind, kind),
         schema.get("name"),
         parameters,

@@ -71,11 +71,20 @@ class Lease:
     ``acquire`` is exclusive, ``renew`` and ``check`` raise Fenced once somebody else holds the lease.
     """
 
-    def __init__(self, session: SparkSession, catalog: str, namespace: str, pipeline: str, ttl: float) -> None:
+    def __init__(
+        self,
+        session: SparkSession,
+        catalog: str,
+        namespace: str,
+        pipeline: str,
+        ttl: float,
+        *,
+        holder: Holder | None = None,
+    ) -> None:
         self._session = session
         self._pipeline = pipeline
         self._ttl = ttl
-        self._me = this_process()
+        self._me = holder or this_process()
         self._beats = 0
         self._seen_at = 0.0
         self._namespace = ".".join(quote(part, "`") for part in (catalog, namespace))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
 from cdc.core.names import quote
@@ -41,7 +42,19 @@ class StatusTables:
             )
 
     def write(self, status: Sequence[StatusRow], ledger: Sequence[LedgerRow]) -> None:
-        """Replace the pipeline's status rows and append to the ledger; each is one commit."""
+        """Replace the pipeline's status rows and append to the ledger; each is one commit.
+
+        Tables that somebody has dropped meanwhile are made again.
+        """
+        try:
+            self._write(status, ledger)
+        except AnalysisException as error:
+            if error.getCondition() != "TABLE_OR_VIEW_NOT_FOUND":
+                raise
+            self.create()
+            self._write(status, ledger)
+
+    def _write(self, status: Sequence[StatusRow], ledger: Sequence[LedgerRow]) -> None:
         if ledger:
             rows = self._session.createDataFrame([tuple(asdict(row).values()) for row in ledger], LEDGER_COLUMNS)
             rows.coalesce(1).writeTo(self._ledger).append()

@@ -5,7 +5,7 @@ succeeds only while ``main`` is still the snapshot that the writer read, so a wr
 nothing (docs/decisions, "Stage, audit, publish").
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ DEFAULT_PROPERTIES = {
 class TableSnapshot:
     """A table as a writer found it: the snapshot of ``main``, its uuid, columns and what earlier commits recorded.
 
-    ``summary`` holds the newest value of every ``cdc.`` entry among the ancestors of ``main``.
+    ``summary`` holds the ``cdc.`` entries of the newest ancestor of ``main`` that has any.
     """
 
     snapshot_id: int
@@ -100,13 +100,7 @@ class IcebergTable:
         with java_errors(f"read table {self._name}"):
             table = self._load()
             current = table.currentSnapshot()
-            properties = {k: v for k, v in dict(table.properties()).items() if k.startswith(SUMMARY_PREFIX)}
-            summary = dict(properties)
-            for entries in _ancestors(table):
-                found = {k: v for k, v in entries.items() if k.startswith(SUMMARY_PREFIX)}
-                if found:
-                    summary = {**properties, **found}
-                    break
+            summary = _recorded(table)
             columns = {f.name(): iceberg_type(f.type().toString()) for f in table.schema().columns()}
             snapshot_id = -1 if current is None else int(current.snapshotId())
             return TableSnapshot(snapshot_id, str(table.uuid()), columns, summary)
@@ -120,12 +114,15 @@ class IcebergTable:
             append.commit()
 
     def evolve(self, plan: SchemaPlan) -> None:
-        """Add and widen columns."""
+        """Add and widen columns; what the table has already is left alone."""
+        present = self.read().columns
+        add = {name: kind for name, kind in plan.add.items() if name not in present}
+        widen = {name: kind for name, kind in plan.widen.items() if present.get(name) != kind}
         with java_errors(f"change the schema of {self._name}"):
-            if plan.add:
-                added = ", ".join(f"{quote(n, '`')} {spark_type(t)}" for n, t in plan.add.items())
+            if add:
+                added = ", ".join(f"{quote(n, '`')} {spark_type(t)}" for n, t in add.items())
                 self._session.sql(f"ALTER TABLE {self.sql_name} ADD COLUMNS ({added})")
-            for name, kind in plan.widen.items():
+            for name, kind in widen.items():
                 self._session.sql(
                     f"ALTER TABLE {self.sql_name} ALTER COLUMN {quote(name, '`')} TYPE {spark_type(kind)}"
                 )
@@ -185,12 +182,24 @@ class IcebergTable:
         return load_table(self._session, self.sql_name)
 
 
-def _ancestors(table: Any) -> Iterator[dict[str, str]]:  # noqa: ANN401 - py4j
+def _recorded(table: Any) -> dict[str, str]:  # noqa: ANN401 - py4j
+    """Return the ``cdc.`` entries of the newest ancestor of ``main`` that has any.
+
+    The properties count only where history was expired: after a rollback they are ahead of ``main``.
+    """
     snapshot = table.currentSnapshot()
     while snapshot is not None:
-        yield dict(snapshot.summary() or {})
+        if found := _own(dict(snapshot.summary() or {})):
+            return found
         parent = snapshot.parentId()
         snapshot = None if parent is None else table.snapshot(parent)
+        if parent is not None and snapshot is None:
+            return _own(dict(table.properties()))
+    return {}
+
+
+def _own(entries: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in entries.items() if name.startswith(SUMMARY_PREFIX)}
 
 
 def _literal(text: str) -> str:

@@ -108,6 +108,7 @@ class Applier:
                     f"key column {absent[0]!r} of {spec.target} is not in the change events",
                     hint=f"the events have the columns {', '.join(columns)}",
                 )
+            plan_schema({}, columns)  # refuses names that are ours
             table.create(columns, spec.key, spec.partition_by, spec.properties)
             table.fence({TOKEN: str(self.token), "cdc.pipeline": spec.pipeline})
             return table.read()
@@ -153,8 +154,13 @@ class Applier:
 
     @staticmethod
     def _partition_events(batch: TableBatch, collapsed: Collapsed) -> Mapping[int, PartitionEvents]:
-        changes = {p: PartitionEvents(first, batch.last_offsets[p]) for p, first in batch.first_offsets.items()}
-        return {**changes, **batch.partition_events()} if collapsed.snapshot_reads else changes
+        only_reads = collapsed.snapshot_reads > 0 and collapsed.snapshot_reads == collapsed.events
+        plain = {
+            p: PartitionEvents(first, batch.last_offsets[p], only_reads, only_reads)
+            for p, first in batch.first_offsets.items()
+        }
+        mixed = collapsed.snapshot_reads > 0 and not only_reads
+        return {**plain, **batch.partition_events()} if mixed else plain
 
     def _commit(
         self,

@@ -28,6 +28,9 @@ log = structlog.get_logger()
 DRAIN_SECONDS = 20.0
 """How long a stopping service lets a running batch come to its end before it abandons it."""
 
+HEALTHY_SECONDS = 60.0
+"""A query that ran this long was well: when it ends, the time for retries begins anew."""
+
 
 class Lease(Protocol):
     """Exclusive right to write the pipeline's tables; the token grows with every holder."""
@@ -123,7 +126,6 @@ class Pipeline:
     _stopped: dict[str, CdcError | Exception] = field(default_factory=dict)
     _fatal: Exception | None = None
     _batches: int = 0
-    _progressed_at: float = 0.0
     _idle: threading.Event = field(default_factory=threading.Event)
     _draining: threading.Event = field(default_factory=threading.Event)
 
@@ -134,7 +136,7 @@ class Pipeline:
         TransientError when a dependency stays away.
         """
         self._idle.set()
-        self._progressed_at = time.monotonic()
+        log.info("asking for the lease", pipeline=self.name, standby=standby)
         token = self.lease.acquire(wait=standby, stopping=stop.is_set, pause=stop.wait)
         log.info("lease taken", pipeline=self.name, token=token)
         try:
@@ -147,15 +149,19 @@ class Pipeline:
 
     def _run_queries(self, applier: Applier, stop: threading.Event) -> None:
         """Run one query after another: a dependency that was away for a while does not end the service."""
-        waited = 0.0
+        waited, failing_since = 0.0, 0.0
         while not stop.is_set():
-            batches = self._batches
+            batches, began = self._batches, time.monotonic()
             try:
                 self._run_query(applier, stop)
             except TransientError as error:
-                waited = 1.0 if self._batches > batches else min(waited * 2 + 1, 15.0)
-                if waited >= 15.0 and time.monotonic() - self._progressed_at > self.limits.retry_for.total_seconds():
+                now = time.monotonic()
+                if self._batches > batches or now - began > HEALTHY_SECONDS:
+                    waited = 0.0
+                failing_since = failing_since if waited else now
+                if waited and now - failing_since > self.limits.retry_for.total_seconds():
                     raise
+                waited = min(waited * 2 + 1, 15.0)
                 log.warning("query ended, starting again", pipeline=self.name, error=str(error), seconds=waited)
                 stop.wait(waited)
 
@@ -223,7 +229,6 @@ class Pipeline:
         try:
             self._apply_all(applier, batch)
             self._batches += 1
-            self._progressed_at = time.monotonic()
         finally:
             batch.close()
             self._idle.set()

@@ -85,7 +85,7 @@ def _read(name: str, type_: str, full_type: str) -> _Read:
         expression = f"{quoted} + 0e0"
     elif type_ == "bit":
         width = int(re.sub(r"\D", "", full_type) or "1")
-        expression = f"IF({quoted}, 'true', 'false')" if width == 1 else f"LPAD(BIN({quoted} + 0), {width}, '0')"
+        expression = f"ELT({quoted} + 1, 'false', 'true')" if width == 1 else f"LPAD(BIN({quoted} + 0), {width}, '0')"
     precision = re.match(r"decimal\((\d+)", full_type)
     unbounded = type_ == "decimal" and precision is not None and int(precision[1]) > 38
     form = Form.JSON if type_ == "json" else Form.NUMBER if unbounded else Form.TEXT

@@ -18,7 +18,7 @@ from cdc.spark import collapse, staging
 from cdc.spark.decode import Epochs, RowShape, decode, unusable
 from cdc.spark.envelope import Writer, open_avro, open_json
 from cdc.spark.merge import KeyBounds
-from cdc.spark.microbatch import SchemaPair, TopicSlice, messages_of, pair_ids
+from cdc.spark.microbatch import SchemaPair, TopicSlice, messages_of, schema_marks
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class _Work:
     events: DataFrame
     keys: DataFrame
     changes: DataFrame
+    truncated: str
     bounds: KeyBounds | None = None
     deletes: int = 0
     cached: list[DataFrame] = field(default_factory=list)
@@ -85,12 +86,14 @@ class SparkTableBatch:
         key = tuple(name for name in self._format.key if name in columns)
         shape = RowShape(self._format.engine, key, columns, self._format.placeholder)
         events = self._events(shape, skip, epochs, truncated)
-        keys = collapse.newest(events).persist(StorageLevel.MEMORY_AND_DISK)
-        self._work = _Work(shape, events, keys, collapse.plain_changes(keys), cached=[keys])
+        keys = collapse.newest(events, shape.key).persist(StorageLevel.MEMORY_AND_DISK)
+        self._work = _Work(shape, events, keys, collapse.plain_changes(keys), truncated, cached=[keys])
         return self._counted(self._work)
 
     def _events(self, shape: RowShape, skip: Skip, epochs: Epochs, truncated: str) -> DataFrame:
-        messages = messages_of(self._session, self._view, self._format.topic).where(_unread(skip.progress))
+        messages = messages_of(self._session, self._view, self._format.topic)
+        if any(first < skip.progress.of(p).next_offset for p, first in self.first_offsets.items()):
+            messages = messages.where(_unread(skip.progress))  # a literal filter would mean new code for every batch
         messages = messages.withColumn("behind", _behind(skip.blocked))
         events = collapse.union(self._decoded(messages, pair, shape, epochs) for pair in self._writers)
         if truncated:
@@ -102,8 +105,10 @@ class SparkTableBatch:
     def _decoded(self, messages: DataFrame, pair: SchemaPair, shape: RowShape, epochs: Epochs) -> DataFrame:
         writer = self._writers[pair]
         if len(self._writers) > 1:
-            key_id, value_id = pair_ids(self._format.event_format)
-            messages = messages.where((f.coalesce(key_id, f.lit(0)) == pair.key_id) & (value_id == pair.value_id))
+            key_mark, value_mark = schema_marks(self._format.event_format)
+            key_mark = f.coalesce(key_mark, f.lit(bytearray()))
+            mine = (key_mark == f.lit(bytearray(pair.key_mark))) & (value_mark == f.lit(bytearray(pair.value_mark)))
+            messages = messages.where(mine)
         if isinstance(writer, str):
             return unusable(messages, writer, shape)
         if self._format.event_format == "avro":
@@ -136,6 +141,8 @@ class SparkTableBatch:
     def _disentangle(self, work: _Work) -> None:
         """Fold the keys whose newest event does not say it all; their rows in the table are read for it."""
         rows = staging.table_rows(self._session, self._target, work.shape)
+        if work.truncated:
+            rows = rows.where(f.col("position") >= work.truncated)
         floors = staging.tombstone_floors(self._session, self._target, work.shape, work.keys)
         states = collapse.fold(work.keys, work.events, rows, floors, work.shape).localCheckpoint()
         whole = collapse.complete(states, work.shape)

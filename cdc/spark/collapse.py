@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 
 from cdc.core.collapse import MOVED_IN
-from cdc.core.ddl import spark_type
+from cdc.core.ddl import spark_type, struct_ddl
 from cdc.core.positions import EPOCH_DIGITS, LAYOUTS
 from cdc.spark.decode import RowShape
 
@@ -20,14 +20,16 @@ _MAX_CHAIN = 16
 """How many rows may hand a value on to one another inside one micro-batch before it counts as unknown."""
 
 
-def newest(events: DataFrame) -> DataFrame:
+def newest(events: DataFrame, key: Iterable[str]) -> DataFrame:
     """Return one row per key with its newest event as ``last``, and what the batch holds of the key.
 
     Unusable messages and truncates gather under the null key.
     """
     usable = f.col("problem").isNull() & (f.col("operation") != "t")
     last = f.struct("operation", "position", "source_ts", "unavailable", "v")
-    return events.groupBy("k").agg(
+    # Grouping by plain columns sorts them by prefix; grouping by a struct compares whole rows.
+    parts = {f"_key_{n}": name for n, name in enumerate(key)}
+    grouped = events.groupBy(*[f.col("k")[name].alias(part) for part, name in parts.items()]).agg(
         f.max_by(last, f.when(usable, f.col("position"))).alias("last"),
         f.count("*").alias("events"),
         f.count_if(f.col("problem").isNotNull()).alias("problems"),
@@ -37,6 +39,11 @@ def newest(events: DataFrame) -> DataFrame:
         f.min(f.when(usable, f.col("position"))).alias("first_position"),
         f.max("source_ts").alias("newest_ts"),
     )
+    if not parts:
+        return grouped.withColumn("k", f.lit(None).cast("struct<>"))
+    whole = f.struct(*[f.col(part).alias(name) for part, name in parts.items()])
+    known = f.col(next(iter(parts))).isNotNull()
+    return grouped.withColumn("k", f.when(known, whole)).drop(*parts)
 
 
 def entangled() -> Column:
@@ -89,7 +96,7 @@ class _State:
 
     def __init__(self, shape: RowShape) -> None:
         self._layout = LAYOUTS[shape.engine]
-        self._values = "struct<" + ",".join(f"`{n}`:{spark_type(t)}" for n, t in shape.columns.items()) + ">"
+        self._values = struct_ddl((name, spark_type(kind)) for name, kind in shape.columns.items())
         self._names = tuple(shape.columns)
         self._image = f"struct<v:{self._values},unavailable:array<string>,old_key:{shape.key_type},arrived_at:string>"
         self._departure = f"struct<`to`:{shape.key_type},left_at:string,image:{self._image}>"

@@ -6,9 +6,9 @@ from pyspark.sql import functions as f
 from cdc.core.ddl import spark_type
 from cdc.core.types import EventField
 
-INFINITY_MICROS = 9223372036825200000
+INFINITY_MICROS = 2**63 - 1
 """What Debezium writes for PostgreSQL's ``infinity`` in microseconds; the text form is mapped to the same instant."""
-MINUS_INFINITY_MICROS = -9223372036832400000
+MINUS_INFINITY_MICROS = -(2**63)
 
 _MICROS_PER_UNIT = {"io.debezium.time.Timestamp": 1000, "io.debezium.time.Time": 1000}
 
@@ -65,9 +65,9 @@ def _placeholder_array(item: EventField, text: str) -> Column | None:
 
 def _convert(value: Column, field: EventField, column_type: str) -> Column:
     if field.physical == "array" and field.item:
-        return _convert_array(value, field.item)
+        return _convert_array(value, field.item, numbers=field.source_type == "_NUMERIC")
     if field.semantic == "io.debezium.data.Bits":
-        return _bits(value, int(field.parameters.get("length", "8")))
+        return _bits(value, int(field.parameters.get("length", "8")), varying=field.source_type == "VARBIT")
     if column_type == "date" and field.physical == "int":
         return f.date_from_unix_date(value) if field.semantic == "io.debezium.time.Date" else value
     if column_type == "timestamp":
@@ -77,19 +77,36 @@ def _convert(value: Column, field: EventField, column_type: str) -> Column:
         return _instant(value)
     if field.semantic in _MICROS_PER_UNIT:
         return value.cast("bigint") * _MICROS_PER_UNIT[field.semantic]
-    if field.physical == "string" and column_type != "string":
-        return value.try_cast(spark_type(column_type))
+    if field.physical == "string":
+        return _convert_text(value, field, column_type)
     return value if field.physical == "record" else value.cast(spark_type(column_type))
+
+
+def _convert_text(value: Column, field: EventField, column_type: str) -> Column:
+    if column_type == "string":
+        return _number_text(value, negative_scale=field.negative_scale) if field.decimal_source else value
+    if column_type == "int":  # MySQL's BOOLEAN, see cdc.core.source_types
+        return f.when(value == "true", 1).when(value == "false", 0).otherwise(value.try_cast("int"))
+    return value.try_cast(spark_type(column_type))
 
 
 def _is_debezium(field: EventField) -> bool:
     return (field.semantic or "").startswith("io.debezium.")
 
 
-def _convert_array(value: Column, item: EventField) -> Column:
+def _convert_array(value: Column, item: EventField, *, numbers: bool) -> Column:
+    if numbers and item.column_type == "string":
+        return f.transform(value, lambda element: _number_text(element, negative_scale=False))
     if item.semantic is None and item.column_type == item.physical:
         return value
     return f.transform(value, lambda element: _convert(element, item, item.column_type))
+
+
+def _number_text(value: Column, *, negative_scale: bool) -> Column:
+    """Return an exact number as PostgreSQL prints it."""
+    plain = f.regexp_replace(value, r"\.0*$", "") if negative_scale else value
+    special = f.when(value == "NAN", "NaN").when(value == "POSITIVE_INFINITY", "Infinity")
+    return special.when(value == "NEGATIVE_INFINITY", "-Infinity").otherwise(plain)
 
 
 def _instant(value: Column) -> Column:
@@ -100,13 +117,18 @@ def _instant(value: Column) -> Column:
     )
 
 
-def _bits(value: Column, length: int) -> Column:
-    """Render little-endian bytes as a text of zeros and ones, most significant bit first."""
-    digits = f.hex(value)
+def _bits(value: Column, length: int, *, varying: bool) -> Column:
+    """Render little-endian bytes as a text of zeros and ones, most significant bit first.
+
+    Debezium leaves out high bytes that are zero; of varying bits it does not tell the number, only its bound.
+    """
+    octets = f.octet_length(value) * 8
+    number = f.least(f.lit(length), octets) if varying else f.lit(length)
+    digits = f.rpad(f.hex(value), ((number + 7) / 8).cast("int") * 2, "0")
 
     def bit(index: Column) -> Column:
         byte = f.conv(f.substring(digits, (index / 8).cast("int") * 2 + 1, f.lit(2)), 16, 10).cast("int")
         return f.pmod(f.call_function("shiftright", byte, f.pmod(index, f.lit(8)).cast("int")), f.lit(2)).cast("string")
 
-    text = f.array_join(f.transform(f.sequence(f.lit(length - 1), f.lit(0), f.lit(-1)), bit), "")
-    return f.when(value.isNotNull(), text)
+    text = f.array_join(f.transform(f.sequence(number - 1, f.lit(0), f.lit(-1)), bit), "")
+    return f.when(octets == 0, "").when(value.isNotNull(), text)

@@ -13,7 +13,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 
 from cdc.core.batch import BEHIND
-from cdc.core.ddl import spark_type
+from cdc.core.ddl import spark_type, struct_ddl
 from cdc.core.positions import EPOCH_DIGITS, LAYOUTS, OFFSET_DIGITS
 from cdc.core.types import EventField, EventSchema
 from cdc.spark import convert
@@ -37,40 +37,54 @@ class RowShape:
     @property
     def key_type(self) -> str:
         """Return the Spark type of the key struct."""
-        return "struct<" + ",".join(f"`{name}`:{spark_type(self.columns[name])}" for name in self.key) + ">"
+        return struct_ddl((name, spark_type(self.columns[name])) for name in self.key)
 
 
 def decode(opened: DataFrame, writer: Writer, shape: RowShape, epochs: Epochs) -> DataFrame:
     """Return the change events of messages whose envelopes were opened with ``writer``.
 
-    The messages have a column ``behind`` that tells which wait behind a quarantined one.
+    The messages have a column ``behind`` that tells which wait behind a quarantined one. Values are converted in one
+    projection and judged in the next: in a single one Spark would convert those that may fail twice.
     """
     after = {x.name: f.col("envelope.after")[x.event_name] for x in writer.row.fields}
-    problem = _problem(writer, shape, after)
-    return opened.select(
+    converted = opened.select(
         "partition",
         "offset",
-        "timestamp",
-        problem.alias("problem"),
+        "behind",
+        "envelope",
         f.col("envelope.op").alias("operation"),
         _snapshot_read().alias("snapshot_read"),
-        _position(shape.engine, epochs).alias("position"),
-        f.timestamp_millis(f.col("envelope.source.ts_ms")).alias("source_ts"),
+        f.struct(*[part.alias(f"c{n}") for n, part in enumerate(_components(shape.engine))]).alias("place"),
         *_moves(writer, shape),
         _unavailable(writer.row, shape, after).alias("unavailable"),
-        f.when(problem.isNull(), _struct(_key_values(writer, shape))).alias("k"),
-        f.when(f.col("envelope.after").isNotNull(), _struct(_row_values(writer.row, shape, after))).alias("v"),
+        _struct(_key_values(writer, shape)).alias("k"),
+        _struct(_row_values(writer.row, shape, after)).alias("v"),
+    )
+    problem = _problem(writer, shape, after)
+    return converted.select(
+        "partition",
+        "offset",
+        problem.alias("problem"),
+        "operation",
+        "snapshot_read",
+        _position(shape.engine, epochs).alias("position"),
+        f.timestamp_millis(f.col("envelope.source.ts_ms")).alias("source_ts"),
+        "moved",
+        "old_key",
+        "new_key",
+        "unavailable",
+        f.when(problem.isNull(), f.col("k")).alias("k"),
+        f.when(f.col("envelope.after").isNotNull(), f.col("v")).alias("v"),
     )
 
 
 def unusable(messages: DataFrame, reason: str, shape: RowShape) -> DataFrame:
     """Return messages that cannot even be opened, in the shape of ``decode``."""
-    row = "struct<" + ",".join(f"`{name}`:{spark_type(kind)}" for name, kind in shape.columns.items()) + ">"
+    row = struct_ddl((name, spark_type(kind)) for name, kind in shape.columns.items())
     nothing = f.lit(None)
     return messages.select(
         "partition",
         "offset",
-        "timestamp",
         f.lit(reason).alias("problem"),
         nothing.cast("string").alias("operation"),
         f.lit(False).alias("snapshot_read"),
@@ -157,8 +171,8 @@ def _header(headers: Column, name: str) -> Column:
 
 def _header_key(header: Column, writer: Writer, shape: RowShape) -> Column:
     fields = _key_fields(writer)
-    ddl = "struct<" + ", ".join(f"`{x.event_name}`: {json_type(x)}" for x in fields.values()) + ">"
-    parsed = f.from_json(f.decode(header, "UTF-8"), ddl)
+    ddl = struct_ddl((x.event_name, json_type(x)) for x in fields.values())
+    parsed = f.from_json(header.cast("string"), ddl)
     values = {n: convert.convert(parsed[fields[n].event_name], fields[n], shape.columns[n]) for n in shape.key}
     return f.when(header.isNotNull(), _struct(values))
 
@@ -176,13 +190,13 @@ def _problem(writer: Writer, shape: RowShape, after: Mapping[str, Column]) -> Co
     checks = checks.when(~operation.isin("c", "r", "u", "d", "t"), "unknown operation")
     checks = checks.when(_place_missing(shape.engine), "no position")
     checks = checks.when((operation != "d") & keyed & f.col("envelope.after").isNull(), "no row after the change")
-    for name, value in _key_values(writer, shape).items():
-        checks = checks.when(keyed & value.isNull(), f"key column {name} is null or undecodable")
+    for name in shape.key:
+        checks = checks.when(keyed & f.col("k")[name].isNull(), f"key column {name} is null or undecodable")
     for field in writer.row.fields:
         if convert.can_fail(field) and field.name in shape.columns:
             raw = after[field.name]
             stand_in = convert.placeholder(raw, field, shape.placeholder)
-            misfit = raw.isNotNull() & convert.convert(raw, field, shape.columns[field.name]).isNull()
+            misfit = raw.isNotNull() & f.col("v")[field.name].isNull()
             checks = checks.when(
                 misfit if stand_in is None else misfit & ~stand_in, f"column {field.name} does not fit"
             )
@@ -190,16 +204,16 @@ def _problem(writer: Writer, shape: RowShape, after: Mapping[str, Column]) -> Co
 
 
 def _place_missing(engine: str) -> Column:
-    return reduce(lambda a, b: a | b, [part.isNull() for part in _components(engine)])
+    return reduce(lambda a, b: a | b, [f.col("place")[f"c{n}"].isNull() for n in range(len(LAYOUTS[engine].digits))])
 
 
 def _components(engine: str) -> list[Column]:
     source = f.col("envelope.source")
     change = f.when(f.col("envelope.op") == "r", f.lit(0)).otherwise(f.lit(1))
     if engine == "postgres":
-        parts = f.split(f.translate(source["sequence"], '[]" ', ""), ",")
-        first = f.coalesce(f.get(parts, f.lit(0)).try_cast("bigint"), f.lit(0))
-        return [first, change, f.get(parts, f.lit(1)).try_cast("bigint")]
+        parts = f.translate(source["sequence"], '[]" ', "")
+        first = f.coalesce(f.substring_index(parts, ",", 1).try_cast("bigint"), f.lit(0))
+        return [first, change, f.substring_index(parts, ",", -1).try_cast("bigint")]
     if engine == "mysql":
         number = f.substring_index(source["file"], ".", -1).try_cast("bigint")
         return [number, source["pos"], change]
@@ -209,7 +223,8 @@ def _components(engine: str) -> list[Column]:
 
 def _position(engine: str, epochs: Epochs) -> Column:
     digits = (EPOCH_DIGITS, *LAYOUTS[engine].digits, OFFSET_DIGITS)
-    parts = (_epoch(epochs), *_components(engine), f.col("offset"))
+    components = [f.col("place")[f"c{n}"] for n in range(len(LAYOUTS[engine].digits))]
+    parts = (_epoch(epochs), *components, f.col("offset"))
     return f.lower(f.concat_ws("-", *[_hexadecimal(part, n) for part, n in zip(parts, digits, strict=True)]))
 
 

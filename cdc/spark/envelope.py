@@ -8,6 +8,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 from pyspark.sql.avro.functions import from_avro
 
+from cdc.core.ddl import struct_ddl
 from cdc.core.types import EventField, EventSchema
 
 SOURCE_FIELDS = {
@@ -17,6 +18,7 @@ SOURCE_FIELDS = {
 }
 """What the position of an event is made of, per engine: fields of the envelope's source block."""
 
+_CORRUPT = "_cdc_corrupt"
 _COMMON = {"snapshot": "string", "ts_ms": "bigint"}
 
 
@@ -35,11 +37,18 @@ class Writer:
     value_schema: str = ""
 
 
-def schema_id(column: Column) -> Column:
-    """Return the registry id in a message of Confluent's wire format, 0 for anything else and null for null."""
+def schema_frame(column: Column) -> Column:
+    """Return the bytes that name the schema in the registry's wire format: a zero byte and the id, big-endian.
+
+    Anything else gives no bytes, and null gives null.
+    """
     framed = (f.length(column) >= 5) & (f.substring(column, 1, 1) == f.lit(bytearray(b"\0")))
-    number = f.conv(f.hex(f.substring(column, 2, 4)), 16, 10).cast("bigint")
-    return f.when(column.isNull(), None).when(framed, number).otherwise(f.lit(0))
+    return f.when(framed, f.substring(column, 1, 5)).when(column.isNotNull(), f.lit(bytearray()))
+
+
+def schema_id(frame: bytes) -> int:
+    """Return the registry's id in a frame, 0 for none."""
+    return int.from_bytes(frame[1:5], "big") if len(frame) == 5 else 0
 
 
 def open_avro(raw: DataFrame, writer: Writer, engine: str) -> DataFrame:
@@ -54,18 +63,25 @@ def open_json(raw: DataFrame, writer: Writer, engine: str, *, wrapped: bool) -> 
     """Return JSON messages with ``key_row`` and ``envelope`` added; ``wrapped`` if each carries its schema."""
     source = ", ".join(f"{name}: {kind}" for name, kind in {**SOURCE_FIELDS[engine], **_COMMON}.items())
     envelope = f"struct<op: string, source: struct<{source}>, after: {_json_struct(writer.row)}>"
-    key = _json_struct(writer.key)
-    return raw.withColumns(
-        {"key_row": _from_json("key", key, wrapped), "envelope": _from_json("value", envelope, wrapped)}
-    )
+    parsed = raw.withColumns({
+        "key_row": _from_json("key", _json_struct(writer.key), wrapped=wrapped),
+        "envelope": _from_json("value", envelope, wrapped=wrapped),
+    })  # fmt: skip
+    return parsed.withColumns({name: _whole(name, wrapped=wrapped) for name in ("key_row", "envelope")})
 
 
-def _from_json(column: str, ddl: str, wrapped: bool) -> Column:  # noqa: FBT001 - private
-    text = f.decode(f.col(column), "UTF-8")
-    options = {"mode": "PERMISSIVE", "allowNonNumericNumbers": "true"}
-    if not wrapped:
-        return f.from_json(text, ddl, options)
-    return f.from_json(text, f"struct<payload: {ddl}>", options)["payload"]
+def _from_json(column: str, ddl: str, *, wrapped: bool) -> Column:
+    # Not decode(), which ends the query at bytes that are no UTF-8.
+    text = f.col(column).cast("string")
+    options = {"mode": "PERMISSIVE", "allowNonNumericNumbers": "true", "columnNameOfCorruptRecord": _CORRUPT}
+    fields = f"payload: {ddl}" if wrapped else ddl.removeprefix("struct<").removesuffix(">")
+    return f.from_json(text, f"struct<{fields}, {_CORRUPT}: string>", options)
+
+
+def _whole(column: str, *, wrapped: bool) -> Column:
+    """Return what was parsed, or null if any part of it did not fit: Spark leaves such parts out without a word."""
+    parsed = f.col(column)
+    return f.when(parsed[_CORRUPT].isNull(), parsed["payload"] if wrapped else parsed)
 
 
 def _body(column: str) -> Column:
@@ -73,7 +89,7 @@ def _body(column: str) -> Column:
 
 
 def _json_struct(schema: EventSchema) -> str:
-    return "struct<" + ", ".join(f"`{x.event_name}`: {json_type(x)}" for x in schema.fields) + ">"
+    return struct_ddl((x.event_name, json_type(x)) for x in schema.fields)
 
 
 def json_type(field: EventField) -> str:

@@ -7,21 +7,32 @@ from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 
-from cdc.spark.envelope import schema_id
+from cdc.spark.envelope import schema_frame, schema_id
 
 _RAW = ("topic", "partition", "offset", "timestamp", "key", "value", "headers")
 
 
 @dataclass(frozen=True)
 class SchemaPair:
-    """The registry's ids of a message's key and value; 0 where a message is not in the registry's wire format.
+    """What names the schemas of a message's key and value.
 
-    For JSON with schemas the ids are hashes of the schema blocks, and ``sample`` is the offset of one such message.
+    For Avro the marks are frames of the registry's wire format, empty where a message has none; for JSON with schemas
+    hashes of the schema blocks. ``sample`` is (partition, offset) of one such message.
     """
 
-    key_id: int
-    value_id: int
+    key_mark: bytes
+    value_mark: bytes
     sample: tuple[int, int] = field(default=(0, 0), compare=False)
+
+    @property
+    def key_id(self) -> int:
+        """Return the registry's id of the key's schema, 0 for none."""
+        return schema_id(self.key_mark)
+
+    @property
+    def value_id(self) -> int:
+        """Return the registry's id of the value's schema, 0 for none."""
+        return schema_id(self.value_mark)
 
 
 @dataclass
@@ -51,8 +62,8 @@ class MicroBatch:
 
     def slices(self) -> Mapping[str, TopicSlice]:
         """Return what there is of each topic; this reads Kafka."""
-        key_id, value_id = self._pair_ids()
-        grouped = self._raw.groupBy("topic", "partition", key_id.alias("key_id"), value_id.alias("value_id")).agg(
+        key_mark, value_mark = self._marks()
+        grouped = self._raw.groupBy("topic", "partition", key_mark.alias("key"), value_mark.alias("value")).agg(
             f.min("offset").alias("first"), f.max("offset").alias("last"), f.count("*").alias("messages")
         )
         found: dict[str, TopicSlice] = {}
@@ -62,8 +73,8 @@ class MicroBatch:
             part.first_offsets[p] = min(row["first"], part.first_offsets.get(p, row["first"]))
             part.last_offsets[p] = max(row["last"], part.last_offsets.get(p, row["last"]))
             part.messages += row.messages
-            if row.value_id is not None:
-                part.schemas.add(SchemaPair(row.key_id or 0, row.value_id, (p, row["first"])))
+            if row["value"] is not None:
+                part.schemas.add(SchemaPair(bytes(row["key"] or b""), bytes(row["value"]), (p, row["first"])))
         return found
 
     def sample(self, topic: str, place: tuple[int, int]) -> tuple[bytes, bytes]:
@@ -72,14 +83,14 @@ class MicroBatch:
         row = self._raw.where(here).select("key", "value").collect()[0]
         return bytes(row.key or b""), bytes(row.value or b"")
 
-    def _pair_ids(self) -> tuple[Column, Column]:
+    def _marks(self) -> tuple[Column, Column]:
         kinds = sorted(set(self._formats.values()))
-        key_id, value_id = pair_ids(kinds[0])
+        key_mark, value_mark = schema_marks(kinds[0])
         for kind in kinds[1:]:
             here = f.col("topic").isin(*[topic for topic, is_kind in self._formats.items() if is_kind == kind])
-            other_key, other_value = pair_ids(kind)
-            key_id, value_id = f.when(here, other_key).otherwise(key_id), f.when(here, other_value).otherwise(value_id)
-        return key_id, value_id
+            key, value = schema_marks(kind)
+            key_mark, value_mark = f.when(here, key).otherwise(key_mark), f.when(here, value).otherwise(value_mark)
+        return key_mark, value_mark
 
     def close(self) -> None:
         """Free the cached messages."""
@@ -92,15 +103,16 @@ def messages_of(session: SparkSession, view: str, topic: str) -> DataFrame:
     return raw.where((f.col("topic") == topic) & f.col("value").isNotNull())
 
 
-def pair_ids(event_format: str) -> tuple[Column, Column]:
-    """Return what tells the schemas of a message's key and value apart: registry ids, or hashes of schema blocks."""
+def schema_marks(event_format: str) -> tuple[Column, Column]:
+    """Return what tells the schemas of a message's key and value apart; null for a missing key or value."""
     if event_format == "avro":
-        return schema_id(f.col("key")), schema_id(f.col("value"))
+        return schema_frame(f.col("key")), schema_frame(f.col("value"))
     if event_format == "json_schema":
         return _block_hash("key"), _block_hash("value")
-    return f.lit(0).cast("bigint"), f.when(f.col("value").isNotNull(), f.lit(0).cast("bigint"))
+    nothing = f.lit(bytearray())
+    return nothing, f.when(f.col("value").isNotNull(), nothing)
 
 
 def _block_hash(column: str) -> Column:
-    block = f.substring_index(f.decode(f.col(column), "UTF-8"), '"payload"', 1)
-    return f.when(f.col(column).isNotNull(), f.xxhash64(block))
+    block = f.substring_index(f.col(column).cast("string"), ',"payload":', 1)
+    return f.unhex(f.md5(block))

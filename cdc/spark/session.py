@@ -23,6 +23,10 @@ SETTINGS = {
     "spark.sql.ansi.enabled": "true",
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
+    "spark.sql.adaptive.enabled": "false",  # batches are small: planning them again costs more than it saves
+    "spark.sql.ui.explainMode": "simple",  # plans are described at every action; wide ones at length
+    "spark.sql.maxPlanStringLength": "2000",
+    "spark.sql.debug.maxToStringFields": "5",
     "spark.scheduler.mode": "FAIR",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
@@ -52,7 +56,13 @@ def build_session(config: Config, jars: Path) -> SparkSession:
     if config.spark.properties.get("spark.sql.shuffle.partitions") is None:
         session.conf.set("spark.sql.shuffle.partitions", str(session.sparkContext.defaultParallelism))
     use_catalog(session, config.catalog)
+    _quieten(session, "org.apache.spark.sql.catalyst.util.StringUtils")  # plans are cut short on purpose
     return session
+
+
+def _quieten(session: SparkSession, logger: str) -> None:
+    log4j = session._jvm.org.apache.logging.log4j  # type: ignore[union-attr]  # noqa: SLF001 - no public way
+    log4j.core.config.Configurator.setLevel(logger, log4j.Level.ERROR)
 
 
 def use_catalog(session: SparkSession, catalog: CatalogConfig) -> None:
@@ -81,6 +91,14 @@ def catalog_properties(catalog: CatalogConfig) -> Mapping[str, str]:
     return {**properties, **catalog.properties}
 
 
+_INHERITED = (
+    "spark.sql.shuffle.partitions",
+    "spark.sql.session.timeZone",
+    "spark.sql.caseSensitive",
+    "spark.sql.adaptive.enabled",
+)
+
+
 class SessionPool:
     """Sessions for tables that are written side by side.
 
@@ -91,7 +109,7 @@ class SessionPool:
         self._free: Queue[SparkSession] = Queue()
         for _ in range(size):
             sibling = session.newSession()
-            for name in ("spark.sql.shuffle.partitions", "spark.sql.session.timeZone", "spark.sql.caseSensitive"):
+            for name in _INHERITED:
                 sibling.conf.set(name, session.conf.get(name) or "")
             use_catalog(sibling, catalog)
             self._free.put(sibling)

@@ -38,6 +38,8 @@ def start_query(
         .option("includeHeaders", "true")
         .option("failOnDataLoss", "true")
         .option("kafka.isolation.level", "read_committed")
+        # The last offset of a partition may be a transaction's marker: each poll for it would wait this long.
+        .option("kafka.fetch.max.wait.ms", "20")
         .load()
     )
     writer = stream.writeStream.foreachBatch(on_batch).queryName(name).option("checkpointLocation", checkpoint)

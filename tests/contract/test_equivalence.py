@@ -2,10 +2,8 @@
 
 import json
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
@@ -13,7 +11,7 @@ from cdc.core.events import ChangeEvent, Operation
 from cdc.core.merge import TableState, merge
 from cdc.core.positions import LAYOUTS
 from tests.contract.sequences import BIG, PARTITIONS, history
-from tests.lake import PLACEHOLDER, LakeTable, Message, start_session
+from tests.lake import PLACEHOLDER, LakeTable, Message
 
 COLUMNS = [
     {"name": "s", "type": "long"},
@@ -115,10 +113,3 @@ def model_rows(model: TableState) -> dict[Any, Any]:
 def model_values(model: TableState) -> dict[Any, dict[str, Any]]:
     """Return key -> values of the model."""
     return {key: row.values for key, row in model.rows.items()}
-
-
-@pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    session, config = start_session(Path(tmp_path_factory.mktemp("lake")))
-    yield session, config
-    session.stop()

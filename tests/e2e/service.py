@@ -34,7 +34,9 @@ def configuration(stack: LocalStack, sources: list[dict[str, object]]) -> dict[s
             "password": "${env:CDC_CATALOG_PASSWORD}",
             "warehouse": str(at.warehouse),
         },
-        "stream": {"checkpoint": str(at.checkpoint), "lease_ttl": "4s", "status_interval": "2s"},
+        "stream": {"checkpoint": str(at.checkpoint), "lease_ttl": "4s", "status_interval": "2s", "parallel_tables": 2},
+        # the service is started again and again: the compiler that is quick at first
+        "spark": {"properties": {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"}},
         "operations": {"http_port": 0, "log_format": "console"},
         "sources": sources,
     }

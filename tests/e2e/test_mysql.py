@@ -14,9 +14,9 @@ def test_initial_snapshot(mysql: Scenario) -> None:
 def test_every_operation(mysql: Scenario) -> None:
     """M22, M36, M37 and P14 one by one, several of them meeting in one batch."""
     mysql.apply(
-        "INSERT INTO accounts (id, name, balance) VALUES (1, 'new', 1), (2, NULL, NULL), (18446744073709551615, '', 0)"
+        "INSERT INTO accounts (id, name, balance) VALUES (1, 'new', 1), (2, NULL, NULL), (18446744073709551614, '', 0)"
     )
-    mysql.apply("UPDATE accounts SET name = 'changed' WHERE id = 18446744073709551615")
+    mysql.apply("UPDATE accounts SET name = 'changed' WHERE id = 18446744073709551614")
     mysql.apply("UPDATE accounts SET id = 9223372036854775808 WHERE id = 1")
     mysql.apply("DELETE FROM accounts WHERE id = 2")
     mysql.apply("REPLACE INTO accounts (id, name) VALUES (9223372036854775808, 'replaced')")

@@ -1,0 +1,178 @@
+"""The row schema of events in JSON without schemas: from the source's declarations to what Debezium makes of them.
+
+It repeats Debezium's mappings (documentation, "Data type mappings") under the handling modes of connectors/*.yaml. A
+type that is not listed is refused: its values could be anything. ``domain T`` is a domain over T, ``enum`` any
+enumeration.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from cdc.core.errors import IncompatibleSchema
+from cdc.core.preflight import SourceColumn
+from cdc.core.types import DECIMAL, SOURCE, EventField, EventSchema
+
+_TIME, _DATA = "io.debezium.time.", "io.debezium.data."
+_POSTGRES: dict[str, tuple[str, str | None]] = {
+    "boolean": ("boolean", None),
+    **dict.fromkeys(("smallint", "integer"), ("int", None)),
+    **dict.fromkeys(("bigint", "oid"), ("long", None)),
+    "real": ("float", None),
+    "double precision": ("double", None),
+    **dict.fromkeys(("numeric", "money", "character", "character varying", "text", "citext", "name"), ("string", None)),
+    **dict.fromkeys(("inet", "cidr", "macaddr", "macaddr8"), ("string", None)),
+    **dict.fromkeys(("int4range", "int8range", "numrange", "tsrange", "tstzrange", "daterange"), ("string", None)),
+    "bytea": ("bytes", None),
+    "date": ("int", _TIME + "Date"),
+    "time without time zone": ("long", _TIME + "MicroTime"),
+    "time with time zone": ("string", _TIME + "ZonedTime"),
+    "timestamp without time zone": ("long", _TIME + "MicroTimestamp"),
+    "timestamp with time zone": ("string", _TIME + "ZonedTimestamp"),
+    "interval": ("string", _TIME + "Interval"),
+    "uuid": ("string", _DATA + "Uuid"),
+    **dict.fromkeys(("json", "jsonb", "hstore"), ("string", _DATA + "Json")),
+    "xml": ("string", _DATA + "Xml"),
+    "ltree": ("string", _DATA + "Ltree"),
+    "tsvector": ("string", _DATA + "Tsvector"),
+    "enum": ("string", _DATA + "Enum"),
+    # Types that Debezium has no mapping for come as bytes of their text.
+    **dict.fromkeys(("tsquery", "pg_lsn", "pg_snapshot", "txid_snapshot", "jsonpath", "xid8"), ("bytes", None)),
+    **dict.fromkeys(
+        ("int4multirange", "int8multirange", "nummultirange", "tsmultirange", "tstzmultirange", "datemultirange"),
+        ("bytes", None),
+    ),
+}
+_MYSQL: dict[str, tuple[str, str | None]] = {
+    **dict.fromkeys(("tinyint", "smallint", "mediumint", "int"), ("int", None)),
+    "bigint": ("long", None),
+    "float": ("float", None),
+    "double": ("double", None),
+    "decimal": ("string", None),
+    "year": ("int", _TIME + "Year"),
+    "date": ("int", _TIME + "Date"),
+    "time": ("long", _TIME + "MicroTime"),
+    "datetime": ("long", _TIME + "MicroTimestamp"),
+    "timestamp": ("string", _TIME + "ZonedTimestamp"),
+    **dict.fromkeys(("char", "varchar", "tinytext", "text", "mediumtext", "longtext"), ("string", None)),
+    **dict.fromkeys(("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"), ("bytes", None)),
+    "enum": ("string", _DATA + "Enum"),
+    "set": ("string", _DATA + "EnumSet"),
+    "json": ("string", _DATA + "Json"),
+}
+_WKB = (EventField("wkb", "wkb", "bytes"), EventField("srid", "srid", "int"))
+_XY = (EventField("x", "x", "double"), EventField("y", "y", "double"))
+_ABC = tuple(EventField(name, name, "double") for name in "abc")
+_EXTENSIONS = EventField("extensions", "extensions", "map")
+_GEOMETRIES = ("geometry", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon", "geomcollection")
+
+
+def event_row(engine: str, columns: Iterable[SourceColumn], excluded: Sequence[str] = ()) -> EventSchema:
+    """Return the row schema of a table's events; ``excluded`` names columns that the connector leaves out.
+
+    Raises IncompatibleSchema for a type whose form in events is not known.
+    """
+    describe = {"postgres": _postgres, "mysql": _mysql}.get(engine)
+    if describe is None:
+        raise IncompatibleSchema(f"events in JSON without schemas are not supported for {engine}", hint=_HINT)
+    kept = [c for c in columns if c.name not in excluded and not (engine == "postgres" and c.generated)]
+    return EventSchema(tuple(describe(column.name, column.type) for column in kept))
+
+
+def event_key(row: EventSchema, key: Sequence[str]) -> EventSchema:
+    """Return the schema of the messages' keys."""
+    fields = {field.name: field for field in row.fields}
+    return EventSchema(tuple(fields[name] for name in key if name in fields))
+
+
+def event_name(column: str) -> str:
+    """Return a column's name in events (``field.name.adjustment.mode=avro``)."""
+    return re.sub(r"^[^A-Za-z_]|[^A-Za-z0-9_]", "_", column)
+
+
+_HINT = "use the format avro or json_schema, or exclude the column with column.exclude.list"
+
+
+def _postgres(name: str, declared: str) -> EventField:
+    if declared.endswith("[]"):
+        element = _postgres("element", declared[:-2])
+        item = EventField("element", "element", element.physical, element.semantic)
+        return EventField(
+            event_name(name), name, "array", parameters=_parameters(f"_{element.source_type}", ()), item=item
+        )
+    base, arguments = _split(declared.removeprefix("domain "))
+    if base in ("bit", "bit varying"):
+        return _bits(name, "VARBIT" if base == "bit varying" else "BIT", arguments)
+    if (shape := _postgres_geometry(base)) is not None:
+        return EventField(event_name(name), name, "record", *shape)
+    if base not in _POSTGRES:
+        raise _unknown(name, declared)
+    # Debezium calls a domain by its own name, so its numbers are not told from texts there either.
+    source_type = "DOMAIN" if declared.startswith("domain ") else base.upper()
+    sizes = ("1",) if base == "boolean" else arguments
+    return EventField(event_name(name), name, *_POSTGRES[base], _parameters(source_type, sizes))
+
+
+def _postgres_geometry(base: str) -> tuple[str, dict[str, str], None, tuple[EventField, ...]] | None:
+    if base == "point":
+        return _DATA + "geometry.Point", {}, None, (*_XY, *_WKB)
+    if base == "line":
+        return _DATA + "geometry.Line", {}, None, _ABC
+    if base in ("box", "lseg", "path", "polygon"):
+        return _DATA + "geometry.Geometry", {}, None, (*_WKB, _EXTENSIONS)
+    return None
+
+
+def _mysql(name: str, declared: str) -> EventField:
+    base, arguments = _split(declared)
+    unsigned = " unsigned" in declared
+    kind = f"{base} unsigned".upper() if unsigned else base.upper()
+    if base == "bit":
+        return _bits(name, "BIT", arguments)
+    if base == "bigint" and unsigned:
+        decimal = {"scale": "0", "connect.decimal.precision": "20"} | _parameters(kind, ())
+        return EventField(event_name(name), name, "bytes", DECIMAL, decimal)
+    if base == "point":
+        return EventField(event_name(name), name, "record", _DATA + "geometry.Point", children=(*_XY, *_WKB))
+    if base in _GEOMETRIES:
+        return EventField(event_name(name), name, "record", _DATA + "geometry.Geometry", children=_WKB)
+    if base not in _MYSQL:
+        raise _unknown(name, declared)
+    physical, semantic = _MYSQL[base]
+    if declared == "tinyint(1)":  # BOOLEAN: true and false if it was added while streaming, else 1 and 0
+        physical, kind, arguments = "string", "BOOLEAN", ()
+    elif base == "int" and unsigned:
+        physical = "long"
+    elif base == "float" and len(arguments) == 2:
+        physical = "double"
+    return EventField(
+        event_name(name), name, physical, semantic, _parameters(kind, arguments if base == "decimal" else ())
+    )
+
+
+def _bits(name: str, kind: str, arguments: Sequence[str]) -> EventField:
+    length = arguments[0] if arguments else "1" if kind == "BIT" else str(2**31 - 1)
+    if length == "1" and kind == "BIT":
+        return EventField(event_name(name), name, "boolean", parameters=_parameters(kind, ("1",)))
+    parameters = {"length": length} | _parameters(kind, (length,))
+    return EventField(event_name(name), name, "bytes", _DATA + "Bits", parameters)
+
+
+def _split(declared: str) -> tuple[str, tuple[str, ...]]:
+    """Return name and arguments: ``timestamp(3) with time zone`` has a name around its argument."""
+    match = re.fullmatch(r"([^(]+?) ?(?:\((.*)\))?((?: with(?:out)? time zone)?)(?: unsigned)?(?: zerofill)?", declared)
+    if match is None:
+        return declared, ()
+    numbers = re.fullmatch(r"-?\d+(?:,-?\d+)?", match[2] or "")
+    return match[1] + match[3], tuple(match[2].split(",")) if numbers else ()
+
+
+def _parameters(source_type: str, arguments: Sequence[str]) -> dict[str, str]:
+    sizes = {"length": arguments[0]} if arguments else {}
+    if source_type in ("NUMERIC", "DECIMAL", "DECIMAL UNSIGNED") and arguments:
+        sizes["scale"] = arguments[1] if len(arguments) > 1 else "0"
+    return {SOURCE + name: value for name, value in {"type": source_type, **sizes}.items()}
+
+
+def _unknown(name: str, declared: str) -> IncompatibleSchema:
+    what = f"column {name!r} has type {declared}, whose form in JSON events is not known"
+    return IncompatibleSchema(what, hint=_HINT)

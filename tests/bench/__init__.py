@@ -1,0 +1,1 @@
+"""Measurements; each is gated on a comparison of contents."""

@@ -1,0 +1,190 @@
+"""The commit protocol on real tables: what a crash, a lost answer, a rival or an operator may do to a batch."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from cdc.core.errors import CommitConflict, CommitStateUnknown, Fenced, TerminalError, UnavailableValue
+from cdc.core.progress import Progress
+from cdc.lake.tables import IcebergTable
+from cdc.pipeline.apply import PROGRESS, TOKEN, TableMemory
+from tests.contract.events import NUMBERED, TEXT, Topic, column
+from tests.lake import PLACEHOLDER, LakeTable
+
+NewTable = Callable[..., LakeTable]
+
+
+class Killed(Exception):
+    """Stands for a process that ended."""
+
+
+def numbers(table: LakeTable) -> dict[int, int]:
+    """Return id -> n as published; a key that is there twice is an error."""
+    rows = [(row.id, row.n) for row in table.rows()]
+    assert len(dict(rows)) == len(rows)
+    return dict(rows)
+
+
+def progress(table: LakeTable) -> Progress:
+    return Progress.from_json(table.table.read().summary[PROGRESS])
+
+
+def inserts(topic: Topic, *ids: int, partition: int = 0) -> list[Any]:
+    return [topic.change("c", {"id": i, "n": i}, (0, 100 + i), partition=partition) for i in ids]
+
+
+def test_replays_and_crashes(new_table: NewTable) -> None:
+    """S1: a batch staged but not published is done again; one that was published is not."""
+    table, topic = new_table("replays", NUMBERED), Topic()
+    first = inserts(topic, 1, 2) + inserts(topic, 3, partition=2)
+    table.before_publish = fail_once(Killed())
+    with pytest.raises(Killed):
+        table.apply(first)
+    assert numbers(table) == {}
+    published = table.apply(first)
+    assert published.counts == {"inserted": 3, "updated": 0, "deleted": 0}
+    state = table.table.read()
+    assert state.snapshot_id == published.snapshot_id
+    assert {p: s.next_offset for p, s in progress(table).partitions.items()} == {0: 2, 2: 1}
+    assert progress(table).topic_id == "topic-id"
+    assert state.summary["cdc.events"] == "3"
+    assert state.summary["cdc.first_position"] < state.summary["cdc.last_position"]
+
+    table.memory = TableMemory("topic-id")
+    assert table.apply(first).snapshot_id is None
+    assert table.table.read() == state
+    overlapping = [*first, topic.change("u", {"id": 1, "n": 10}, (200, 210)), *inserts(topic, 4)]
+    assert table.apply(overlapping).collapsed.events == 2
+    assert numbers(table) == {1: 10, 2: 2, 3: 3, 4: 4}
+
+    tombstones = [topic.tombstone({"id": i}) for i in (1, 2)]
+    assert table.apply(tombstones).collapsed.keys == 0
+    table.apply([topic.tombstone({"id": 3}), *inserts(topic, 5), topic.tombstone({"id": 4})])
+    assert numbers(table) == {1: 10, 2: 2, 3: 3, 4: 4, 5: 5}, "P13: a message without a value deletes nothing"
+
+
+class LostAnswer(IcebergTable):
+    """Publishes and loses the answer once; ``arrives`` tells whether the commit was made."""
+
+    arrives: bool | None = None
+
+    def _swap(self, base: int, staged: int, properties: Mapping[str, str]) -> None:
+        arrives, self.arrives = self.arrives, None
+        if arrives is not False:
+            super()._swap(base, staged, properties)
+        if arrives is not None:
+            raise CommitStateUnknown("the answer was lost")
+
+
+def test_lost_answers_and_rivals(new_table: NewTable, lake: tuple[Any, Any]) -> None:
+    """S4 and promise 4: every outcome is found out, and whoever was overtaken publishes nothing."""
+    table, topic = new_table("rivals", NUMBERED), Topic()
+    lossy = LostAnswer(lake[0], table.catalog, table.spec.target)
+    table.table = lossy
+    table.apply(inserts(topic, 1))
+    lossy.arrives = True
+    second = inserts(topic, 2)
+    assert table.apply(second).snapshot_id == table.table.read().snapshot_id
+    lossy.arrives = False
+    third = inserts(topic, 3)
+    with pytest.raises(CommitStateUnknown):
+        table.apply(third)
+    assert numbers(table) == {1: 1, 2: 2}
+
+    table.before_publish = fail_once(lambda: foreign_insert(table, 50))
+    with pytest.raises(CommitConflict):
+        table.apply(third)
+    assert numbers(table) == {1: 1, 2: 2, 50: 50}
+    table.apply(third)
+    assert numbers(table) == {1: 1, 2: 2, 3: 3, 50: 50}
+
+    rival = IcebergTable(lake[0], table.catalog, table.spec.target)
+    carried = {PROGRESS: progress(table).to_json(), TOKEN: str(table.token + 1)}
+    table.before_publish = fail_once(lambda: rival.fence(carried))
+    with pytest.raises(CommitConflict):
+        table.apply(fourth := inserts(topic, 4))
+    with pytest.raises(Fenced, match="token 2, ours is 1"):
+        table.apply(fourth)
+    assert 4 not in numbers(table)
+    table.token += 1
+    table.apply(fourth)
+    assert numbers(table) == {1: 1, 2: 2, 3: 3, 4: 4, 50: 50}
+
+
+def test_what_operators_do_to_a_tables_history(new_table: NewTable) -> None:
+    """S20 and S21: progress is found beyond maintenance, survives expiry, and goes back with the rows."""
+    table, topic = new_table("history", NUMBERED), Topic()
+    one, two = inserts(topic, 1), inserts(topic, 2)
+    first, _ = table.apply(one), table.apply(two)
+    call(table, f"rollback_to_snapshot('{NAME}', {first.snapshot_id})")
+    assert numbers(table) == {1: 1}
+    assert progress(table).of(0).next_offset == 1
+    table.apply(one + two)
+    assert numbers(table) == {1: 1, 2: 2}
+
+    call(table, f"rollback_to_snapshot('{NAME}', {first.parent_id})")
+    assert numbers(table) == {}
+    assert PROGRESS not in table.table.read().summary, "S21: rows and progress go back together, to nothing"
+    table.apply(one + two)
+    assert numbers(table) == {1: 1, 2: 2}
+
+    before = progress(table)
+    table.session.sql(f"DELETE FROM {table.table.sql_name} WHERE id = 1")
+    assert progress(table) == before
+    table.session.sql(f"ALTER TABLE {table.table.sql_name} DROP BRANCH cdc")
+    call(table, f"expire_snapshots(table => '{NAME}', older_than => TIMESTAMP '2100-01-01', retain_last => 1)")
+    assert table.session.sql(f"SELECT count(*) FROM {table.table.sql_name}.snapshots").collect()[0][0] == 1
+    assert progress(table) == before, "S20: absent is not zero"
+    assert table.apply(one + two).snapshot_id is None
+    table.apply(inserts(topic, 3))
+    assert numbers(table) == {2: 2, 3: 3}
+
+
+def test_what_cannot_be_right_stops_the_table(new_table: NewTable) -> None:
+    """P4 and S12: nothing is published, and progress stays."""
+    columns = [*NUMBERED, column("large", TEXT)]
+    table, topic = new_table("stops", columns), Topic()
+    table.apply([topic.change("c", {"id": 1, "n": 1, "large": "x"}, (0, 10))])
+    before = table.table.read()
+    lost = topic.change("u", {"id": 2, "n": 2, "large": PLACEHOLDER}, (0, 20))
+    with pytest.raises(UnavailableValue, match="'large'") as refused:
+        table.apply([topic.change("u", {"id": 1, "n": 5, "large": "y"}, (0, 15)), lost])
+    assert "REPLICA IDENTITY FULL" in refused.value.hint
+    assert table.table.read() == before
+
+    topic.offsets[0] = 1
+    foreign_insert(table, 1)
+    before = table.table.read()
+    with pytest.raises(TerminalError, match="audit") as refused:
+        table.apply([topic.change("u", {"id": 1, "n": 6, "large": "z"}, (30, 40))])
+    assert "more than once" in refused.value.hint
+    assert table.table.read() == before
+
+    keyless = new_table("keyless", [column("other", "int")], key=("id",))
+    with pytest.raises(TerminalError, match="key column 'id'"):
+        keyless.apply([Topic(key=("other",)).raw({}, b"\0\0\0\0\1")])
+
+
+NAME = "{name}"
+
+
+def call(table: LakeTable, procedure: str) -> None:
+    table.session.sql(f"CALL {table.catalog}.system.{procedure.replace(NAME, f'ns.{table.spec.target.table}')}")
+
+
+def foreign_insert(table: LakeTable, number: int) -> None:
+    table.session.sql(f"INSERT INTO {table.table.sql_name} (id, n, _cdc_position) VALUES ({number}, {number}, '')")
+
+
+def fail_once(event: Exception | Callable[[], None]) -> Callable[[], None]:
+    """Return a function that does something when it is called first, and nothing later."""
+    events = [event]
+
+    def act() -> None:
+        for one in [events.pop()] if events else []:
+            if isinstance(one, Exception):
+                raise one
+            one()
+
+    return act

@@ -1,0 +1,284 @@
+"""What a row becomes: awkward orders of its events over batches, many at once, each on a key of its own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.contract.events import INT, NUMBERED, TEXT, Topic, column
+from tests.lake import PLACEHOLDER, LakeTable
+
+BYTES: Any = ["null", "bytes"]
+UUID: Any = {"type": "string", "connect.name": "io.debezium.data.Uuid"}
+SOME_UUID = "00000000-0000-0000-0000-000000000001"
+STAND_IN_UUID = "b68a35a7-17ad-35b3-af2a-ae46edb4545a"
+
+
+def array(item: Any) -> Any:
+    return ["null", {"type": "array", "items": ["null", item]}]
+
+
+LARGE = {
+    "text": ("large", PLACEHOLDER),
+    "bytea": (b"large", PLACEHOLDER.encode()),
+    "texts": (["a", None], [PLACEHOLDER]),
+    "ints": ([1, None, 3], list(PLACEHOLDER.encode())),
+    "longs": ([1, None, 3], list(PLACEHOLDER.encode())),
+    "uuids": ([SOME_UUID], [STAND_IN_UUID]),
+}
+KNOWN = {name: known for name, (known, _) in LARGE.items()}
+STAND_INS = {name: stand_in for name, (_, stand_in) in LARGE.items()}
+POSTGRES = [
+    column("id", "int"),
+    column("n", INT),
+    column("text", TEXT),
+    column("bytea", BYTES),
+    column("texts", array("string")),
+    column("ints", array("int")),
+    column("longs", array("long")),
+    column("uuids", array(UUID)),
+]
+
+
+@dataclass(frozen=True)
+class Step:
+    """An event in one of the batches; ``at`` is its place in the source's log."""
+
+    batch: int
+    operation: str
+    values: dict[str, Any]
+    at: tuple[Any, ...]
+    snapshot: str = "false"
+
+
+Scenarios = dict[str, tuple[list[Step], dict[str, Any] | None]]
+
+POSTGRES_SCENARIOS: Scenarios = {
+    "S14 a deleted row is not resurrected by a late duplicate of its insert": (
+        [Step(0, "c", {"n": 1}, (0, 10)), Step(0, "d", {}, (0, 20)), Step(1, "c", {"n": 1}, (0, 10))],
+        None,
+    ),
+    "S14 nor when insert, delete and duplicate come in three batches": (
+        [Step(0, "c", {"n": 1}, (0, 10)), Step(1, "d", {}, (0, 2000)), Step(2, "c", {"n": 1}, (0, 10))],
+        None,
+    ),
+    "a row deleted and inserted again stays": (
+        [Step(0, "c", {"n": 1}, (0, 10)), Step(1, "d", {}, (0, 2000)), Step(2, "c", {"n": 2}, (0, 2001))],
+        {"n": 2},
+    ),
+    "an older update does not win in a later batch": (
+        [Step(0, "c", {"n": 1}, (0, 10)), Step(0, "u", {"n": 3}, (5, 30)), Step(1, "u", {"n": 2}, (5, 20))],
+        {"n": 3},
+    ),
+    "P1 the commit's place decides before the change's own": (
+        [Step(0, "c", {"n": 1}, (100, 150)), Step(1, "u", {"n": 2}, (200, 120))],
+        {"n": 2},
+    ),
+    "a place is a number, not a text": (
+        [Step(0, "c", {"n": 1}, (9, 9)), Step(1, "u", {"n": 2}, (10, 10)), Step(2, "u", {"n": 1}, (9, 9))],
+        {"n": 2},
+    ),
+    "a place of more than 53 bits is exact": (
+        [Step(0, "c", {"n": 1}, (2**62, 2**62)), Step(1, "u", {"n": 2}, (2**62, 2**62 + 1))],
+        {"n": 2},
+    ),
+    "a read of an incremental snapshot does not overwrite a change at its place": (
+        [Step(0, "c", {"n": 2}, (0, 50)), Step(1, "r", {"n": 1}, (0, 50), "incremental")],
+        {"n": 2},
+    ),
+    "a read of an incremental snapshot brings a row that was unknown": (
+        [Step(1, "r", {"n": 1}, (0, 50), "incremental")],
+        {"n": 1},
+    ),
+    "a change overwrites the initial snapshot's read at its place": (
+        [Step(0, "r", {"n": 1}, (0, 50), "true"), Step(0, "u", {"n": 2}, (0, 50))],
+        {"n": 2},
+    ),
+    "P2 unchanged large values are kept, from the table": (
+        [Step(0, "c", {"n": 1, **KNOWN}, (0, 10)), Step(1, "u", {"n": 2, **STAND_INS}, (0, 2000))],
+        {"n": 2, **KNOWN},
+    ),
+    "P2 unchanged large values are kept, from the batch": (
+        [Step(0, "c", {"n": 1, **KNOWN}, (0, 10)), Step(0, "u", {"n": 2, **STAND_INS}, (0, 20))],
+        {"n": 2, **KNOWN},
+    ),
+    "P2 a large value set to null is null, not unchanged": (
+        [Step(0, "c", {"n": 1, **KNOWN}, (0, 10)), Step(1, "u", {"n": 2, **STAND_INS, "text": None}, (0, 2000))],
+        {"n": 2, **KNOWN, "text": None},
+    ),
+    "P2 the latest of several changes of a large value is kept": (
+        [
+            Step(0, "c", {"n": 1, **KNOWN}, (0, 10)),
+            Step(1, "u", {"n": 2, **STAND_INS, "text": "newer"}, (0, 2000)),
+            Step(1, "u", {"n": 3, **STAND_INS}, (0, 2001)),
+        ],
+        {"n": 3, **KNOWN, "text": "newer"},
+    ),
+    "a delete of a row that never came does no harm": ([Step(1, "d", {}, (0, 2000))], None),
+}
+
+MYSQL = [column("id", {"type": "bytes", "logicalType": "decimal", "precision": 64, "scale": 0}), column("n", INT)]
+MYSQL[0]["type"] |= {
+    "connect.name": "org.apache.kafka.connect.data.Decimal",
+    "connect.parameters": {"scale": "0", "__debezium.source.column.type": "BIGINT UNSIGNED"},
+}
+MYSQL_SCENARIOS: Scenarios = {
+    "M12 changes at one place of a compressed transaction are told apart by their offset": (
+        [Step(0, "c", {"n": 1}, ("bin.000001", 100)), Step(0, "u", {"n": 2}, ("bin.000001", 100))],
+        {"n": 2},
+    ),
+    "M12 also in different batches": (
+        [Step(0, "c", {"n": 1}, ("bin.000001", 100)), Step(1, "u", {"n": 2}, ("bin.000001", 100))],
+        {"n": 2},
+    ),
+    "M7 the number of the binlog file grows beyond six digits": (
+        [Step(0, "c", {"n": 1}, ("bin.999999", 900)), Step(1, "u", {"n": 2}, ("bin.1000000", 4))],
+        {"n": 2},
+    ),
+    "M7 an event of the file before does not win": (
+        [Step(0, "c", {"n": 2}, ("bin.1000000", 4)), Step(1, "u", {"n": 1}, ("bin.999999", 900))],
+        {"n": 2},
+    ),
+    "S14 a deleted row is not resurrected": (
+        [
+            Step(0, "c", {"n": 1}, ("bin.000001", 10)),
+            Step(0, "d", {}, ("bin.000001", 20)),
+            Step(1, "c", {"n": 1}, ("bin.000001", 10)),
+        ],
+        None,
+    ),
+}
+
+ORACLE = [column("id", "int"), column("n", INT)]
+ORACLE_SCENARIOS: Scenarios = {
+    "O1 system change numbers compare as numbers": (
+        [Step(0, "c", {"n": 1}, ("9", "9", None)), Step(1, "u", {"n": 2}, ("10", "10", None))],
+        {"n": 2},
+    ),
+    "O1 and are exact beyond 53 bits": (
+        [
+            Step(0, "c", {"n": 1}, ("1", "9007199254740993", None)),
+            Step(1, "u", {"n": 0}, ("1", "9007199254740992", None)),
+        ],
+        {"n": 1},
+    ),
+    "O2 the commit decides, not when the change was made": (
+        [Step(0, "c", {"n": 1}, ("500", "600", None)), Step(1, "u", {"n": 2}, ("400", "700", None))],
+        {"n": 2},
+    ),
+    "O6 changes of one transaction are in the order of their sequence": (
+        [Step(0, "u", {"n": 2}, ("500", "600", 11)), Step(1, "u", {"n": 1}, ("500", "600", 9))],
+        {"n": 2},
+    ),
+    "a read has no commit and loses to a change at its number": (
+        [Step(0, "u", {"n": 2}, ("500", "500", None)), Step(1, "r", {"n": 1}, ("500", None, None), "incremental")],
+        {"n": 2},
+    ),
+}
+
+
+def run(table: LakeTable, topic: Topic, scenarios: Scenarios, first: Any = 1) -> dict[str, dict[str, Any] | None]:
+    """Apply the scenarios side by side, each on a key of its own, and return their rows by scenario."""
+    blank = {c["name"]: None for c in table.columns}
+    batches: dict[int, list[Any]] = {}
+    keys = {name: first + number for number, name in enumerate(scenarios)}
+    for name, (steps, _) in scenarios.items():
+        for step in steps:
+            batches.setdefault(step.batch, []).append((step, {**blank, "id": keys[name], **step.values}))
+    for _, events in sorted(batches.items()):
+        events.sort(key=lambda event: event[0].snapshot != "true")
+        table.apply([topic.change(s.operation, row, s.at, snapshot=s.snapshot) for s, row in events])
+    rows = {row.id: row.asDict() for row in table.rows()}
+    assert len(rows) == len(table.rows()), "a key is in the table twice"
+    return {name: rows.get(key) for name, key in keys.items()}
+
+
+@pytest.fixture(scope="module")
+def postgres_rows(new_table: Callable[..., LakeTable]) -> dict[str, Any]:
+    return run(new_table("rows_postgres", POSTGRES), Topic(), POSTGRES_SCENARIOS)
+
+
+@pytest.fixture(scope="module")
+def mysql_rows(new_table: Callable[..., LakeTable]) -> dict[str, Any]:
+    """The keys are at the upper end of BIGINT UNSIGNED (M22)."""
+    first = Decimal(2**64 - len(MYSQL_SCENARIOS))
+    return run(new_table("rows_mysql", MYSQL, engine="mysql"), Topic("mysql"), MYSQL_SCENARIOS, first)
+
+
+@pytest.fixture(scope="module")
+def oracle_rows(new_table: Callable[..., LakeTable]) -> dict[str, Any]:
+    return run(new_table("rows_oracle", ORACLE, engine="oracle"), Topic("oracle"), ORACLE_SCENARIOS)
+
+
+def check(rows: dict[str, Any], scenarios: Scenarios, name: str) -> None:
+    expected, row = scenarios[name][1], rows[name]
+    if expected is None:
+        assert row is None
+    else:
+        assert row is not None
+        assert {column: row[column] for column in expected} == expected
+
+
+@pytest.mark.parametrize("name", POSTGRES_SCENARIOS)
+def test_postgres(postgres_rows: dict[str, Any], name: str) -> None:
+    check(postgres_rows, POSTGRES_SCENARIOS, name)
+
+
+@pytest.mark.parametrize("name", MYSQL_SCENARIOS)
+def test_mysql(mysql_rows: dict[str, Any], name: str) -> None:
+    check(mysql_rows, MYSQL_SCENARIOS, name)
+
+
+@pytest.mark.parametrize("name", ORACLE_SCENARIOS)
+def test_oracle(oracle_rows: dict[str, Any], name: str) -> None:
+    check(oracle_rows, ORACLE_SCENARIOS, name)
+
+
+def test_truncate_p14(new_table: Callable[..., LakeTable]) -> None:
+    """P14: rows below go, older events that arrive later stay away, rows inserted after it stay."""
+    table, topic = new_table("emptied", NUMBERED), Topic()
+    table.apply([topic.change("c", {"id": i, "n": i}, (0, 10 + i)) for i in (1, 2, 3)])
+    late = topic.change("u", {"id": 1, "n": 99}, (0, 50))
+    table.apply([late, topic.truncate((60, 100), partition=1), topic.change("c", {"id": 4, "n": 4}, (60, 110))])
+    assert {row.id: row.n for row in table.rows()} == {4: 4}
+    later = [topic.change("c", {"id": 5, "n": 5}, (0, 55)), topic.change("c", {"id": 6, "n": 6}, (120, 130))]
+    table.apply(later)
+    assert {row.id: row.n for row in table.rows()} == {4: 4, 6: 6}
+    table.apply([topic.truncate((140, 150), partition=2)])
+    assert table.rows() == []
+
+
+def test_key_changes_after_a_truncate_in_one_transaction_p14_p12(new_table: Callable[..., LakeTable]) -> None:
+    """P12, P14: a row that the truncate removed is not there for a row that moves onto its key."""
+    table, topic = new_table("emptied_and_moved", NUMBERED), Topic()
+    table.apply([topic.change("c", {"id": 7, "n": 1}, (0, 10))])
+    table.apply(
+        [
+            topic.truncate((50, 100)),
+            topic.change("c", {"id": 1, "n": 2}, (50, 101)),
+            *topic.move({"id": 1}, {"id": 7, "n": 2}, (50, 102)),
+            *topic.move({"id": 7}, {"id": 8, "n": 2}, (50, 103)),
+        ]
+    )
+    assert {row.id: row.n for row in table.rows()} == {8: 2}
+
+
+def test_a_snapshot_after_streaming_opens_a_new_epoch(new_table: Callable[..., LakeTable]) -> None:
+    """A re-snapshot wins over what was streamed before it, even where the source's log starts lower again."""
+    table, topic = new_table("read_again", NUMBERED), Topic()
+    first = table.apply(
+        [
+            *(topic.read({"id": i, "n": 1}, (0, 500)) for i in (1, 2, 3)),
+            topic.change("u", {"id": 1, "n": 2}, (500, 600)),
+        ]
+    )
+    assert first.progress.of(0).epoch == 0
+    again = [topic.read({"id": i, "n": 3}, (0, 40)) for i in (1, 2)]
+    second = table.apply([*again, topic.change("u", {"id": 2, "n": 4}, (0, 45))])
+    assert second.progress.of(0).epoch == 1
+    assert {row.id: row.n for row in table.rows()} == {1: 3, 2: 4, 3: 1}
+    third = table.apply([topic.change("u", {"id": 1, "n": 5}, (45, 60)), topic.read({"id": 1, "n": 6}, (0, 7))])
+    assert third.progress.of(0).epoch == 2
+    assert {row.id: row.n for row in table.rows()} == {1: 6, 2: 4, 3: 1}

@@ -1,0 +1,83 @@
+"""A target table in memory: implements ``cdc.pipeline.table.TargetTable``."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+
+from cdc.core.errors import CommitConflict
+from cdc.core.evolution import CDC_COLUMNS, SchemaPlan
+
+
+@dataclass(frozen=True)
+class FakeState:
+    """What ``read`` returns."""
+
+    snapshot_id: int
+    columns: Mapping[str, str]
+    summary: Mapping[str, str]
+
+
+@dataclass
+class FakeTargetTable:
+    """Snapshots with their parents and summaries, and two references to them."""
+
+    columns: dict[str, str] = field(default_factory=dict)
+    properties: dict[str, str] = field(default_factory=dict)
+    snapshots: dict[int, tuple[int, dict[str, str]]] = field(default_factory=dict)
+    main: int = -1
+    branch: int = -1
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def exists(self) -> bool:
+        return bool(self.columns)
+
+    def create(
+        self,
+        columns: Mapping[str, str],
+        key: tuple[str, ...],
+        partition_by: tuple[str, ...],
+        properties: Mapping[str, str],
+    ) -> None:
+        del key, partition_by
+        if not self.columns:
+            self.columns = {**columns, **CDC_COLUMNS}
+            self.properties = dict(properties)
+
+    def read(self) -> FakeState:
+        at, summary = self.main, {}
+        while at != -1 and not summary:
+            parent, entries = self.snapshots[at]
+            summary = {name: value for name, value in entries.items() if name.startswith("cdc.")}
+            at = parent
+        return FakeState(self.main, dict(self.columns), summary)
+
+    def fence(self, summary: Mapping[str, str]) -> None:
+        self.main = self._commit(self.main, {**summary, "cdc.fence": "true"})
+
+    def evolve(self, plan: SchemaPlan) -> None:
+        self.columns |= {**plan.add, **plan.widen}
+
+    def stage(self, base: int) -> None:
+        self.branch = base
+
+    def write(self, summary: Mapping[str, str]) -> None:
+        """Commit to the staging branch, as a merge does."""
+        self.branch = self._commit(self.branch, summary)
+
+    def write_elsewhere(self) -> None:
+        """Commit to main, as somebody else does."""
+        self.main = self._commit(self.main, {"operation": "append"})
+
+    def staged(self, base: int) -> tuple[int, Mapping[str, str]]:
+        return self.branch, {} if self.branch == base else self.snapshots[self.branch][1]
+
+    def publish(self, base: int, staged: int, properties: Mapping[str, str]) -> None:
+        if self.main != base:
+            raise CommitConflict("another writer has moved main")
+        self.main = staged
+        self.properties |= properties
+
+    def _commit(self, parent: int, summary: Mapping[str, str]) -> int:
+        number = next(self._numbers)
+        self.snapshots[number] = (parent, dict(summary))
+        return number

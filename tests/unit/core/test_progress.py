@@ -1,0 +1,101 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cdc.core.errors import PositionLost
+from cdc.core.progress import (
+    PartitionEvents,
+    PartitionProgress,
+    Progress,
+    TopicState,
+    after,
+    check_continuity,
+    epochs,
+)
+
+PARTITION = st.builds(PartitionProgress, st.integers(0, 2**63 - 1), st.integers(0, 2**31), st.booleans())
+PROGRESS = st.builds(Progress, st.text(min_size=1), st.text(), st.dictionaries(st.integers(0, 999), PARTITION))
+
+
+@settings(deadline=None, max_examples=60)
+@given(PROGRESS)
+def test_progress_survives_json(progress: Progress) -> None:
+    assert Progress.from_json(progress.to_json()) == progress
+
+
+def test_a_partition_not_seen_starts_at_its_beginning() -> None:
+    assert Progress("t", "id").of(3) == PartitionProgress(0)
+
+
+def test_the_highest_epoch_holds_for_all_partitions() -> None:
+    before = Progress("t", "id", {0: PartitionProgress(5), 1: PartitionProgress(7, streaming=True)})
+    advanced = before.advanced({1: PartitionProgress(9, 1)})
+    assert {p: (s.next_offset, s.epoch) for p, s in advanced.partitions.items()} == {0: (5, 1), 1: (9, 1)}
+
+
+def test_progress_never_goes_back() -> None:
+    with pytest.raises(ValueError, match="go back"):
+        Progress("t", "id", {0: PartitionProgress(5)}).advanced({0: PartitionProgress(4)})
+
+
+def progress(next_offset: int, topic_id: str = "one") -> Progress:
+    return Progress("shop.public.t", topic_id, {0: PartitionProgress(next_offset)})
+
+
+@pytest.mark.parametrize("next_offset", [3, 5, 8])
+def test_offsets_that_are_there_continue(next_offset: int) -> None:
+    check_continuity(progress(next_offset), TopicState("one", {0: (3, 8)}))
+
+
+@pytest.mark.parametrize("next_offset", [2, 9])
+def test_offsets_that_are_gone_stop_the_table(next_offset: int) -> None:
+    """K1: retention removed what comes next, or the topic is shorter than what was read."""
+    with pytest.raises(PositionLost, match=rf"offset {next_offset} of shop.public.t\[0\] is not there: it has 3 to 8"):
+        check_continuity(progress(next_offset), TopicState("one", {0: (3, 8)}))
+
+
+def test_a_recreated_topic_stops_the_table() -> None:
+    """K3: the same name and fitting offsets, but another topic."""
+    with pytest.raises(PositionLost, match="created anew"):
+        check_continuity(progress(5), TopicState("two", {0: (0, 9)}))
+
+
+def test_a_partition_that_is_gone_stops_the_table() -> None:
+    with pytest.raises(PositionLost):
+        check_continuity(progress(5), TopicState("one", {}))
+
+
+def test_a_table_not_begun_continues_anywhere() -> None:
+    check_continuity(Progress("t", ""), TopicState("two", {0: (100, 200)}))
+
+
+def test_snapshot_then_stream_is_one_epoch() -> None:
+    events = PartitionEvents(0, 9, first_is_read=True, last_is_read=False)
+    assert epochs(PartitionProgress(0), events) == ((0, 0),)
+    assert after(PartitionProgress(0), events) == PartitionProgress(10, 0, streaming=True)
+
+
+def test_a_snapshot_over_several_batches_is_one_epoch() -> None:
+    first = after(PartitionProgress(0), PartitionEvents(0, 9, first_is_read=True, last_is_read=True))
+    assert first == PartitionProgress(10, 0, streaming=False)
+    assert after(first, PartitionEvents(10, 19, first_is_read=True, last_is_read=True)).epoch == 0
+
+
+def test_a_snapshot_after_the_stream_began_opens_an_epoch() -> None:
+    """Re-snapshot: its rows must win over everything before, although their positions are smaller."""
+    state = PartitionProgress(10, 0, streaming=True)
+    events = PartitionEvents(10, 19, first_is_read=True, last_is_read=True)
+    assert epochs(state, events) == ((0, 0), (10, 1))
+    assert after(state, events) == PartitionProgress(20, 1, streaming=False)
+
+
+def test_every_restart_inside_a_batch_opens_an_epoch() -> None:
+    state = PartitionProgress(0, 4)
+    events = PartitionEvents(0, 30, first_is_read=True, last_is_read=False, restarts=(10, 20))
+    assert epochs(state, events) == ((0, 4), (10, 5), (20, 6))
+    assert after(state, events) == PartitionProgress(31, 6, streaming=True)
+
+
+def test_a_batch_without_reads_keeps_the_epoch() -> None:
+    state = PartitionProgress(10, 3, streaming=True)
+    assert after(state, PartitionEvents(10, 12)) == PartitionProgress(13, 3, streaming=True)
