@@ -9,7 +9,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from cdc.bootstrap.writers import Writers
+from cdc.bootstrap.writers import Writers, source_columns
 from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
 from cdc.core.errors import CdcError
@@ -37,7 +37,8 @@ class SparkEngine:
         self._session = session
         self._pool = SessionPool(session, config.catalog, config.stream.parallel_tables)
         self._topics = KafkaTopics(config.kafka)
-        self._writers = Writers(SchemaRegistry(config.registry) if config.registry else None, source.format)
+        registry = SchemaRegistry(config.registry) if config.registry else None
+        self._writers = Writers(registry, source.format, source_columns(source))
         self._quarantine = _qualified(config.catalog.name, TableName(config.metadata_namespace, "quarantine"))
         create_quarantine(session, self._quarantine)
         for namespace in {source.target_of(table).namespace for table in source.tables}:

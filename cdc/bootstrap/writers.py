@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from typing import Any
 
 from cdc.config.sources import EventFormat, MySqlSource, PostgresSource, SourceConfig, TableConfig
 from cdc.core.errors import ConfigError, PoisonEvent
@@ -85,20 +86,27 @@ class Writers:
     def _read(self, topic: str, pair: SchemaPair, batch: MicroBatch) -> Writer:
         if self._format is EventFormat.AVRO:
             return self._read_avro(pair)
-        key, value = (json.loads(text)["schema"] for text in batch.sample(topic, pair.sample))
-        return Writer(0, 0, parse_connect_struct(key), parse_connect_row(value))
+        key, value = batch.sample(topic, pair.sample)
+        row = parse_connect_row(_block(value))
+        return Writer(0, 0, parse_connect_struct(_block(key)) if key else row, row)
 
     def _read_avro(self, pair: SchemaPair) -> Writer:
-        if not pair.key_id or not pair.value_id:
+        if not pair.value_id:
             raise ValueError("the message is not in the registry's wire format")
         if self._registry is None:
             raise ConfigError("registry is missing")
-        key, value = (fixed_decimals(self._registry.schema(i)) for i in (pair.key_id, pair.value_id))
-        return Writer(
-            pair.key_id,
-            pair.value_id,
-            parse_avro_key(json.loads(key)),
-            parse_avro_row(json.loads(value)),
-            key,
-            value,
-        )
+        value = fixed_decimals(self._registry.schema(pair.value_id))
+        row = parse_avro_row(json.loads(value))
+        if not pair.key_id:  # a truncate; other messages are found to have no key
+            return Writer(0, pair.value_id, row, row, "", value)
+        key = fixed_decimals(self._registry.schema(pair.key_id))
+        return Writer(pair.key_id, pair.value_id, parse_avro_key(json.loads(key)), row, key, value)
+
+
+def _block(message: bytes) -> dict[str, Any]:
+    """Return the schema block of a JSON message; raises ValueError if there is none."""
+    document = json.loads(message)
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if not isinstance(schema, dict):
+        raise ValueError("no schema block")  # noqa: TRY004 - the text is wrong, not the program
+    return schema

@@ -14,7 +14,7 @@ import psycopg
 import typer
 from rich.console import Console
 
-from cdc.cli.verify import line, verify_sources
+from cdc.cli.verify import line, verify_when_caught_up
 from cdc.config.loader import load_config
 from cdc.config.models import Config
 from cdc.config.sources import MySqlSource, PostgresSource, SourceConfig
@@ -194,12 +194,7 @@ class Demo:
 
     def _verify(self, config: Config) -> VerifyReport:
         """Verify until all is equal; give up when the lake has had long enough to catch up."""
-        deadline = time.monotonic() + _CATCH_UP_SECONDS
-        report = verify_sources(config)
-        while not report.equal and time.monotonic() < deadline:
-            self._check(())
-            time.sleep(1)
-            report = verify_sources(config)
+        report = verify_when_caught_up(config, _CATCH_UP_SECONDS, lambda: self._check(()))
         for table in report.tables:
             self._console.print(line(table), style="green" if table.equal else "bold red", markup=False)
         return report

@@ -1,7 +1,8 @@
 """``cdc verify``: compare source and lake, every column of every row."""
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 
@@ -45,10 +46,30 @@ def verify(config: ConfigPath = DEFAULT_CONFIG, source: SourceNames = None, json
         raise typer.Exit(1)
 
 
-def verify_sources(config: Config) -> VerifyReport:
-    """Return the comparison of every configured table; one that cannot be read is reported, not raised."""
+def verify_sources(config: Config, only: Collection[str] | None = None) -> VerifyReport:
+    """Return the comparison of every configured table; one that cannot be read is reported, not raised.
+
+    ``only`` are the names of tables as reports give them.
+    """
     catalog = open_catalog(config.catalog)
-    return VerifyReport(tuple(report for source in config.sources for report in _verify_source(source, catalog)))
+    chosen = [(s, t) for s in config.sources for t in s.tables if only is None or _name(s, t) in only]
+    return VerifyReport(tuple(_verify_table(source, table, catalog) for source, table in chosen))
+
+
+def verify_when_caught_up(config: Config, seconds: float, check: Callable[[], object]) -> VerifyReport:
+    """Return the comparison of a lake that may still be catching up: the first that is equal, or the last in time.
+
+    ``check`` is called between two looks and raises when waiting is in vain. The sources must not change meanwhile.
+    """
+    deadline = time.monotonic() + seconds
+    report = verify_sources(config)
+    while not report.equal and time.monotonic() < deadline:
+        check()
+        time.sleep(1)
+        behind = {table.source for table in report.tables if not table.equal}
+        if all(table.equal for table in verify_sources(config, only=behind).tables):
+            report = verify_sources(config)
+    return report if report.equal else verify_sources(config)
 
 
 def line(table: TableReport) -> str:
@@ -65,14 +86,17 @@ def line(table: TableReport) -> str:
     )
 
 
-def _verify_source(source: SourceConfig, catalog: Catalog) -> Iterator[TableReport]:
-    for table in source.tables:
-        names = (f"{source.name}:{table.source}", str(source.target_of(table)))
-        try:
-            with _reader(source, table) as rows:
-                yield compare(rows, LakeRows(catalog, source.target_of(table)), table.key, names)
-        except CdcError as error:
-            yield TableReport(*names, error=str(error))
+def _name(source: SourceConfig, table: TableConfig) -> str:
+    return f"{source.name}:{table.source}"
+
+
+def _verify_table(source: SourceConfig, table: TableConfig, catalog: Catalog) -> TableReport:
+    names = (_name(source, table), str(source.target_of(table)))
+    try:
+        with _reader(source, table) as rows:
+            return compare(rows, LakeRows(catalog, source.target_of(table)), table.key, names)
+    except CdcError as error:
+        return TableReport(*names, error=str(error))
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def _check_key_column(table: SourceTable, column: SourceColumn) -> list[Finding]
     if column.nullable:
         what = f"key column {column.name!r} of {table.name} may be NULL, and NULL equals nothing"
         findings.append(Finding("key_nullable", what, "declare it NOT NULL, or choose another key"))
-    if column.type.startswith(_FLOATS):
+    if column.type.removeprefix("domain ").startswith(_FLOATS):
         what = f"key column {column.name!r} of {table.name} is {column.type}, which is not compared exactly"
         findings.append(Finding("key_float", what, "choose a key of integers, text or decimals"))
     if column.generated:

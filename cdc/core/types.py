@@ -94,7 +94,8 @@ class EventField:
     @property
     def negative_scale(self) -> bool:
         """Return whether it is PostgreSQL's ``numeric(p, -s)``, whose scale arrives modulo 2048."""
-        return (self._length("scale") or 0) > 1000
+        scale = self._length("scale") or 0
+        return scale < 0 or scale > 1000
 
     def _mysql_boolean(self) -> bool:
         # MySQL's BOOLEAN is tinyint(1), and arrives as a boolean only if it was added while streaming. PostgreSQL's

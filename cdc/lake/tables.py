@@ -183,19 +183,21 @@ class IcebergTable:
 
 
 def _recorded(table: Any) -> dict[str, str]:  # noqa: ANN401 - py4j
-    """Return the ``cdc.`` entries of the newest ancestor of ``main`` that has any.
+    """Return the ``cdc.`` entries of the newest commit of a batch among ``main``'s ancestors, and of fences after it.
 
     The properties count only where history was expired: after a rollback they are ahead of ``main``.
     """
-    snapshot = table.currentSnapshot()
+    snapshot, recorded = table.currentSnapshot(), dict[str, str]()
     while snapshot is not None:
-        if found := _own(dict(snapshot.summary() or {})):
-            return found
+        entries = _own(dict(snapshot.summary() or {}))
+        recorded = {**entries, **recorded}
+        if entries and FENCE not in entries:
+            return recorded
         parent = snapshot.parentId()
         snapshot = None if parent is None else table.snapshot(parent)
         if parent is not None and snapshot is None:
-            return _own(dict(table.properties()))
-    return {}
+            return {**_own(dict(table.properties())), **recorded}
+    return recorded
 
 
 def _own(entries: Mapping[str, str]) -> dict[str, str]:

@@ -27,13 +27,12 @@ class Metrics:
         pipeline: str,
         table: str,
         *,
-        events: Mapping[str, int],
+        events: int,
         rows: int,
         seconds_by_stage: Mapping[str, float],
     ) -> None:
-        """Record one table's share of a micro-batch: events by operation, rows changed, seconds by stage."""
-        for operation, count in events.items():
-            self._of(names.EVENTS, pipeline, table, operation).inc(count)
+        """Record one table's share of a micro-batch: events, rows changed, seconds by stage."""
+        self._of(names.EVENTS, pipeline, table).inc(events)
         for stage, seconds in seconds_by_stage.items():
             self._of(names.TABLE_BATCH_SECONDS, pipeline, table, stage).observe(seconds)
         self._of(names.ROWS_COMMITTED, pipeline, table).inc(rows)

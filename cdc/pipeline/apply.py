@@ -20,9 +20,7 @@ from cdc.core.progress import PartitionEvents, PartitionProgress, Progress, afte
 from cdc.pipeline.table import Epochs, TableBatch, TableSpec, TargetState, TargetTable
 
 PROGRESS, TOKEN, TRUNCATED, LAST_DELETE = "cdc.progress", "cdc.token", "cdc.truncated", "cdc.last_delete"
-"""Entries of a snapshot summary that the next batch depends on; a fence commit carries them on."""
-
-CARRIED = (PROGRESS, TRUNCATED, LAST_DELETE)
+"""Entries of a snapshot summary that the next batch depends on."""
 
 _INSERTED = "spark.merge-into.num-target-rows-inserted"
 _UPDATED = "spark.merge-into.num-target-rows-updated"

@@ -36,7 +36,7 @@ class Metrics(Protocol):
         pipeline: str,
         table: str,
         *,
-        events: Mapping[str, int],
+        events: int,
         rows: int,
         seconds_by_stage: Mapping[str, float],
     ) -> None:
@@ -119,8 +119,7 @@ class Report:
 
     def _measure(self, table: str, result: Applied, counts: Mapping[str, int], now: datetime) -> None:
         rows = counts["inserted"] + counts["updated"] + counts["deleted"]
-        events = {"change": counts["events"]}
-        self.metrics.batch(self.pipeline, table, events=events, rows=rows, seconds_by_stage=result.seconds)
+        self.metrics.batch(self.pipeline, table, events=counts["events"], rows=rows, seconds_by_stage=result.seconds)
         if result.snapshot_id is not None:
             newest = result.collapsed.newest_at_ms
             at = None if newest is None else newest / 1000

@@ -19,7 +19,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 
 from cdc.core.errors import CdcError, CommitStateUnknown, Fenced, TerminalError, TransientError
 from cdc.core.progress import Progress, TopicState, check_continuity
-from cdc.pipeline.apply import CARRIED, TOKEN, Applied, Applier, TableMemory, check_token, progress_of
+from cdc.pipeline.apply import TOKEN, Applied, Applier, TableMemory, check_token, progress_of
 from cdc.pipeline.report import Report
 from cdc.pipeline.table import TableBatch, TableSpec, TargetTable
 
@@ -224,7 +224,8 @@ class Pipeline:
 
     def _on_batch(self, applier: Applier, batch: Batch) -> None:
         if self._draining.is_set() or self._fatal is not None:
-            raise TransientError("the pipeline is stopping")
+            batch.close()
+            return  # Spark may take it for done: where the next query goes on is what the tables say
         self._idle.clear()
         try:
             self._apply_all(applier, batch)
@@ -248,7 +249,7 @@ class Pipeline:
                 self._fatal = error if isinstance(error, Exception) else TerminalError("interrupted")
             else:
                 self._stop_table(spec, error)
-        self._require_tables()
+        self._end_without_tables()
 
     def _apply(self, applier: Applier, batch: Batch, spec: TableSpec) -> Applied:
         memory = self._memory[spec.topic]
@@ -256,7 +257,7 @@ class Pipeline:
             for attempt in Retrying(
                 retry=retry_if_exception_type((TransientError, CommitStateUnknown)),
                 stop=stop_after_delay(self.limits.retry_for),
-                wait=wait_exponential_jitter(0.2, 5),
+                wait=wait_exponential_jitter(multiplier=0.2, max=5),
                 before_sleep=lambda state: log.warning(
                     "retrying", error=str(state.outcome and state.outcome.exception())
                 ),
@@ -282,10 +283,14 @@ class Pipeline:
         self.report.stopped(spec, str(error) if known else f"{type(error).__name__}: see the log")
 
     def _require_tables(self) -> None:
-        """End the pipeline once no table is left that could go on."""
-        if len(self._stopped) == len(self.specs):
-            self._fatal = next(iter(self._stopped.values()))
+        self._end_without_tables()
+        if self._fatal is not None:
             raise self._fatal
+
+    def _end_without_tables(self) -> None:
+        """End the pipeline once no table is left that could go on."""
+        if len(self._stopped) == len(self.specs) and self._fatal is None:
+            self._fatal = next(iter(self._stopped.values()))
 
     @contextmanager
     def _beating(self) -> Iterator[None]:
@@ -324,8 +329,7 @@ def fence(spec: TableSpec, table: TargetTable, token: int, topic_id: str) -> Pro
     """
     if not table.exists():
         return Progress(spec.topic, topic_id)
-    state = table.read()
-    check_token(state, token, spec)
-    carried = {name: state.summary[name] for name in CARRIED if name in state.summary}
-    table.fence({**carried, TOKEN: str(token), "cdc.pipeline": spec.pipeline})
+    check_token(table.read(), token, spec)
+    # The fence bears nothing but the token: a former holder may publish progress until the moment that it stands.
+    table.fence({TOKEN: str(token), "cdc.pipeline": spec.pipeline})
     return progress_of(table.read(), spec, topic_id)

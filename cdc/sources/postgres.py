@@ -32,9 +32,15 @@ WHERE n.nspname = %(namespace)s AND c.relname = %(table)s AND c.relkind IN ('r',
 """
 
 _COLUMNS = """
-SELECT attname AS name, format_type(atttypid, atttypmod) AS type, NOT attnotnull AS nullable,
-       attgenerated <> '' AS generated
-FROM pg_attribute WHERE attrelid = %(oid)s AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+SELECT a.attname AS name, NOT a.attnotnull AS nullable, a.attgenerated <> '' AS generated,
+       CASE WHEN t.typtype = 'e' THEN 'enum' WHEN e.typtype = 'e' THEN 'enum[]'
+            WHEN t.typtype = 'd' THEN 'domain ' || format_type(t.typbasetype, t.typtypmod)
+            ELSE format_type(a.atttypid, a.atttypmod) END AS type
+FROM pg_attribute a
+JOIN pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
+WHERE a.attrelid = %(oid)s AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
 """
 
 # Enforced on the whole table, over plain columns; INCLUDE columns are no part of the key. What is checked only at the

@@ -27,6 +27,7 @@ class Writer:
     """The pair of schemas that a message was written with.
 
     ``key_id`` and ``value_id`` are the registry's ids (0 for JSON); the texts are Avro schemas, or empty for JSON.
+    Messages without a key (truncates) have a writer with an empty ``key_schema``, whose ``key`` is the whole row.
     """
 
     key_id: int
@@ -54,7 +55,9 @@ def schema_id(frame: bytes) -> int:
 def open_avro(raw: DataFrame, writer: Writer, engine: str) -> DataFrame:
     """Return the messages of one writer with the columns ``key_row`` and ``envelope`` added."""
     envelope = json.dumps(reduced_envelope(json.loads(writer.value_schema), engine))
-    key = from_avro(_body("key"), writer.key_schema, {"mode": "PERMISSIVE"})
+    key = f.lit(None).cast(_json_struct(writer.key))
+    if writer.key_schema:
+        key = from_avro(_body("key"), writer.key_schema, {"mode": "PERMISSIVE"})
     value = from_avro(_body("value"), writer.value_schema, {"mode": "PERMISSIVE", "avroSchema": envelope})
     return raw.withColumns({"key_row": key, "envelope": value})
 

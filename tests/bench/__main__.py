@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from cdc.bootstrap.service import build_pipeline, default_jars
@@ -34,6 +35,7 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=1_000_000)
     parser.add_argument("--keys", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--spark", action="append", default=[], metavar="NAME=VALUE", help="further Spark settings")
     parser.add_argument("--batch", type=int, default=250_000, help="stream.max_offsets_per_batch")
     options = parser.parse_args()
     stack = LocalStack(f"bench-{os.getpid()}")
@@ -41,13 +43,17 @@ def main() -> None:
         addresses = stack.up(["postgres"], on_step=_say)
         _say(f"filling topic {TOPIC} with {options.changes:,} changes of {options.keys:,} keys, seed {options.seed}")
         expected = fill(addresses, options.changes, options.keys, options.seed)
-        passed = measure(config_of(addresses, options.batch), expected, options.changes)
+        passed = measure(
+            config_of(addresses, options.batch, dict(one.split("=", 1) for one in options.spark)),
+            expected,
+            options.changes,
+        )
     finally:
         stack.down(wipe=True)
     sys.exit(0 if passed else 1)
 
 
-def config_of(addresses: Addresses, batch: int) -> Config:
+def config_of(addresses: Addresses, batch: int, spark: dict[str, str]) -> Config:
     """Return the configuration of the measured pipeline."""
     return Config.model_validate(
         {
@@ -67,7 +73,7 @@ def config_of(addresses: Addresses, batch: int) -> Config:
                 "max_offsets_per_batch": batch,
                 "status_interval": "1h",
             },
-            "spark": {"master": "local[2]", "driver_memory": "3g"},
+            "spark": {"master": "local[2]", "driver_memory": "3g", "properties": spark},
             "sources": [
                 {
                     "type": "postgres",
@@ -160,7 +166,7 @@ def _cpu_seconds() -> float:
     """Return processor seconds of this process and its JVM; databases and Kafka are not counted."""
     own = os.times()
     jvm = 0.0
-    for stat in __import__("pathlib").Path("/proc").glob("[0-9]*/stat"):
+    for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:

@@ -54,8 +54,13 @@ class Scenario:
         thread.start()
         try:
             for number in range(KILLS):
-                seconds = moments.uniform(1, 20)
-                print(f"seed {SEED}: kill {number + 1} after {seconds:.2f} s")
+                at_work = number % 2 == 1  # every other kill hits a service that is merging, not one that starts
+                if at_work:
+                    self.service.await_query(90)
+                seconds = moments.uniform(0.5, 12)
+                print(
+                    f"seed {SEED}: kill {number + 1}, {seconds:.2f} s after {'its query' if at_work else 'its start'}"
+                )
                 self.service.kill_after(seconds)
                 self.service.start()
         finally:

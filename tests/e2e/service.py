@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from cdc.cli.verify import line, verify_sources
+from cdc.cli.verify import line, verify_when_caught_up
 from cdc.config.loader import load_config
 from cdc.config.models import Config
 from cdc.local.stack import LocalStack
@@ -50,6 +50,7 @@ class Service:
     environment: Mapping[str, str]
     log: Path
     _process: subprocess.Popen[bytes] | None = field(default=None)
+    _began_at: int = 0
 
     @classmethod
     def create(cls, folder: Path, stack: LocalStack, sources: list[dict[str, object]]) -> "Service":
@@ -71,6 +72,7 @@ class Service:
     def start(self) -> None:
         """Start `cdc stream`; after a kill it waits until the killed one's lease has run out."""
         with self.log.open("ab") as output:
+            self._began_at = output.tell()
             self._process = subprocess.Popen(
                 self._command("stream", "--standby"),
                 env=self._environment(),
@@ -79,6 +81,15 @@ class Service:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def await_query(self, seconds: float) -> None:
+        """Wait until the service that was started last says that its query runs."""
+
+        def running() -> bool:
+            self.check_alive()
+            return b"query started" in self.log.read_bytes()[self._began_at :]
+
+        await_true(running, seconds, "the query runs")
 
     def kill_after(self, seconds: float) -> None:
         """SIGKILL the service and its JVM, which must have lived that long."""
@@ -108,11 +119,7 @@ class Service:
     def await_equal(self, seconds: float = CATCH_UP_SECONDS) -> None:
         """Wait until every column of every row is equal in source and lake."""
         config, began = self.config, time.monotonic()
-        report = verify_sources(config)
-        while not report.equal and time.monotonic() - began < seconds:
-            self.check_alive()
-            time.sleep(1)
-            report = verify_sources(config)
+        report = verify_when_caught_up(config, seconds, self.check_alive)
         found = "\n".join(map(line, report.tables))
         print(f"after {time.monotonic() - began:.1f} s\n{found}")
         assert report.equal, f"{found}\n{self.tail()}"

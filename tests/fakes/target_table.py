@@ -44,10 +44,13 @@ class FakeTargetTable:
             self.properties = dict(properties)
 
     def read(self) -> FakeState:
-        at, summary = self.main, {}
-        while at != -1 and not summary:
+        at, summary = self.main, dict[str, str]()
+        while at != -1:
             parent, entries = self.snapshots[at]
-            summary = {name: value for name, value in entries.items() if name.startswith("cdc.")}
+            own = {name: value for name, value in entries.items() if name.startswith("cdc.")}
+            summary = {**own, **summary}
+            if own and "cdc.fence" not in own:
+                break
             at = parent
         return FakeState(self.main, dict(self.columns), summary)
 

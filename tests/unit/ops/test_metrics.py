@@ -26,12 +26,12 @@ def test_every_constant_is_registered() -> None:
     assert {item for item in vars(names).values() if isinstance(item, Metric)} == set(METRICS)
 
 
-def test_a_batch_is_counted_by_operation_and_timed_by_stage() -> None:
+def test_a_batch_is_counted_and_timed_by_stage() -> None:
     metrics = Metrics()
     for _ in range(2):
         metrics.batch_started("shop")
-        metrics.batch("shop", "t", events={"update": 3, "delete": 1}, rows=4, seconds_by_stage={"merge": 0.2})
-    assert value(metrics, 'cdc_events_total{operation="update",pipeline="shop",table="t"}') == 6
+        metrics.batch("shop", "t", events=4, rows=4, seconds_by_stage={"merge": 0.2})
+    assert value(metrics, 'cdc_events_total{pipeline="shop",table="t"}') == 8
     assert value(metrics, 'cdc_rows_committed_total{pipeline="shop",table="t"}') == 8
     assert value(metrics, 'cdc_batch_seconds_count{pipeline="shop",stage="merge",table="t"}') == 2
     assert value(metrics, 'cdc_batches_total{pipeline="shop"}') == 2
@@ -52,7 +52,7 @@ def test_exactly_one_state_is_shown() -> None:
     metrics.table_state("shop", "t", "running")
     metrics.table_state("shop", "t", "stopped")
     shown = {s: value(metrics, f'cdc_table_state{{pipeline="shop",state="{s}",table="t"}}') for s in names.STATES}
-    assert shown == {"running": 0, "retrying": 0, "blocked": 0, "stopped": 1}
+    assert shown == {"waiting": 0, "running": 0, "stopped": 1}
 
 
 def test_quarantine_backlog_lease_and_dependencies() -> None:

@@ -1,0 +1,277 @@
+# ruff: noqa: ARG002 - the names of arguments belong to the protocols
+"""A table, a batch, an engine, a lease and a status store in memory, with the failures that matter.
+
+Every call is noted in ``calls``, one list shared by all parts, so that tests can look at the order of steps.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from cdc.core.batch import Collapsed, Problem, Skip
+from cdc.core.errors import CommitConflict, Fenced
+from cdc.core.names import TableName
+from cdc.core.positions import LAYOUTS
+from cdc.core.progress import PartitionEvents, Progress, TopicState
+from cdc.core.status import LedgerRow, StatusRow
+from cdc.core.types import EventField, EventSchema
+from cdc.pipeline.table import TableSpec
+
+INSERTED = "spark.merge-into.num-target-rows-inserted"
+UPDATED = "spark.merge-into.num-target-rows-updated"
+DELETED = "spark.merge-into.num-target-rows-deleted"
+ROW = EventSchema((EventField("id", "id", "int"), EventField("n", "n", "int")))
+
+
+def spec_of(table: str = "t") -> TableSpec:
+    """Return the description of a table with the key ``id``."""
+    return TableSpec("shop", "postgres", f"shop.public.{table}", TableName("ns", table), ("id",), LAYOUTS["postgres"])
+
+
+@dataclass
+class State:
+    """A table as it was read."""
+
+    snapshot_id: int
+    columns: Mapping[str, str]
+    summary: Mapping[str, str]
+
+
+@dataclass
+class MemoryTable:
+    """A target table; ``failures`` are raised by the calls of that name, one after another."""
+
+    calls: list[str] = field(default_factory=list)
+    columns: dict[str, str] | None = None
+    summary: dict[str, str] = field(default_factory=dict)
+    snapshot: int = -1
+    branch: int = -1
+    branch_summary: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, list[Exception]] = field(default_factory=dict)
+
+    def _note(self, call: str) -> None:
+        self.calls.append(call)
+        if waiting := self.failures.get(call):
+            raise waiting.pop(0)
+
+    def exists(self) -> bool:
+        return self.columns is not None
+
+    def create(self, columns: Mapping[str, str], *_: object) -> None:
+        self._note("create")
+        self.columns = dict(columns)
+
+    def read(self) -> State:
+        self._note("read")
+        return State(self.snapshot, dict(self.columns or {}), dict(self.summary))
+
+    def fence(self, summary: Mapping[str, str]) -> None:
+        self._note("fence")
+        self.summary |= summary
+        self.snapshot += 10
+
+    def evolve(self, plan: Any) -> None:
+        self._note("evolve")
+        self.columns = {**(self.columns or {}), **plan.add, **plan.widen}
+
+    def stage(self, base: int) -> None:
+        self._note("stage")
+        self.branch = base
+
+    def staged(self, base: int) -> tuple[int, Mapping[str, str]]:
+        return self.branch, self.branch_summary
+
+    def publish(self, base: int, staged: int, properties: Mapping[str, str]) -> None:
+        self._note("publish")
+        if base != self.snapshot:
+            raise CommitConflict("main has moved")
+        self.snapshot = staged
+        self.summary = dict(properties)
+
+
+@dataclass
+class MemoryBatch:
+    """One table's share of a batch: ``results`` are what the collapses give, the last one again and again."""
+
+    table: MemoryTable
+    results: list[Collapsed] = field(default_factory=lambda: [Collapsed(events=3, keys=2, deletes=1)])
+    first_offsets: dict[int, int] = field(default_factory=lambda: {0: 0})
+    last_offsets: dict[int, int] = field(default_factory=lambda: {0: 2})
+    rows: Sequence[EventSchema] = (ROW,)
+    bad: Sequence[Problem] = ()
+    reads: Mapping[int, PartitionEvents] = field(default_factory=dict)
+    counts: dict[str, str] = field(default_factory=lambda: {INSERTED: "1", DELETED: "1"})
+    place: str = ""
+    asked: list[tuple[Skip, Mapping[int, Any], str]] = field(default_factory=list)
+    staged: tuple[Mapping[str, str], str, bool] | None = None
+
+    def collapse(self, columns: Mapping[str, str], skip: Skip, epochs: Mapping[int, Any], truncated: str) -> Collapsed:
+        self.table.calls.append("collapse")
+        self.asked.append((skip, epochs, truncated))
+        return self.results.pop(0) if len(self.results) > 1 else self.results[0]
+
+    def partition_events(self) -> Mapping[int, PartitionEvents]:
+        return self.reads
+
+    def truncate_place(self) -> str:
+        return self.place
+
+    def problems(self, limit: int) -> Sequence[Problem]:
+        return self.bad[:limit]
+
+    def quarantine(self, problems: Sequence[Problem]) -> None:
+        self.table.calls.append(f"quarantine {len(problems)}")
+
+    def stage(self, summary: Mapping[str, str], truncate: str, floors: bool) -> None:
+        self.table.calls.append("merge")
+        self.staged = (summary, truncate, floors)
+        self.table.branch += 1
+        self.table.branch_summary = {**summary, **self.counts}
+
+    def close(self) -> None:
+        self.table.calls.append("close")
+
+
+class MemoryLease:
+    """A lease that is ours until ``lose`` is called."""
+
+    def __init__(self, token: int = 7) -> None:
+        self.token = token
+        self.released = False
+        self._lost = threading.Event()
+
+    def acquire(self, *, wait: bool, stopping: Callable[[], bool], pause: Callable[[float], object]) -> int:
+        return self.token
+
+    def renew(self) -> None:
+        self.check()
+
+    def check(self) -> None:
+        if self._lost.is_set():
+            raise Fenced("another instance took over")
+
+    def lose(self) -> None:
+        self._lost.set()
+
+    def release(self) -> None:
+        self.released = True
+
+
+@dataclass
+class MemoryMicroBatch:
+    """A micro-batch with messages of the given tables."""
+
+    engine: "MemoryEngine"
+    offsets: dict[str, tuple[int, int]]
+    closed: bool = False
+
+    def topics(self) -> Sequence[str]:
+        return list(self.offsets)
+
+    @contextmanager
+    def of(self, spec: TableSpec) -> Iterator[MemoryBatch]:
+        first, last = self.offsets[spec.topic]
+        table = self.engine.tables[spec.topic]
+        yield MemoryBatch(table, first_offsets={0: first}, last_offsets={0: last})
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class MemoryQuery:
+    """A query whose thread hands out the batches; what ``on_batch`` raises ends it."""
+
+    def __init__(self, batches: Iterator[MemoryMicroBatch], on_batch: Callable[[Any], None]) -> None:
+        self._failure: Exception | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(batches, on_batch), daemon=True)
+        self._thread.start()
+
+    def _run(self, batches: Iterator[MemoryMicroBatch], on_batch: Callable[[Any], None]) -> None:
+        try:
+            for batch in batches:
+                if self._stop.is_set():
+                    return
+                on_batch(batch)
+        except Exception as error:  # noqa: BLE001 - handed on, as Spark does
+            self._failure = error
+
+    def failure(self) -> Exception | None:
+        return self._failure
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(10)
+
+
+class MemoryEngine:
+    """Topics, tables and batches in memory; after the batches ``done`` is called."""
+
+    def __init__(self, topics: Sequence[str], batches: Sequence[dict[str, tuple[int, int]]]) -> None:
+        self.tables = {topic: MemoryTable() for topic in topics}
+        self.existing = {topic: TopicState("id", {0: (0, 1000)}) for topic in topics}
+        self.batches = [MemoryMicroBatch(self, offsets) for offsets in batches]
+        self.starts: list[dict[str, Progress]] = []
+        self.done: Callable[[], None] = lambda: None
+        self._pending = list(self.batches)
+
+    def topics(self, names: Sequence[str]) -> Mapping[str, TopicState]:
+        return {name: self.existing[name] for name in names if name in self.existing}
+
+    @contextmanager
+    def table(self, spec: TableSpec) -> Iterator[MemoryTable]:
+        yield self.tables[spec.topic]
+
+    def blocked(self, topics: Sequence[str]) -> Mapping[str, dict[bytes, tuple[int, int]]]:
+        return {}
+
+    def start(
+        self, progress: Mapping[str, tuple[Progress, frozenset[int]]], on_batch: Callable[[Any], None]
+    ) -> MemoryQuery:
+        self.starts.append({topic: state for topic, (state, _) in progress.items()})
+        return MemoryQuery(self._batches(), on_batch)
+
+    def _batches(self) -> Iterator[MemoryMicroBatch]:
+        while self._pending:
+            yield self._pending.pop(0)
+        self.done()
+
+
+class MemoryStore:
+    """Status and ledger rows as written last; ``failures`` writes fail first."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.failures = failures
+        self.status: list[StatusRow] = []
+        self.ledger: list[LedgerRow] = []
+
+    def write(self, status: Sequence[StatusRow], ledger: Sequence[LedgerRow]) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionError("catalog away")
+        self.status = list(status)
+        self.ledger += ledger
+
+
+class MemoryMetrics:
+    """What was measured, by the name of the measure."""
+
+    def __init__(self) -> None:
+        self.noted: list[tuple[str, Any]] = []
+
+    def batch(self, pipeline: str, table: str, **values: Any) -> None:
+        self.noted.append(("batch", values))
+
+    def committed(self, pipeline: str, table: str, **values: Any) -> None:
+        self.noted.append(("committed", values))
+
+    def quarantined(self, pipeline: str, table: str, count: int, *, blocked_keys: int) -> None:
+        self.noted.append(("quarantined", (count, blocked_keys)))
+
+    def table_state(self, pipeline: str, table: str, state: str) -> None:
+        self.noted.append(("state", (table, str(state))))
+
+    def lease(self, pipeline: str, *, held: bool) -> None:
+        self.noted.append(("lease", held))

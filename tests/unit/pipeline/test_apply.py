@@ -1,0 +1,221 @@
+"""The commit protocol: which step follows which, and what stops it."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cdc.core.batch import Collapsed, Problem
+from cdc.core.errors import CommitConflict, Fenced, IncompatibleSchema, TerminalError
+from cdc.core.progress import PartitionEvents, PartitionProgress, Progress
+from cdc.core.types import EventField, EventSchema
+from cdc.pipeline.apply import LAST_DELETE, PROGRESS, TOKEN, TRUNCATED, Applied, Applier, TableMemory
+from tests.fakes.pipeline import DELETED, INSERTED, UPDATED, MemoryBatch, MemoryTable, spec_of
+
+SPEC = spec_of()
+KEY = b"key"
+
+
+def table_at(next_offset: int = 0, token: int = 1, **summary: str) -> MemoryTable:
+    progress = Progress(SPEC.topic, "id", {0: PartitionProgress(next_offset)})
+    return MemoryTable(
+        columns={"id": "int", "n": "int"},
+        summary={PROGRESS: progress.to_json(), TOKEN: str(token), **summary},
+        snapshot=100,
+    )
+
+
+def apply(table: MemoryTable, batch: MemoryBatch, memory: TableMemory | None = None, **options: Any) -> Applied:
+    applier = Applier(
+        **{"token": 5, "blocked_keys": 2, "still_holder": lambda: table.calls.append("holder?"), **options}
+    )
+    return applier.apply(SPEC, table, batch, memory or TableMemory("id"))
+
+
+def test_steps_come_in_the_order_of_the_protocol() -> None:
+    table = table_at()
+    batch = MemoryBatch(table)
+    applied = apply(table, batch)
+    assert table.calls == ["read", "collapse", "stage", "merge", "holder?", "publish"]
+    assert (applied.snapshot_id, applied.parent_id, table.snapshot) == (101, 100, 101)
+    assert applied.counts == {"inserted": 1, "updated": 0, "deleted": 1}
+    assert set(applied.seconds) == {"read", "schema", "collapse", "merge", "publish"}
+
+
+def test_progress_positions_and_token_are_in_the_commit_that_brings_the_rows() -> None:
+    """Promise 3."""
+    table = table_at()
+    positions = {"first_position": "a", "last_position": "z", "last_delete": "m", "newest_at_ms": 9}
+    batch = MemoryBatch(table, [Collapsed(events=3, keys=2, deletes=1, **positions)])
+    apply(table, batch)
+    assert Progress.from_json(table.summary[PROGRESS]).of(0) == PartitionProgress(3, 0, streaming=True)
+    expected = {TOKEN: "5", LAST_DELETE: "m", "cdc.first_position": "a", "cdc.last_position": "z", "cdc.events": "3"}
+    assert expected.items() <= table.summary.items()
+    assert table.summary["cdc.source_ts_ms"] == "9"
+
+
+def test_a_new_table_is_created_and_fenced_before_anything_is_staged() -> None:
+    table = MemoryTable()
+    apply(table, MemoryBatch(table))
+    assert table.calls == ["create", "fence", "read", "collapse", "stage", "merge", "holder?", "publish"]
+
+
+def test_a_batch_that_the_table_holds_already_does_nothing() -> None:
+    """Promise 1: the same batch again after a crash behind the publish."""
+    table = table_at(next_offset=3)
+    applied = apply(table, MemoryBatch(table))
+    assert table.calls == ["read"]
+    assert applied.snapshot_id is None
+
+
+def test_a_batch_that_the_table_holds_in_part_leaves_that_part_out() -> None:
+    table = table_at(next_offset=2)
+    batch = MemoryBatch(table)
+    apply(table, batch)
+    assert batch.asked[0][0].progress.of(0).next_offset == 2
+
+
+def test_a_newer_token_in_the_table_ends_this_instance() -> None:
+    """Promise 4."""
+    table = table_at(token=6)
+    with pytest.raises(Fenced, match="token 6, ours is 5"):
+        apply(table, MemoryBatch(table))
+    assert table.calls == ["read"]
+
+
+def test_a_lost_lease_keeps_the_staged_commit_unpublished() -> None:
+    """Promise 4: asked right before the publish, after however long a pause."""
+    table = table_at()
+
+    def lost() -> None:
+        raise Fenced("lease lost")
+
+    with pytest.raises(Fenced):
+        apply(table, MemoryBatch(table), still_holder=lost)
+    assert table.snapshot == 100
+    assert "publish" not in table.calls
+
+
+def test_a_table_that_moved_meanwhile_is_a_conflict_and_changes_nothing() -> None:
+    table = table_at()
+    table.failures["publish"] = [CommitConflict("main has moved")]
+    with pytest.raises(CommitConflict):
+        apply(table, MemoryBatch(table))
+    assert table.snapshot == 100
+
+
+@pytest.mark.parametrize(
+    "counts", [{INSERTED: "2"}, {INSERTED: "1", UPDATED: "1"}, {DELETED: "3"}, {UPDATED: "1", DELETED: "2"}]
+)
+def test_an_audit_that_fails_publishes_nothing(counts: dict[str, str]) -> None:
+    """More rows touched than keys changed: the table holds a key twice."""
+    table = table_at()
+    with pytest.raises(TerminalError, match=r"audit of ns\.t failed"):
+        apply(table, MemoryBatch(table, counts=counts))
+    assert table.snapshot == 100
+
+
+def test_new_columns_are_added_before_the_collapse() -> None:
+    table = table_at()
+    wider = EventSchema((EventField("id", "id", "int"), EventField("n", "n", "long"), EventField("x", "x", "string")))
+    apply(table, MemoryBatch(table, rows=(wider,)))
+    assert table.calls[:4] == ["read", "evolve", "read", "collapse"]
+    assert table.columns == {"id": "int", "n": "long", "x": "string"}
+
+
+def test_a_type_that_does_not_fit_stops_before_anything_is_written() -> None:
+    table = table_at()
+    text = EventSchema((EventField("id", "id", "string"),))
+    with pytest.raises(IncompatibleSchema):
+        apply(table, MemoryBatch(table, rows=(text,)))
+    assert table.calls == ["read"]
+
+
+def test_a_key_that_the_events_lack_is_named() -> None:
+    table = MemoryTable()
+    other = EventSchema((EventField("no", "no", "int"),))
+    with pytest.raises(TerminalError, match=r"key column 'id' of ns\.t is not in the change events"):
+        apply(table, MemoryBatch(table, rows=(other,)))
+
+
+def test_unusable_messages_are_quarantined_before_the_merge_and_block_their_key() -> None:
+    table = table_at()
+    bad = Problem(0, 1, KEY, "undecodable value")
+    batch = MemoryBatch(table, [Collapsed(events=3, problems=1), Collapsed(events=2, keys=1, problems=2)], bad=[bad])
+    batch.counts = {INSERTED: "1"}
+    memory = TableMemory("id")
+    applied = apply(table, batch, memory)
+    assert table.calls == ["read", "collapse", "quarantine 1", "collapse", "stage", "merge", "holder?", "publish"]
+    assert memory.blocked == {KEY: (0, 1)}
+    assert batch.asked[1][0].blocked == {KEY: (0, 1)}
+    assert applied.blocked == 1
+
+
+def test_the_first_unusable_message_of_a_key_is_the_one_that_blocks() -> None:
+    table = table_at()
+    memory = TableMemory("id", {KEY: (0, 1)})
+    bad = [Problem(0, 9, KEY, "waits")]
+    apply(table, MemoryBatch(table, [Collapsed(problems=1), Collapsed(events=1, keys=1)], bad=bad, counts={}), memory)
+    assert memory.blocked == {KEY: (0, 1)}
+
+
+def test_too_many_unusable_messages_stop_the_table_after_they_are_kept() -> None:
+    table = table_at()
+    bad = [Problem(0, n, b"%d" % n, "undecodable value") for n in range(3)]
+    with pytest.raises(TerminalError, match="more than 2 messages cannot be used; the first: undecodable value"):
+        apply(table, MemoryBatch(table, [Collapsed(problems=3)], bad=bad))
+    assert "quarantine 3" in table.calls
+    assert "merge" not in table.calls
+
+
+def test_nothing_but_unusable_messages_creates_no_table() -> None:
+    table = MemoryTable()
+    bad = [Problem(0, 1, None, "schema not usable")]
+    apply(table, MemoryBatch(table, [Collapsed(problems=1)], rows=(), bad=bad))
+    assert not table.exists()
+    assert table.calls == ["collapse", "quarantine 1", "collapse"]
+
+
+def test_a_snapshot_that_begins_inside_the_batch_is_collapsed_with_its_epoch() -> None:
+    table = table_at()
+    reads = {0: PartitionEvents(0, 9, first_is_read=False, last_is_read=True, restarts=(5,))}
+    collapsed = Collapsed(events=3, keys=2, deletes=1, snapshot_reads=4)
+    batch = MemoryBatch(table, [collapsed], last_offsets={0: 9}, reads=reads)
+    apply(table, batch)
+    assert [asked[1] for asked in batch.asked] == [{0: ((0, 0),)}, {0: ((0, 0), (5, 1))}]
+    assert Progress.from_json(table.summary[PROGRESS]).of(0) == PartitionProgress(10, 1, streaming=False)
+
+
+def test_a_truncate_is_applied_and_remembered() -> None:
+    table = table_at(**{TRUNCATED: "3"})
+    collapsed = Collapsed(events=1, truncates=1)
+    batch = MemoryBatch(table, [collapsed, replace(collapsed, truncates=0)], place="7", counts={})
+    apply(table, batch)
+    assert batch.staged is not None
+    assert batch.staged[1] == "7"
+    assert table.summary[TRUNCATED] == "7"
+    assert batch.asked[-1][2] == "7"
+
+
+@pytest.mark.parametrize(("first", "floors"), [("5", True), ("6", True), ("7", False), ("", False)])
+def test_tombstones_are_read_only_if_an_event_may_be_older_than_a_delete(first: str, floors: bool) -> None:
+    """S14."""
+    table = table_at(**{LAST_DELETE: "6"})
+    batch = MemoryBatch(table, [Collapsed(events=1, keys=1, first_position=first)], counts={INSERTED: "1"})
+    apply(table, batch)
+    assert batch.staged is not None
+    assert batch.staged[2] is floors
+
+
+def test_a_later_batch_carries_on_what_the_next_depends_on() -> None:
+    table = table_at(**{LAST_DELETE: "6", TRUNCATED: "3"})
+    batch = MemoryBatch(table, [Collapsed(events=1, keys=1, first_position="8")], counts={INSERTED: "1"})
+    apply(table, batch)
+    assert table.summary.items() >= {LAST_DELETE: "6", TRUNCATED: "3"}.items()
+
+
+def test_events_that_change_nothing_commit_nothing() -> None:
+    table = table_at()
+    applied = apply(table, MemoryBatch(table, [Collapsed()]))
+    assert table.calls == ["read", "collapse"]
+    assert applied.progress.of(0).next_offset == 3

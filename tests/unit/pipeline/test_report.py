@@ -1,0 +1,93 @@
+from datetime import UTC, datetime, timedelta
+
+from cdc.core.batch import Collapsed
+from cdc.core.progress import PartitionProgress, Progress
+from cdc.core.status import TableState
+from cdc.pipeline.apply import Applied
+from cdc.pipeline.report import Report
+from tests.fakes.pipeline import MemoryMetrics, MemoryStore, spec_of
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+SPEC = spec_of()
+PROGRESS = Progress(SPEC.topic, "id", {0: PartitionProgress(9)})
+
+
+def report_to(store: MemoryStore, metrics: MemoryMetrics | None = None) -> Report:
+    return Report("shop", store, metrics or MemoryMetrics(), timedelta(seconds=60), now=lambda: NOW)
+
+
+def applied(snapshot: int | None = 5, problems: int = 0) -> Applied:
+    at = int(NOW.timestamp() * 1000) - 2500
+    collapsed = Collapsed(events=10, keys=4, problems=problems, first_position="a", last_position="b", newest_at_ms=at)
+    counts = {"inserted": 1, "updated": 2, "deleted": 1}
+    return Applied(collapsed, PROGRESS, snapshot, 4, counts, {"merge": 1.5, "publish": 0.5}, problems)
+
+
+def test_a_status_row_tells_position_counts_and_lag() -> None:
+    store = MemoryStore()
+    report = report_to(store)
+    report.applied(SPEC, 3, applied())
+    report.applied(SPEC, 3, applied(problems=2))
+    report.flush()
+    (row,) = store.status
+    assert (row.state, row.position, row.table_snapshot, row.token, row.batches) == (TableState.RUNNING, "b", 5, 3, 2)
+    assert (row.events, row.inserted, row.updated, row.deleted, row.quarantined) == (18, 2, 4, 2, 2)
+    assert (row.lag_seconds, row.committed_at, row.offsets) == (2.5, NOW, PROGRESS.to_json())
+
+
+def test_every_commit_is_in_the_ledger_once() -> None:
+    store = MemoryStore()
+    report = report_to(store)
+    report.applied(SPEC, 3, applied())
+    report.flush()
+    report.flush()
+    report.applied(SPEC, 3, applied(snapshot=None))
+    report.flush()
+    (row,) = store.ledger
+    assert (row.table_snapshot, row.parent_snapshot, row.first_position, row.last_position) == (5, 4, "a", "b")
+    assert (row.seconds, row.events) == (2.0, 10)
+
+
+def test_a_failed_write_is_kept_for_the_next_time() -> None:
+    store = MemoryStore(failures=1)
+    report = report_to(store)
+    report.applied(SPEC, 3, applied())
+    report.flush()
+    assert (store.status, store.ledger) == ([], [])
+    report.flush()
+    assert (len(store.status), len(store.ledger)) == (1, 1)
+
+
+def test_writes_wait_for_their_interval_but_not_for_a_stopped_table() -> None:
+    store = MemoryStore()
+    report = report_to(store)
+    report.found(SPEC, PROGRESS)
+    report.flush_when_due()
+    report.applied(SPEC, 3, applied())
+    report.flush_when_due()
+    assert store.ledger == []
+    report.stopped(SPEC, "no room")
+    report.flush_when_due()
+    assert [(row.state, row.last_error) for row in store.status] == [(TableState.STOPPED, "no room")]
+    assert len(store.ledger) == 1
+
+
+def test_a_table_without_events_waits() -> None:
+    store, metrics = MemoryStore(), MemoryMetrics()
+    report = report_to(store, metrics)
+    report.found(SPEC, Progress(SPEC.topic, "id"))
+    report.started()
+    report.flush()
+    assert store.status[0].state == TableState.WAITING
+    assert ("lease", True) in metrics.noted
+    assert ("state", ("ns.t", "waiting")) in metrics.noted
+
+
+def test_metrics_are_of_the_batch() -> None:
+    metrics = MemoryMetrics()
+    report_to(MemoryStore(), metrics).applied(SPEC, 3, applied(problems=2))
+    noted = dict(metrics.noted)
+    assert noted["batch"]["events"] == 8
+    assert noted["batch"]["rows"] == 4
+    assert noted["quarantined"] == (2, 2)
+    assert noted["committed"] == {"at": NOW.timestamp(), "newest_change_at": NOW.timestamp() - 2.5}

@@ -1,0 +1,216 @@
+"""One pipeline over several tables: who stops, who goes on, and how it ends."""
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from cdc.core.errors import Fenced, LeaseHeld, PositionLost, TerminalError, TransientError
+from cdc.core.progress import PartitionProgress, Progress, TopicState
+from cdc.core.status import TableState
+from cdc.pipeline.apply import PROGRESS, TOKEN
+from cdc.pipeline.report import Report
+from cdc.pipeline.stream import Limits, Pipeline, fence
+from tests.fakes.pipeline import MemoryEngine, MemoryLease, MemoryMetrics, MemoryStore, MemoryTable, spec_of
+
+A, B = spec_of("a"), spec_of("b")
+
+
+class Rig:
+    """A pipeline of two tables; it is told to stop when all batches are through."""
+
+    def __init__(self, *batches: dict[str, tuple[int, int]], retry: float = 1.0) -> None:
+        self.engine = MemoryEngine([A.topic, B.topic], batches)
+        self.lease, self.store, self.metrics = MemoryLease(), MemoryStore(), MemoryMetrics()
+        self.stop = threading.Event()
+        self.engine.done = self.stop.set
+        report = Report("shop", self.store, self.metrics, timedelta(seconds=60))
+        limits = Limits(timedelta(seconds=0.2), timedelta(seconds=retry), 2, 10)
+        self.pipeline = Pipeline("shop", [A, B], self.engine, self.lease, report, limits)
+
+    def run(self) -> None:
+        self.pipeline.run(self.stop)
+
+    def table(self, spec: Any) -> MemoryTable:
+        return self.engine.tables[spec.topic]
+
+    def next_offset(self, spec: Any) -> int:
+        text = self.table(spec).summary.get(PROGRESS)
+        return Progress.from_json(text).of(0).next_offset if text else 0
+
+    def states(self) -> dict[str, tuple[str, str]]:
+        return {row.target: (row.state, row.last_error) for row in self.store.status}
+
+
+BOTH = {A.topic: (0, 4), B.topic: (0, 9)}
+LATER = {A.topic: (5, 6), B.topic: (10, 11)}
+
+
+def test_batches_reach_all_tables_and_the_end_is_reported() -> None:
+    rig = Rig(BOTH, LATER)
+    rig.run()
+    assert (rig.next_offset(A), rig.next_offset(B)) == (7, 12)
+    assert all(batch.closed for batch in rig.engine.batches)
+    assert rig.lease.released
+    assert rig.states() == {"ns.a": (TableState.RUNNING, ""), "ns.b": (TableState.RUNNING, "")}
+    assert len(rig.store.ledger) == 4
+
+
+def test_a_failing_table_stops_alone_and_keeps_its_offsets() -> None:
+    """Promise 2."""
+    rig = Rig(BOTH, LATER)
+    rig.table(A).failures["stage"] = [TerminalError("no room")]
+    rig.run()
+    assert (rig.next_offset(A), rig.next_offset(B)) == (0, 12)
+    assert rig.states() == {"ns.a": (TableState.STOPPED, "no room"), "ns.b": (TableState.RUNNING, "")}
+    assert rig.table(A).calls.count("stage") == 1
+
+
+def test_a_bug_stops_its_table_without_showing_values() -> None:
+    rig = Rig(BOTH)
+    rig.table(A).failures["stage"] = [KeyError("secret value")]
+    rig.run()
+    assert rig.states()["ns.a"] == (TableState.STOPPED, "KeyError: see the log")
+
+
+def test_transient_errors_are_tried_again() -> None:
+    rig = Rig(BOTH)
+    rig.table(A).failures["publish"] = [TransientError("catalog away")]
+    rig.run()
+    assert rig.next_offset(A) == 5
+    assert rig.table(A).calls.count("publish") == 2
+
+
+def test_a_transient_error_that_stays_stops_the_table() -> None:
+    rig = Rig(BOTH, LATER, retry=0.3)
+    rig.table(A).failures["stage"] = [TransientError("catalog away")] * 50
+    rig.run()
+    assert rig.states()["ns.a"] == (TableState.STOPPED, "catalog away")
+    assert rig.next_offset(B) == 12
+
+
+def test_the_run_ends_when_no_table_is_left() -> None:
+    rig = Rig(BOTH, LATER)
+    for spec in (A, B):
+        rig.table(spec).failures["stage"] = [TerminalError(f"{spec.topic} cannot go on")]
+    with pytest.raises(TerminalError, match="cannot go on"):
+        rig.run()
+    assert {state for state, _ in rig.states().values()} == {TableState.STOPPED}
+    assert rig.lease.released
+
+
+def test_a_fenced_instance_ends_at_once() -> None:
+    """Promise 4."""
+    rig = Rig(BOTH, LATER)
+    rig.table(A).failures["publish"] = [Fenced("a newer instance")]
+    with pytest.raises(Fenced):
+        rig.run()
+    assert rig.next_offset(A) == 0
+    assert rig.next_offset(B) <= 10
+
+
+def test_a_lost_lease_ends_the_run_without_a_batch() -> None:
+    rig = Rig()
+    rig.engine.done = rig.lease.lose
+    with pytest.raises(Fenced):
+        rig.run()
+
+
+def test_a_lease_that_is_held_elsewhere_is_not_released() -> None:
+    rig = Rig(BOTH)
+
+    def held(**_: Any) -> int:
+        raise LeaseHeld("held by another")
+
+    rig.lease.acquire = held  # type: ignore[method-assign]
+    with pytest.raises(LeaseHeld):
+        rig.run()
+    assert not rig.lease.released
+    assert rig.engine.starts == []
+
+
+def test_a_stop_lets_the_running_batch_end() -> None:
+    rig = Rig(BOTH, LATER)
+    original: Callable[..., None] = rig.table(A).stage
+
+    def stage(base: int) -> None:
+        rig.stop.set()
+        original(base)
+
+    rig.table(A).stage = stage  # type: ignore[method-assign]
+    rig.run()
+    assert rig.next_offset(A) == 5
+    assert rig.next_offset(B) == 10
+
+
+def test_the_query_starts_where_the_tables_are() -> None:
+    """Promise 3: nothing but the tables is asked."""
+    rig = Rig()
+    progress = Progress(A.topic, "id", {0: PartitionProgress(42, 1, streaming=True)})
+    table = rig.table(A)
+    table.columns, table.summary = {"id": "int"}, {PROGRESS: progress.to_json(), TOKEN: "3"}
+    rig.run()
+    assert rig.engine.starts == [{A.topic: progress, B.topic: Progress(B.topic, "id")}]
+    assert table.summary[TOKEN] == "7"
+
+
+def test_a_recreated_topic_stops_its_table_before_the_query_starts() -> None:
+    """K3."""
+    rig = Rig({B.topic: (0, 9)})
+    table = rig.table(A)
+    progress = Progress(A.topic, "old", {0: PartitionProgress(42)})
+    table.columns, table.summary = {"id": "int"}, {PROGRESS: progress.to_json()}
+    rig.run()
+    assert [set(start) for start in rig.engine.starts] == [{B.topic}]
+    assert rig.states()["ns.a"][0] == TableState.STOPPED
+    assert rig.next_offset(B) == 10
+
+
+def test_offsets_that_are_gone_everywhere_end_the_run() -> None:
+    """K1."""
+    rig = Rig()
+    for spec in (A, B):
+        progress = Progress(spec.topic, "id", {0: PartitionProgress(42)})
+        rig.table(spec).columns, rig.table(spec).summary = {"id": "int"}, {PROGRESS: progress.to_json()}
+        rig.engine.existing[spec.topic] = TopicState("id", {0: (50, 60)})
+    with pytest.raises(PositionLost, match="offset 42"):
+        rig.run()
+
+
+def test_a_topic_that_is_not_there_is_named_with_a_hint() -> None:
+    rig = Rig({B.topic: (0, 9)})
+    del rig.engine.existing[A.topic]
+    rig.run()
+    assert "'shop.public.a' does not exist" in rig.states()["ns.a"][1]
+
+
+def test_a_query_that_ends_is_started_again() -> None:
+    rig = Rig(BOTH)
+    opened = rig.engine.batches[0].topics
+    rounds = iter([TransientError("broker away")])
+
+    def topics() -> Any:
+        for error in rounds:
+            rig.engine._pending.append(rig.engine.batches[0])  # noqa: SLF001 - the query reads it again
+            raise error
+        return opened()
+
+    rig.engine.batches[0].topics = topics  # type: ignore[method-assign]
+    rig.run()
+    assert len(rig.engine.starts) == 2
+    assert rig.next_offset(A) == 5
+
+
+def test_fencing_adds_the_token_and_leaves_the_rest_to_history() -> None:
+    table = MemoryTable(columns={"id": "int"}, summary={"cdc.truncated": "7", "cdc.last_delete": "9"})
+    fence(A, table, 4, "id")
+    assert table.summary == {"cdc.truncated": "7", "cdc.last_delete": "9", TOKEN: "4", "cdc.pipeline": "shop"}
+
+
+def test_fencing_refuses_a_table_with_a_newer_token() -> None:
+    table = MemoryTable(columns={"id": "int"}, summary={TOKEN: "9"})
+    with pytest.raises(Fenced):
+        fence(A, table, 4, "id")
+    assert "fence" not in table.calls

@@ -1,0 +1,59 @@
+from typing import Any
+
+import pytest
+
+from cdc.core.errors import ConfigError
+from cdc.core.progress import PartitionProgress, Progress
+from cdc.spark.session import build_session, catalog_properties
+from cdc.spark.source import starting_offsets
+from tests.fakes.configuration import CANARY, configuration
+
+BASE = {"warehouse": "w", "cache-enabled": "false"}
+USER = {"username": "u", "password": "${env:P}"}
+
+
+@pytest.mark.parametrize(
+    ("catalog", "expected"),
+    [
+        (
+            {"type": "rest", "uri": "http://c", "credential": "${env:C}", "token": "${env:T}"},
+            {"uri": "http://c", "credential": CANARY, "token": CANARY},
+        ),
+        (
+            {"type": "jdbc", "uri": "jdbc:postgresql://db/c", **USER},
+            {
+                "uri": "jdbc:postgresql://db/c",
+                "jdbc.schema-version": "V1",
+                "jdbc.user": "u",
+                "jdbc.password": CANARY,
+            },
+        ),
+        ({"type": "glue", "region": "eu-west-1"}, {"client.region": "eu-west-1"}),
+        ({"type": "hive", "uri": "thrift://m:9083"}, {"uri": "thrift://m:9083"}),
+        ({"type": "hadoop"}, {}),
+    ],
+    ids=lambda value: value.get("type") if isinstance(value, dict) else None,
+)
+def test_catalogs_in_the_words_of_iceberg(catalog: dict[str, Any], expected: dict[str, str]) -> None:
+    config = configuration(catalog={**catalog, "warehouse": "w", "properties": {"io-impl": "x"}})
+    properties = catalog_properties(config.catalog)
+    assert properties == {"type": catalog["type"], **BASE, **expected, "io-impl": "x"}
+
+
+def test_optional_parts_of_a_catalog_stay_out() -> None:
+    rest = configuration(catalog={"type": "rest", "uri": "http://c", "warehouse": "w"})
+    assert set(catalog_properties(rest.catalog)) == {"type", "warehouse", "cache-enabled", "uri"}
+    jdbc = configuration(catalog={"type": "jdbc", "uri": "jdbc:sqlite:x", "warehouse": "w"})
+    assert "jdbc.password" not in catalog_properties(jdbc.catalog)
+
+
+def test_a_session_without_jars_is_refused_before_java_starts(tmp_path: Any) -> None:
+    with pytest.raises(ConfigError, match="no jars in"):
+        build_session(configuration(), tmp_path)
+
+
+def test_every_partition_starts_at_its_next_offset() -> None:
+    """A partition that the table does not know is new, and is read from its beginning."""
+    known = Progress("a", "id", {0: PartitionProgress(7), 1: PartitionProgress(0)})
+    text = starting_offsets({"a": (known, frozenset({0, 1, 2})), "b": (Progress("b", "id"), frozenset({0}))})
+    assert text == '{"a": {"0": 7, "1": 0, "2": -2}, "b": {"0": -2}}'
