@@ -81,10 +81,13 @@ def run_stream(config: Config, stop: threading.Event, *, standby: bool = False) 
     with _operations(config, metrics, health):
         require_sources(config)
         add_dependencies(health, config)
+        if stop.is_set():  # each step of the start takes seconds; a stop does not wait for all of them
+            return
         session = build_session(config, Path(config.spark.jars) if config.spark.jars else default_jars())
         try:
-            pipelines = [build_pipeline(config, source, session, metrics) for source in config.sources]
-            _run_all(pipelines, stop, standby, health)
+            if not stop.is_set():
+                pipelines = [build_pipeline(config, source, session, metrics) for source in config.sources]
+                _run_all(pipelines, stop, standby, health)
         finally:
             session.stop()
 

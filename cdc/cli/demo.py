@@ -14,12 +14,11 @@ import psycopg
 import typer
 from rich.console import Console
 
+from cdc.bootstrap.connectors import connectors_of
 from cdc.cli.verify import line, verify_when_caught_up
 from cdc.config.loader import load_config
 from cdc.config.models import Config
 from cdc.config.sources import MySqlSource, PostgresSource, SourceConfig
-from cdc.connect.client import ConnectClient
-from cdc.connect.render import render
 from cdc.core.errors import CdcError, ConfigError, PreflightError
 from cdc.kafka.topics import KafkaTopics
 from cdc.lake.activity import Activity, TableActivity
@@ -34,7 +33,6 @@ from cdc.local.places import REPOSITORY, stack_folder
 from cdc.local.processes import Launch, ProcessId, alive, start, stop
 from cdc.local.stack import LocalStack
 from cdc.local.state import locked
-from cdc.pipeline.register import Connectors
 from cdc.pipeline.verify import VerifyReport
 from cdc.sources.postgres import publication_sql
 
@@ -243,11 +241,8 @@ class Registration(threading.Thread):
 
     def run(self) -> None:
         """Create topics and connector, and wait until its task runs."""
-        config = self._config
         try:
-            connectors = Connectors(
-                config, lambda source: render(source, config), ConnectClient(config.connect), KafkaTopics(config.kafka)
-            )
+            connectors = connectors_of(self._config)
             connectors.apply(connectors.plan(self.source))
         except CdcError as error:
             self._error = error

@@ -17,7 +17,7 @@ from typing import Protocol
 import structlog
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
-from cdc.core.errors import CdcError, CommitStateUnknown, Fenced, TerminalError, TransientError
+from cdc.core.errors import CdcError, CommitStateUnknown, Fenced, LeaseHeld, TerminalError, TransientError
 from cdc.core.progress import Progress, TopicState, check_continuity
 from cdc.pipeline.apply import TOKEN, Applied, Applier, TableMemory, check_token, progress_of
 from cdc.pipeline.report import Report
@@ -137,7 +137,12 @@ class Pipeline:
         """
         self._idle.set()
         log.info("asking for the lease", pipeline=self.name, standby=standby)
-        token = self.lease.acquire(wait=standby, stopping=stop.is_set, pause=stop.wait)
+        try:
+            token = self.lease.acquire(wait=standby, stopping=stop.is_set, pause=stop.wait)
+        except LeaseHeld:
+            if stop.is_set():
+                return
+            raise
         log.info("lease taken", pipeline=self.name, token=token)
         try:
             with self._beating():

@@ -61,7 +61,7 @@ def test_interrupted_demo_leaves_nothing(demo_stack: LocalStack, moment: str) ->
     await_line(process, moment)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     assert process.returncode == 130
     assert nothing_left(demo_stack)
 
