@@ -39,6 +39,7 @@ from cdc.sources.postgres import publication_sql
 CONFIG = REPOSITORY / "config" / "local.yaml"
 _SOURCES = {"postgres": "shop", "mysql": "store"}
 _TOPICS_SECONDS = 60.0
+_FIRST_ROW_SECONDS = 300.0
 _CATCH_UP_SECONDS = 180.0
 _QUICK = {
     "CDC_OPERATIONS__HTTP_PORT": "0",
@@ -74,7 +75,8 @@ def demo(
     if unknown or not engines:
         raise ConfigError(f'the demo has no source "{sources}"', hint="postgres, mysql or postgres,mysql")
     console = Console(highlight=False, soft_wrap=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell that starts it in the background has SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     with locked(stack_folder(name).with_suffix(".lock"), f'demo "{name}"'):
         run = Demo(name, engines, console)
         try:
@@ -164,20 +166,30 @@ class Demo:
         view, workloads = View(self._console), [Workload(connect, shop, rate) for connect, shop in shops]
         with ExitStack() as running:
             running.callback(view.close)
-            for workload in workloads:
-                running.enter_context(workload)
+            self._await_first_row(activity)
             with suppress(KeyboardInterrupt):
+                for workload in workloads:
+                    running.enter_context(workload)
                 self._show(activity, view, workloads, seconds)
         return sum(workload.changes for workload in workloads)
 
+    def _await_first_row(self, activity: Activity) -> None:
+        """Wait for the first rows of the initial snapshot; the workload begins when there is something to see."""
+        self._tell("the service starts; the first rows to come are those of the initial snapshot")
+        deadline = time.monotonic() + _FIRST_ROW_SECONDS
+        while not any(look.rows for look in activity.look()):
+            self._check(())
+            if time.monotonic() > deadline:
+                raise PreflightError(
+                    f"no row was in the lake after {_FIRST_ROW_SECONDS:.0f} s", hint=f"see {self._log}"
+                )
+            time.sleep(0.2)
+        self._tell(f"first row queryable in the lake {_running_for():.1f} s after the command")
+
     def _show(self, activity: Activity, view: View, workloads: Sequence[Workload], seconds: float) -> None:
-        began, first_row = time.monotonic(), False
+        began = time.monotonic()
         while not seconds or time.monotonic() - began < seconds:
-            looks = activity.look()
-            if not first_row and any(look.rows for look in looks):
-                first_row = True
-                self._tell(f"first row queryable in the lake {_running_for():.1f} s after the command")
-            view.show([_line(look) for look in looks], sum(workload.changes for workload in workloads))
+            view.show([_line(look) for look in activity.look()], sum(workload.changes for workload in workloads))
             self._check(workloads)
             time.sleep(1)
 
