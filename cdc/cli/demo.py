@@ -75,10 +75,10 @@ def demo(
     if unknown or not engines:
         raise ConfigError(f'the demo has no source "{sources}"', hint="postgres, mysql or postgres,mysql")
     console = Console(highlight=False, soft_wrap=True)
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell that starts it in the background has SIGINT ignored
-        signal.signal(number, signal.default_int_handler)
     with locked(stack_folder(name).with_suffix(".lock"), f'demo "{name}"'):
         run = Demo(name, engines, console)
+        for number in (signal.SIGINT, signal.SIGTERM):  # a shell that starts it in the background has SIGINT ignored
+            signal.signal(number, run.interrupt)
         try:
             report = run.run(seconds, rate, seed)
         except KeyboardInterrupt:
@@ -97,6 +97,12 @@ class Demo:
         self._console = console
         self._stack = LocalStack(name)
         self._stream: ProcessId | None = None
+        self._interrupted = threading.Event()
+
+    def interrupt(self, *_: object) -> None:
+        """Handle a signal: remembered as well as raised, since an exception inside a library's callback is lost."""
+        self._interrupted.set()
+        raise KeyboardInterrupt
 
     def run(self, seconds: float, rate: float, seed: int) -> VerifyReport:
         """Run from nothing to nothing, and return what the verification found."""
@@ -171,6 +177,7 @@ class Demo:
                 for workload in workloads:
                     running.enter_context(workload)
                 self._show(activity, view, workloads, seconds)
+        self._interrupted.clear()
         return sum(workload.changes for workload in workloads)
 
     def _await_first_row(self, activity: Activity) -> None:
@@ -194,6 +201,8 @@ class Demo:
             time.sleep(1)
 
     def _check(self, workloads: Sequence[Workload]) -> None:
+        if self._interrupted.is_set():
+            raise KeyboardInterrupt
         if self._stream is not None and not alive(self._stream):
             raise PreflightError(
                 f"the service ended; the end of {self._log}:\n{last_lines(self._log)}", hint=f"all of it: {self._log}"
