@@ -5,14 +5,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from cdc.config.sources import EventFormat, MySqlSource, PostgresSource, SourceConfig, TableConfig
+from cdc.bootstrap.databases import source_database
+from cdc.config.sources import EventFormat, OracleSource, SourceConfig, TableConfig
 from cdc.core.errors import ConfigError, PoisonEvent
 from cdc.core.preflight import SourceTable
 from cdc.core.source_types import event_key, event_row
 from cdc.core.types import EventSchema, parse_avro_key, parse_avro_row, parse_connect_row, parse_connect_struct
 from cdc.kafka.registry import SchemaRegistry
-from cdc.sources.mysql import MySqlDatabase
-from cdc.sources.postgres import PostgresDatabase
 from cdc.spark.batch import Resolve
 from cdc.spark.envelope import Writer, fixed_decimals
 from cdc.spark.microbatch import MicroBatch, SchemaPair
@@ -40,11 +39,9 @@ def source_columns(source: SourceConfig) -> ColumnsOf:
 
 
 def _declared(source: SourceConfig, table: TableConfig) -> SourceTable:
-    if isinstance(source, PostgresSource):
-        return PostgresDatabase(source).table(*table.source)
-    if isinstance(source, MySqlSource):
-        return MySqlDatabase(source).table(*table.source)
-    raise ConfigError(f"source {source.name!r}: format json is not supported for {source.type}", hint="use avro")
+    if isinstance(source, OracleSource):
+        raise ConfigError(f"source {source.name!r}: format json is not supported for {source.type}", hint="use avro")
+    return source_database(source).table(*table.source)
 
 
 def _excluded(source: SourceConfig, table: SourceTable) -> list[str]:

@@ -40,7 +40,7 @@ DEFAULT_PROPERTIES = {
 class TableSnapshot:
     """A table as a writer found it: the snapshot of ``main``, its uuid, columns and what earlier commits recorded.
 
-    ``summary`` holds the ``cdc.`` entries of the newest ancestor of ``main`` that has any.
+    ``summary`` holds the ``cdc.`` entries of the newest batch among ``main``'s ancestors, and of fences after it.
     """
 
     snapshot_id: int
