@@ -1,4 +1,8 @@
-"""Environment variables that override single fields: ``CDC_KAFKA__BOOTSTRAP_SERVERS``, ``CDC_SOURCES__shop__PORT``."""
+"""Environment variables that override single fields: ``CDC_KAFKA__BOOTSTRAP_SERVERS``, ``CDC_SOURCES__shop__PORT``.
+
+By hand and not by pydantic-settings, which cannot name an element of a list and passes over a variable that fits
+nowhere: a misspelt override would go unnoticed.
+"""
 
 import copy
 from collections.abc import Mapping

@@ -49,12 +49,12 @@ def class_names(error: BaseException) -> Iterator[str]:
         java = java.getCause()
 
 
-def jvm(session: SparkSession) -> Any:  # noqa: ANN401 - py4j
-    """Return py4j's view of the JVM."""
-    return session._jvm  # noqa: SLF001 - PySpark has no public door to Iceberg's Java API
+def java_class(session: SparkSession, name: str) -> Any:  # noqa: ANN401 - py4j
+    """Return the class of this full name, in one question: for every package the JVM would search all jars."""
+    return getattr(session._jvm, name)  # noqa: SLF001 - PySpark has no public door to Iceberg's Java API
 
 
 def load_table(session: SparkSession, name: str) -> Any:  # noqa: ANN401 - py4j
     """Return the Java table behind a quoted name, read afresh from the catalog."""
-    loader = jvm(session).org.apache.iceberg.spark.Spark3Util
+    loader = java_class(session, "org.apache.iceberg.spark.Spark3Util")
     return loader.loadIcebergTable(session._jsparkSession, name)  # noqa: SLF001

@@ -15,7 +15,7 @@ from cdc.core.ddl import iceberg_type, spark_type
 from cdc.core.errors import CommitConflict, CommitStateUnknown
 from cdc.core.evolution import CDC_COLUMNS, SchemaPlan
 from cdc.core.names import TableName, quote
-from cdc.lake.java import java_errors, jvm, load_table
+from cdc.lake.java import java_class, java_errors, load_table
 
 BRANCH = "cdc"
 SUMMARY_PREFIX = "cdc."
@@ -23,7 +23,7 @@ FENCE = "cdc.fence"
 
 DEFAULT_PROPERTIES = {
     "format-version": "2",
-    "write.merge.mode": "merge-on-read",
+    "write.merge.mode": "copy-on-write",
     "write.update.mode": "merge-on-read",
     "write.delete.mode": "merge-on-read",
     "write.merge.isolation-level": "snapshot",
@@ -34,6 +34,13 @@ DEFAULT_PROPERTIES = {
     "write.parquet.compression-codec": "zstd",
 }
 """Properties of a new table; format 2 because a memory growth is reported for streaming merges with format 3."""
+
+MERGE_MODE = "write.merge.mode"
+MODE_BY_SIZE = "cdc.merge-mode-by-size"
+"""Property of tables whose merge mode follows their size; those made with a mode of their own keep it."""
+
+SMALL_BYTES = 1 << 20
+"""Data up to which a table is rewritten by a merge: that costs less than reading the deletes of many small files."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,8 @@ class IcebergTable:
             for name, kind in {**columns, **CDC_COLUMNS}.items()
         ]
         partitioned = f" PARTITIONED BY ({', '.join(partition_by)})" if partition_by else ""
-        settings = ", ".join(f"{_literal(n)} = {_literal(v)}" for n, v in {**DEFAULT_PROPERTIES, **properties}.items())
+        chosen = {**DEFAULT_PROPERTIES, **({} if MERGE_MODE in properties else {MODE_BY_SIZE: "true"}), **properties}
+        settings = ", ".join(f"{_literal(n)} = {_literal(v)}" for n, v in chosen.items())
         namespace = ".".join(quote(part, "`") for part in (self._catalog, self._name.namespace))
         with java_errors(f"create table {self._name}"):
             self._session.sql(f"CREATE NAMESPACE IF NOT EXISTS {namespace}")
@@ -147,8 +155,8 @@ class IcebergTable:
     def publish(self, base: int, staged: int, properties: Mapping[str, str]) -> None:
         """Move ``main`` from ``base`` to ``staged`` and mirror ``properties``, atomically.
 
-        Raises CommitConflict if ``main`` is no longer ``base``; an unknown outcome is resolved by looking for
-        ``staged`` among the ancestors of ``main``.
+        The merge mode that suits the table's new size comes with it, for the next batch. Raises CommitConflict if
+        ``main`` is no longer ``base``; an unknown outcome is resolved by looking for ``staged`` among its ancestors.
         """
         try:
             with java_errors(f"publish {self._name}"):
@@ -163,9 +171,10 @@ class IcebergTable:
         main = metadata.ref("main")
         if main is None or main.snapshotId() != base:
             raise CommitConflict(f"could not publish {self._name}: another writer has moved main")
-        api = jvm(self._session).org.apache.iceberg
-        reference = api.SnapshotRef.branchBuilder(staged).build()
-        changed = api.TableMetadata.buildFrom(metadata).setRef("main", reference).setProperties(dict(properties))
+        reference = java_class(self._session, "org.apache.iceberg.SnapshotRef").branchBuilder(staged).build()
+        wanted = {**properties, **_merge_mode(metadata, staged)}
+        builder = java_class(self._session, "org.apache.iceberg.TableMetadata")
+        changed = builder.buildFrom(metadata).setRef("main", reference).setProperties(wanted)
         operations.commit(metadata, changed.build())
 
     def _published(self, staged: int) -> bool:
@@ -198,6 +207,14 @@ def _recorded(table: Any) -> dict[str, str]:  # noqa: ANN401 - py4j
         if parent is not None and snapshot is None:
             return {**_own(dict(table.properties())), **recorded}
     return recorded
+
+
+def _merge_mode(metadata: Any, staged: int) -> dict[str, str]:  # noqa: ANN401 - py4j
+    """Return the property that sets the merge mode by the size of a snapshot, or nothing if it is not ours to set."""
+    if metadata.properties().get(MODE_BY_SIZE) != "true":
+        return {}
+    size = int(metadata.snapshot(staged).summary().get("total-files-size") or 0)
+    return {MERGE_MODE: "copy-on-write" if size <= SMALL_BYTES else "merge-on-read"}
 
 
 def _own(entries: Mapping[str, str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+from cdc.config.environment import Environment
 from cdc.core.errors import ConfigError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -19,7 +20,7 @@ def as_root() -> bool:
 
 def cache() -> Path:
     """Return the folder of downloads, private to the caller."""
-    return Path.home() / ".cache" / "cdc"
+    return Environment().cache / "cdc"
 
 
 def distributions() -> Path:
@@ -29,7 +30,7 @@ def distributions() -> Path:
 
 def stacks() -> Path:
     """Return the folder that holds the folders of stacks."""
-    return SHARED / "stacks" if as_root() else Path.home() / ".local" / "share" / "cdc" / "stacks"
+    return SHARED / "stacks" if as_root() else Environment().data / "cdc" / "stacks"
 
 
 def stack_folder(name: str) -> Path:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
+from typing import Any
 
 from pyspark.sql import SparkSession
 
@@ -27,6 +28,7 @@ SETTINGS = {
     "spark.sql.ui.explainMode": "simple",  # plans are described at every action; wide ones at length
     "spark.sql.maxPlanStringLength": "2000",
     "spark.sql.debug.maxToStringFields": "5",
+    "spark.python.sql.dataFrameDebugging.enabled": "false",  # it asks the JVM three things for every call on a column
     "spark.scheduler.mode": "FAIR",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
@@ -56,8 +58,16 @@ def build_session(config: Config, jars: Path) -> SparkSession:
     if config.spark.properties.get("spark.sql.shuffle.partitions") is None:
         session.conf.set("spark.sql.shuffle.partitions", str(session.sparkContext.defaultParallelism))
     use_catalog(session, config.catalog)
+    _remember_classes(session)
     _quieten(session, "org.apache.spark.sql.catalyst.util.StringUtils")  # plans are cut short on purpose
     return session
+
+
+def _remember_classes(session: SparkSession) -> None:
+    """Keep the classes that PySpark looks up for every function call: each time the JVM would search all jars."""
+    jvm: Any = session._jvm  # noqa: SLF001 - PySpark has no public way
+    for name in ("PythonUtils", "org.apache.spark.sql.functions"):
+        setattr(jvm, name, getattr(jvm, name))
 
 
 def _quieten(session: SparkSession, logger: str) -> None:

@@ -64,6 +64,37 @@ def test_replays_and_crashes(new_table: NewTable) -> None:
     assert numbers(table) == {1: 10, 2: 2, 3: 3, 4: 4, 5: 5}, "P13: a message without a value deletes nothing"
 
 
+def test_small_tables_drowned_in_small_files(new_table: NewTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Promise 6: merges rewrite a small table; once it is large, or where its owner says so, they write deletes."""
+    table, topic = new_table("small", NUMBERED), Topic()
+    for n in range(4):
+        table.apply([topic.change("u", {"id": i, "n": n}, (200 + n, 10 * n + i)) for i in (n, n + 1)])
+    assert numbers(table) == {0: 0, 1: 1, 2: 2, 3: 3, 4: 3}
+    table.apply([topic.change("u", {"id": i, "n": 9}, (300, 300 + i)) for i in range(5)])
+    assert set(numbers(table).values()) == {9}
+    assert files(table)[0] <= 2
+    assert files(table)[1] == 0
+
+    monkeypatch.setattr("cdc.lake.tables.SMALL_BYTES", 0)
+    for n in (5, 6):
+        table.apply([topic.change("u", {"id": 0, "n": n}, (400 + n, n))])
+    assert numbers(table)[0] == 6
+    assert files(table)[1] > 0
+
+    monkeypatch.undo()
+    own, topic = new_table("own_mode", NUMBERED, properties={"write.merge.mode": "merge-on-read"}), Topic()
+    own.apply(inserts(topic, 1, 2))
+    own.apply([topic.change("u", {"id": 1, "n": 7}, (200, 210))])
+    assert numbers(own) == {1: 7, 2: 2}
+    assert files(own)[1] > 0
+
+
+def files(table: LakeTable) -> tuple[int, int]:
+    """Return how many data and delete files the table has."""
+    kinds = table.session.sql(f"SELECT content FROM {table.table.sql_name}.files").collect()
+    return sum(row.content == 0 for row in kinds), sum(row.content == 1 for row in kinds)
+
+
 class LostAnswer(IcebergTable):
     """Publishes and loses the answer once; ``arrives`` tells whether the commit was made."""
 

@@ -250,6 +250,21 @@ def test_takeover_after_a_kill_with_all_state_lost(stand: Stand) -> None:
     assert {row.state for row in read_status(stand.catalog(), "cdc")} == {"running"}
 
 
+@pytest.mark.parametrize("lost", ["checkpoint", "status"])
+def test_restart_with_one_state_lost(stand: Stand, lost: str) -> None:
+    """Promise 3: the checkpoint alone, or the status table alone, is gone at a restart; nothing is lost or doubled."""
+    killed = stand.running()
+    before = stand.tokens("a")
+    with Traffic(stand):
+        await_true(lambda: len(stand.tokens("a")) > len(before), 60, "commits under traffic")
+        killed.kill()
+        forget(stand, lost)
+        stand.start().await_log("query started")
+    stand.await_equal()
+    assert stand.tokens("a")[: len(before)] == before, "nothing was merged anew: history only grows"
+    await_true(lambda: "status" in tables(stand), 60, "the status table is there")
+
+
 def test_a_bad_message_is_quarantined_and_the_stream_goes_on(stand: Stand) -> None:
     running = stand.running()
     producer = Producer({"bootstrap.servers": stand.stack.addresses().kafka})
