@@ -23,7 +23,7 @@ from cdc.pipeline.stream import Batch
 from cdc.pipeline.table import TableBatch, TableSpec, TargetTable
 from cdc.spark.batch import SparkTableBatch, TableFormat
 from cdc.spark.microbatch import MicroBatch, TopicSlice
-from cdc.spark.session import SessionPool
+from cdc.spark.session import SessionPool, suit
 from cdc.spark.source import query_failure, start_query
 from cdc.spark.staging import TableTarget, blocked_keys, create_quarantine
 
@@ -39,11 +39,11 @@ class SparkEngine:
         self._topics = KafkaTopics(config.kafka)
         registry = SchemaRegistry(config.registry) if config.registry else None
         self._writers = Writers(registry, source.format, source_columns(source))
-        self._quarantine = _qualified(config.catalog.name, TableName(config.metadata_namespace, "quarantine"))
+        self._quarantine = _qualified(config.catalog.name, config.metadata_namespace, "quarantine")
         create_quarantine(session, self._quarantine)
         for namespace in {source.target_of(table).namespace for table in source.tables}:
             # once, here: tables created side by side would race for it
-            session.sql(f"CREATE NAMESPACE IF NOT EXISTS {config.catalog.name}.{quote(namespace, '`')}")
+            session.sql(f"CREATE NAMESPACE IF NOT EXISTS {_qualified(config.catalog.name, namespace)}")
 
     def topics(self, names: Sequence[str]) -> Mapping[str, TopicState]:
         """Return the topics that exist, with their ids and watermarks."""
@@ -103,12 +103,13 @@ class SparkEngine:
         catalog, namespace = self._config.catalog.name, self._config.metadata_namespace
         beside = TableName(namespace, f"tombstones_{spec.target.namespace}__{spec.target.table}")
         table = IcebergTable(self._session, catalog, spec.target)
-        target = TableTarget(table.sql_name, table.branch_sql, _qualified(catalog, beside), self._quarantine)
+        target = TableTarget(table.sql_name, table.branch_sql, _qualified(catalog, *beside), self._quarantine)
         table_format = TableFormat(
             spec.pipeline, spec.topic, spec.engine, self._source.format.value, spec.key, self._source.placeholder
         )
         with self._pool.borrow() as session:
             session.sparkContext.setLocalProperty("spark.scheduler.pool", spec.topic)
+            suit(session, part.messages)
             resolve = self._writers.resolver(spec.topic, batch)
             share = SparkTableBatch(session, batch.view, part, table_format, target, resolve)
             try:
@@ -157,5 +158,5 @@ class SparkQuery:
         shutil.rmtree(self._checkpoint, ignore_errors=True)  # one on an object store is left to its lifecycle rules
 
 
-def _qualified(catalog: str, name: TableName) -> str:
-    return ".".join(quote(part, "`") for part in (catalog, *name))
+def _qualified(*names: str) -> str:
+    return ".".join(quote(name, "`") for name in names)

@@ -35,8 +35,7 @@ def up(name: Name = "default", sources: Sources = "postgres", json_: Json = Fals
     stack = LocalStack(name)
     console = Console(stderr=True, highlight=False)
     asked = [part.strip() for part in sources.split(",") if part.strip()]
-    with console.status("starting the stack"):
-        stack.up(asked, on_step=lambda step: console.print(f"[green]·[/] {step}"))
+    stack.up(asked, on_step=lambda step: console.print(f"[green]·[/] {step}"))
     status(name, json_=json_)
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
+import pyarrow as pa  # type: ignore[import-untyped]
 from pyspark.errors import AnalysisException
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from cdc.core.names import quote
 from cdc.core.status import LedgerRow, StatusRow
@@ -56,8 +57,20 @@ class StatusTables:
 
     def _write(self, status: Sequence[StatusRow], ledger: Sequence[LedgerRow]) -> None:
         if ledger:
-            rows = self._session.createDataFrame([tuple(asdict(row).values()) for row in ledger], LEDGER_COLUMNS)
-            rows.coalesce(1).writeTo(self._ledger).append()
+            self._frame(ledger, LEDGER_COLUMNS).coalesce(1).writeTo(self._ledger).append()
         if status:
-            rows = self._session.createDataFrame([tuple(asdict(row).values()) for row in status], STATUS_COLUMNS)
-            rows.coalesce(1).writeTo(self._status).overwritePartitions()
+            self._frame(status, STATUS_COLUMNS).coalesce(1).writeTo(self._status).overwritePartitions()
+
+    def _frame(self, rows: Sequence[StatusRow | LedgerRow], columns: str) -> DataFrame:
+        """Return the rows as a data frame; as an Arrow table they reach the JVM without a Python worker."""
+        kinds = [part.split(" ") for part in columns.split(", ")]
+        schema = pa.schema([(name, _ARROW[kind]) for name, kind in kinds])
+        return self._session.createDataFrame(pa.Table.from_pylist([asdict(row) for row in rows], schema))
+
+
+_ARROW = {
+    "string": pa.string(),
+    "bigint": pa.int64(),
+    "double": pa.float64(),
+    "timestamp": pa.timestamp("us", "UTC"),
+}

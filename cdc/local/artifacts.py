@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cdc.core.errors import PreflightError
 from cdc.local import system, unpack
+from cdc.local.growth import growth_shown
 from cdc.local.hashes import digest, read_hashes, verify, write_hashes
 from cdc.local.maven import copy_dependencies
 from cdc.local.places import REPOSITORY, cache, distributions
@@ -37,7 +38,8 @@ class Distribution:
     open: Callable[[Path, Path], None]
     pom: Path = POM
     hashes: Path = HASHES
-    size: str = ""
+    megabytes: int = 0
+    """About how much there is to download."""
     inputs: tuple[Path, ...] = ()
     """Files of the repository that go into it."""
 
@@ -59,16 +61,16 @@ def distribution(name: str) -> Distribution:
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     downloads, servers = cache(), distributions()
     known = {
-        "worker": Distribution("worker", downloads / "kafka", unpack.copy_jars, size="55 MB"),
+        "worker": Distribution("worker", downloads / "kafka", unpack.copy_jars, megabytes=55),
         "converter": Distribution(
-            "converter", downloads / "plugins" / "avro", unpack.converter_plugin, size="20 MB", inputs=_CONVERTER
+            "converter", downloads / "plugins" / "avro", unpack.converter_plugin, megabytes=20, inputs=_CONVERTER
         ),
-        "connectors": Distribution("connectors", downloads / "plugins" / "debezium", unpack.unpack_tars, size="90 MB"),
-        "registry": Distribution("registry", downloads / "registry", unpack.unpack_tars, size="142 MB"),
-        "postgres": Distribution(f"postgres-{machine}", servers / "postgres", unpack.unpack_postgres, size="12 MB"),
-        "mysql": Distribution(f"mysql-{machine}", servers / "mysql", unpack.unpack_mysql, size="553 MB"),
+        "connectors": Distribution("connectors", downloads / "plugins" / "debezium", unpack.unpack_tars, megabytes=90),
+        "registry": Distribution("registry", downloads / "registry", unpack.unpack_tars, megabytes=142),
+        "postgres": Distribution(f"postgres-{machine}", servers / "postgres", unpack.unpack_postgres, megabytes=12),
+        "mysql": Distribution(f"mysql-{machine}", servers / "mysql", unpack.unpack_mysql, megabytes=553),
         "spark": Distribution(
-            "spark", downloads / "spark" / "jars", unpack.copy_jars, SPARK_POM, SPARK_HASHES, size="60 MB"
+            "spark", downloads / "spark" / "jars", unpack.copy_jars, SPARK_POM, SPARK_HASHES, megabytes=60
         ),
     }
     return known[name]
@@ -87,8 +89,9 @@ def fetch(names: Collection[str], on_step: OnStep) -> dict[str, Path]:
         _check_machine(one)
         with locked(cache() / "fetch.lock", "the download", patient=True):
             if not one.ready():
-                on_step(f"fetching {one.name} ({one.size})")
-                _build(one)
+                on_step(f"fetching {one.name} ({one.megabytes} MB)")
+                with growth_shown(cache() / "maven", one.megabytes):
+                    _build(one)
     return {name: one.folder for name, one in wanted.items()}
 
 

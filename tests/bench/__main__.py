@@ -28,7 +28,7 @@ from cdc.pipeline.report import Report
 from cdc.spark.session import build_session
 from tests.bench.topic import TARGET, TOPIC, Contents, fill
 
-QUICK = "spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1 -XX:+UseParallelGC"
+QUICK = "spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseParallelGC"
 """Less compiling and collecting beside the work: what pays in a process that has done nothing before."""
 
 
