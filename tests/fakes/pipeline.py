@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cdc.core.batch import Collapsed, Problem, Skip
-from cdc.core.errors import CommitConflict, Fenced
+from cdc.core.errors import Fenced
+from cdc.core.evolution import SchemaPlan
 from cdc.core.names import TableName
 from cdc.core.positions import LAYOUTS
 from cdc.core.progress import PartitionEvents, Progress, TopicState
 from cdc.core.status import LedgerRow, StatusRow
 from cdc.core.types import EventField, EventSchema
 from cdc.pipeline.table import TableSpec
+from tests.fakes.target_table import FakeState, FakeTargetTable
 
 INSERTED = "spark.merge-into.num-target-rows-inserted"
 UPDATED = "spark.merge-into.num-target-rows-updated"
@@ -31,64 +33,49 @@ def spec_of(table: str = "t") -> TableSpec:
 
 
 @dataclass
-class State:
-    """A table as it was read."""
-
-    snapshot_id: int
-    columns: Mapping[str, str]
-    summary: Mapping[str, str]
-
-
-@dataclass
-class MemoryTable:
-    """A target table; ``failures`` are raised by the calls of that name, one after another."""
+class MemoryTable(FakeTargetTable):
+    """The fake that holds the contract, noting calls; ``failures`` are raised by the calls of that name, in turn."""
 
     calls: list[str] = field(default_factory=list)
-    columns: dict[str, str] | None = None
-    summary: dict[str, str] = field(default_factory=dict)
-    snapshot: int = -1
-    branch: int = -1
-    branch_summary: dict[str, str] = field(default_factory=dict)
     failures: dict[str, list[Exception]] = field(default_factory=dict)
+
+    def holding(self, columns: Mapping[str, str], summary: Mapping[str, str]) -> "MemoryTable":
+        """Give the table these columns and one commit with this summary."""
+        self.columns, self.main = dict(columns), self._commit(self.main, summary)
+        return self
+
+    @property
+    def summary(self) -> Mapping[str, str]:
+        return super().read().summary
 
     def _note(self, call: str) -> None:
         self.calls.append(call)
         if waiting := self.failures.get(call):
             raise waiting.pop(0)
 
-    def exists(self) -> bool:
-        return self.columns is not None
-
-    def create(self, columns: Mapping[str, str], *_: object) -> None:
+    def create(self, columns: Mapping[str, str], *more: Any) -> None:
         self._note("create")
-        self.columns = dict(columns)
+        super().create(columns, *more)
 
-    def read(self) -> State:
+    def read(self) -> FakeState:
         self._note("read")
-        return State(self.snapshot, dict(self.columns or {}), dict(self.summary))
+        return super().read()
 
     def fence(self, summary: Mapping[str, str]) -> None:
         self._note("fence")
-        self.summary |= summary
-        self.snapshot += 10
+        super().fence(summary)
 
-    def evolve(self, plan: Any) -> None:
+    def evolve(self, plan: SchemaPlan) -> None:
         self._note("evolve")
-        self.columns = {**(self.columns or {}), **plan.add, **plan.widen}
+        super().evolve(plan)
 
     def stage(self, base: int) -> None:
         self._note("stage")
-        self.branch = base
-
-    def staged(self, base: int) -> tuple[int, Mapping[str, str]]:
-        return self.branch, self.branch_summary
+        super().stage(base)
 
     def publish(self, base: int, staged: int, properties: Mapping[str, str]) -> None:
         self._note("publish")
-        if base != self.snapshot:
-            raise CommitConflict("main has moved")
-        self.snapshot = staged
-        self.summary = dict(properties)
+        super().publish(base, staged, properties)
 
 
 @dataclass
@@ -127,8 +114,7 @@ class MemoryBatch:
     def stage(self, summary: Mapping[str, str], truncate: str, floors: bool) -> None:
         self.table.calls.append("merge")
         self.staged = (summary, truncate, floors)
-        self.table.branch += 1
-        self.table.branch_summary = {**summary, **self.counts}
+        self.table.write({**summary, **self.counts})
 
     def close(self) -> None:
         self.table.calls.append("close")

@@ -18,10 +18,8 @@ KEY = b"key"
 
 def table_at(next_offset: int = 0, token: int = 1, **summary: str) -> MemoryTable:
     progress = Progress(SPEC.topic, "id", {0: PartitionProgress(next_offset)})
-    return MemoryTable(
-        columns={"id": "int", "n": "int"},
-        summary={PROGRESS: progress.to_json(), TOKEN: str(token), **summary},
-        snapshot=100,
+    return MemoryTable().holding(
+        {"id": "int", "n": "int"}, {PROGRESS: progress.to_json(), TOKEN: str(token), **summary}
     )
 
 
@@ -37,7 +35,7 @@ def test_steps_come_in_the_order_of_the_protocol() -> None:
     batch = MemoryBatch(table)
     applied = apply(table, batch)
     assert table.calls == ["read", "collapse", "stage", "merge", "holder?", "publish"]
-    assert (applied.snapshot_id, applied.parent_id, table.snapshot) == (101, 100, 101)
+    assert (applied.parent_id, applied.snapshot_id, table.main) == (1, 2, 2)
     assert applied.counts == {"inserted": 1, "updated": 0, "deleted": 1}
     assert set(applied.seconds) == {"read", "schema", "collapse", "merge", "publish"}
 
@@ -92,7 +90,7 @@ def test_a_lost_lease_keeps_the_staged_commit_unpublished() -> None:
 
     with pytest.raises(Fenced):
         apply(table, MemoryBatch(table), still_holder=lost)
-    assert table.snapshot == 100
+    assert table.main == 1
     assert "publish" not in table.calls
 
 
@@ -101,7 +99,7 @@ def test_a_table_that_moved_meanwhile_is_a_conflict_and_changes_nothing() -> Non
     table.failures["publish"] = [CommitConflict("main has moved")]
     with pytest.raises(CommitConflict):
         apply(table, MemoryBatch(table))
-    assert table.snapshot == 100
+    assert table.main == 1
 
 
 @pytest.mark.parametrize(
@@ -112,7 +110,7 @@ def test_an_audit_that_fails_publishes_nothing(counts: dict[str, str]) -> None:
     table = table_at()
     with pytest.raises(TerminalError, match=r"audit of ns\.t failed"):
         apply(table, MemoryBatch(table, counts=counts))
-    assert table.snapshot == 100
+    assert table.main == 1
 
 
 def test_new_columns_are_added_before_the_collapse() -> None:
