@@ -12,12 +12,12 @@ from typing import Any
 import fastavro
 from pyspark.sql import SparkSession
 
-from cdc.bootstrap.service import default_jars
 from cdc.config.models import Config
 from cdc.core.names import TableName
 from cdc.core.positions import LAYOUTS
 from cdc.core.types import parse_avro_key, parse_avro_row
 from cdc.lake.tables import IcebergTable
+from cdc.local.artifacts import spark_jars
 from cdc.pipeline.apply import Applied, Applier, TableMemory
 from cdc.pipeline.table import TableSpec
 from cdc.spark.batch import SparkTableBatch, TableFormat
@@ -207,7 +207,7 @@ class LakeTable:
 def start_session(folder: Path) -> tuple[SparkSession, Config]:
     """Return a Spark session whose lake is in the folder."""
     config = lake_config(folder)
-    return build_session(config, default_jars()), config
+    return build_session(config, spark_jars()), config
 
 
 _parsed: dict[str, Any] = {}

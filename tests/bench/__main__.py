@@ -17,10 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cdc.bootstrap.service import build_pipeline, default_jars
+from cdc.bootstrap.service import build_pipeline
 from cdc.config.models import Config
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.local.addresses import Addresses
+from cdc.local.artifacts import spark_jars
 from cdc.local.stack import LocalStack
 from cdc.ops.logs import set_up_logs
 from cdc.ops.metrics import Metrics
@@ -95,7 +96,7 @@ def config_of(addresses: Addresses, batch: int, spark: dict[str, str]) -> Config
 def measure(config: Config, expected: Contents, changes: int) -> bool:
     """Drain the topic and print the figures; returns whether the contents are right."""
     set_up_logs("console", "WARNING")
-    session = build_session(config, default_jars())
+    session = build_session(config, spark_jars())
     pipeline = build_pipeline(config, config.sources[0], session, Metrics())
     stop = threading.Event()
     began: list[float] = []
