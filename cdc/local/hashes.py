@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cdc.core.errors import PreflightError
+from cdc.local.places import cache
 
 
 def read_hashes(manifest: Path) -> dict[str, str]:
@@ -44,7 +45,7 @@ def _verify_one(name: str, file: Path | None, expected: str | None, manifest: Pa
     else:
         return
     hint = (
-        "delete it from ~/.cache/cdc/maven and fetch again; "
+        f"delete it from {cache() / 'maven'} and fetch again; "
         f"after a change of versions: `cdc local fetch --write-hashes`, then review {manifest.name}"
     )
     raise PreflightError(f'download "{name}" {problem} ({manifest})', hint=hint)

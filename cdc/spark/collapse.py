@@ -2,7 +2,7 @@
 
 Most keys need only their newest event. Keys whose newest event lacks values, or that take part in a key change, are
 *entangled*: their events are folded one by one, starting from the row in the table, exactly as ``cdc.core.collapse``
-does. Both kinds end as one row per key: ``k, deleted, position, operation, source_ts, v``.
+does. Both kinds end as one row per key: ``k, deleted, position, operation, source_ts, folded, v``.
 """
 
 from collections.abc import Iterable
@@ -60,6 +60,7 @@ def plain_changes(keys: DataFrame) -> DataFrame:
         last["position"].alias("position"),
         last["operation"].alias("operation"),
         last["source_ts"].alias("source_ts"),
+        f.lit(False).alias("folded"),
         last["v"].alias("v"),
     )
 
@@ -304,6 +305,7 @@ def folded_changes(states: DataFrame) -> DataFrame:
         state["position"].alias("position"),
         state["operation"].alias("operation"),
         state["source_ts"].alias("source_ts"),
+        f.lit(True).alias("folded"),
         state["image"]["v"].alias("v"),
     )
 

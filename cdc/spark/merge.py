@@ -28,7 +28,7 @@ def merge_sql(
     """Return the MERGE statement.
 
     ``target`` and ``source`` are quoted identifiers; ``source`` has the columns ``k, deleted, position, operation,
-    source_ts, committed_at, floor, v``.
+    source_ts, folded, committed_at, floor, v``.
     """
     keys = list(key)
     matching = [f"t.{_q(name)} = s.k.{_q(name)}" for name in keys]
@@ -56,9 +56,10 @@ def truncate_sql(target: str, place: str) -> str:
 def _assignments(columns: Iterable[str], layout: Layout) -> Mapping[str, str]:
     width = layout.transaction_width
     same_transaction = f"left(t._cdc_position, {width}) = left(s.position, {width})"
-    # The row that moved onto an occupied key keeps its mark until the former row's delete has come.
+    # The row that moved onto an occupied key keeps its mark until the former row's delete has come; a fold has seen
+    # whether it came in this batch.
     operation = (
-        f"CASE WHEN s.operation = 'u' AND t._cdc_op = '{MOVED_IN}' AND {same_transaction} "
+        f"CASE WHEN NOT s.folded AND s.operation = 'u' AND t._cdc_op = '{MOVED_IN}' AND {same_transaction} "
         f"THEN '{MOVED_IN}' ELSE s.operation END"
     )
     return {

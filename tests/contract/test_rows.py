@@ -265,6 +265,18 @@ def test_key_changes_after_a_truncate_in_one_transaction_p14_p12(new_table: Call
     assert {row.id: row.n for row in table.rows()} == {8: 2}
 
 
+def test_a_row_that_moved_on_in_the_same_transaction_stayed_behind_p12(new_table: Callable[..., LakeTable]) -> None:
+    """P12, P2: a transaction over three batches; the update between two moves lacks a value and so is folded."""
+    table, topic = new_table("moved_on", [*NUMBERED, column("text", TEXT)]), Topic()
+    table.apply([topic.change("c", {"id": i, "n": i, "text": f"of {i}"}, (0, 10 + i)) for i in (2, 3)])
+    second, third = {"n": 2, "text": "of 2"}, {"n": 3, "text": "of 3"}
+    table.apply(topic.move({"id": 2}, {"id": 3, **second}, (50, 101)))
+    update = topic.change("u", {"id": 3, "n": 20, "text": PLACEHOLDER}, (50, 103))
+    table.apply([*topic.move({"id": 3}, {"id": 4, **third}, (50, 102)), update])
+    table.apply(topic.move({"id": 3}, {"id": 9, "n": 20, "text": "of 2"}, (50, 104)))
+    assert {row.id: (row.n, row.text) for row in table.rows()} == {4: (3, "of 3"), 9: (20, "of 2")}
+
+
 def test_a_snapshot_after_streaming_opens_a_new_epoch(new_table: Callable[..., LakeTable]) -> None:
     """A re-snapshot wins over what was streamed before it, even where the source's log starts lower again."""
     table, topic = new_table("read_again", NUMBERED), Topic()

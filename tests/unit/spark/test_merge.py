@@ -9,7 +9,8 @@ def test_merge_of_a_postgres_table() -> None:
     sql = merge_sql("`lake`.`ns`.`t`.branch_cdc", "changes", ["id"], ["id", "odd `name"], LAYOUTS["postgres"], None)
     newer = "left(s.position, 44) > left(t._cdc_position, 44)"
     operation = (
-        "CASE WHEN s.operation = 'u' AND t._cdc_op = 'm' AND left(t._cdc_position, 25) = left(s.position, 25) "
+        "CASE WHEN NOT s.folded AND s.operation = 'u' AND t._cdc_op = 'm' AND "
+        "left(t._cdc_position, 25) = left(s.position, 25) "
         "THEN 'm' ELSE s.operation END"
     )
     assert sql == (
