@@ -23,7 +23,7 @@ from cdc.pipeline.stream import Batch
 from cdc.pipeline.table import TableBatch, TableSpec, TargetTable
 from cdc.spark.batch import SparkTableBatch, TableFormat
 from cdc.spark.microbatch import MicroBatch, TopicSlice
-from cdc.spark.session import SessionPool, suit
+from cdc.spark.session import SessionPool
 from cdc.spark.source import query_failure, start_query
 from cdc.spark.staging import TableTarget, blocked_keys, create_quarantine
 
@@ -109,7 +109,6 @@ class SparkEngine:
         )
         with self._pool.borrow() as session:
             session.sparkContext.setLocalProperty("spark.scheduler.pool", spec.topic)
-            suit(session, part.messages)
             resolve = self._writers.resolver(spec.topic, batch)
             share = SparkTableBatch(session, batch.view, part, table_format, target, resolve)
             try:

@@ -7,7 +7,10 @@ checks warn only; what counts are the committed hashes, which every file is comp
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from cdc.core.errors import PreflightError
 from cdc.local.places import cache
@@ -18,16 +21,23 @@ _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*m")
 def copy_dependencies(pom: Path, profile: str | None, target: Path) -> None:
     """Resolve the dependencies of a pom, or of one of its profiles, into the folder ``target``.
 
-    Raises PreflightError with the last lines that Maven wrote.
+    Tried three times: a repository may be away for a moment. Raises PreflightError with what Maven said.
     """
     target.mkdir(parents=True, exist_ok=True)
     command = [_maven(), "-B", "-q", "-ntp", "-U", f"-Dmaven.repo.local={cache() / 'maven'}"]
     command += ["-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={target}"]
     command += ["-P", profile] if profile else []
+    attempts = Retrying(
+        retry=retry_if_exception_type(PreflightError), stop=stop_after_attempt(3), wait=wait_fixed(1), reraise=True
+    )
+    attempts(_run, command, profile or "the dependencies", pom)
+
+
+def _run(command: Sequence[str], wanted: str, pom: Path) -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
     if result.returncode:
         raise PreflightError(
-            f"could not resolve {profile or 'the dependencies'} of {pom}: {reason_of(result.stdout + result.stderr)}",
+            f"could not resolve {wanted} of {pom}: {reason_of(result.stdout + result.stderr)}",
             hint="check the network and Maven's settings (~/.m2/settings.xml), then run `cdc local fetch` again",
         )
 

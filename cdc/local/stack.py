@@ -12,7 +12,7 @@ from cdc.local import artifacts, connect, kafka, mysql, postgres, registry, syst
 from cdc.local.addresses import Addresses, addresses_of
 from cdc.local.launching import bring_up
 from cdc.local.places import as_root, stack_folder, stacks
-from cdc.local.ports import answers, choose, is_free
+from cdc.local.ports import answers, choose, still_taken
 from cdc.local.processes import PREPARING, ProcessId, alive, marked, stop, wait
 from cdc.local.site import Server, Site
 from cdc.local.state import State, locked, read_secrets, read_state, write_state
@@ -129,7 +129,7 @@ class LocalStack:
     def _lost_ports(self, state: State, running: Collection[str]) -> list[str]:
         """Return the names of kept ports that somebody else took; raises PreflightError if running servers use them."""
         owned = {name for one in running for name in SERVERS[one].ports}
-        lost = [name for name, port in state.ports.items() if name not in owned and not is_free(port)]
+        lost = still_taken({name: port for name, port in state.ports.items() if name not in owned})
         if lost and running:
             raise PreflightError(
                 f"port {state.ports[lost[0]]} of {lost[0]} was taken by another program",

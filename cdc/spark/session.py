@@ -29,7 +29,6 @@ SETTINGS = {
     "spark.sql.maxPlanStringLength": "2000",
     "spark.sql.debug.maxToStringFields": "5",
     "spark.python.sql.dataFrameDebugging.enabled": "false",  # it asks the JVM three things for every call on a column
-    "spark.sql.codegen.cache.maxEntries": "2000",  # a table has some eighty; of more than a hundred none would be kept
     "spark.scheduler.mode": "FAIR",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
@@ -134,15 +133,6 @@ class SessionPool:
             yield session
         finally:
             self._free.put(session)
-
-
-COMPILED_FROM = 20_000
-"""Messages from which on it pays to have Spark write and compile code for whole stages of a plan."""
-
-
-def suit(session: SparkSession, messages: int) -> None:
-    """Have the session make its plans for this many messages: small batches are over before their code is compiled."""
-    session.conf.set("spark.sql.codegen.wholeStage", messages >= COMPILED_FROM)
 
 
 @contextmanager

@@ -35,8 +35,12 @@ def configuration(stack: LocalStack, sources: list[dict[str, object]]) -> dict[s
             "warehouse": str(at.warehouse),
         },
         "stream": {"checkpoint": str(at.checkpoint), "lease_ttl": "4s", "status_interval": "2s", "parallel_tables": 2},
-        # the service is started again and again: the compiler that is quick at first
-        "spark": {"properties": {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"}},
+        # the service is started again and again: the compiler that is quick at first, with room for its code
+        "spark": {
+            "properties": {
+                "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m",
+            }
+        },
         "operations": {"http_port": 0, "log_format": "console"},
         "sources": sources,
     }
@@ -128,7 +132,7 @@ class Service:
         if self._process is not None and self._process.poll() is not None:
             raise AssertionError(f"the service ended with code {self._process.returncode}:\n{self.tail()}")
 
-    def tail(self, lines: int = 60) -> str:
+    def tail(self, lines: int = 200) -> str:
         return "\n".join(self.log.read_text(errors="replace").replace("\r", "\n").splitlines()[-lines:])
 
     def _command(self, *arguments: str) -> list[str]:

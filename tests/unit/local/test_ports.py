@@ -1,8 +1,9 @@
 import socket
+import threading
 
 import pytest
 
-from cdc.local.ports import LOOPBACK, answers, choose, is_free
+from cdc.local.ports import LOOPBACK, answers, choose, is_free, still_taken
 
 
 @pytest.fixture
@@ -31,6 +32,20 @@ def test_a_closed_port_is_free_and_does_not_answer():
         port = server.getsockname()[1]
     assert is_free(port)
     assert not answers(port)
+
+
+def test_a_port_that_somebody_keeps_is_taken(listening):
+    assert still_taken({"kafka": listening}, seconds=0.1) == ["kafka"]
+
+
+def test_the_port_of_a_server_killed_a_moment_ago_counted_as_taken_by_another():
+    server = socket.socket()
+    server.bind((LOOPBACK, 0))
+    server.listen()
+    closing = threading.Timer(0.3, server.close)
+    closing.start()
+    assert still_taken({"registry": server.getsockname()[1]}, seconds=10) == []
+    closing.join()
 
 
 def test_the_kept_port_wins_even_if_it_is_in_use(listening):
