@@ -21,7 +21,12 @@ from cdc.local.state import read_state
 pytestmark = pytest.mark.timeout(240)
 
 SCHEMA = '{"type": "record", "name": "r", "fields": [{"name": "f%d", "type": "long"}]}'
-START = "import sys; from cdc.local.stack import LocalStack; LocalStack(sys.argv[1]).up(['postgres'])"
+START = """
+import signal, sys
+from cdc.local.stack import LocalStack
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell started in the background
+LocalStack(sys.argv[1]).up(['postgres'])
+"""
 
 
 def shop(stack: LocalStack, user: str = "shop_owner", secret: str = "POSTGRES_OWNER") -> psycopg.Connection:
