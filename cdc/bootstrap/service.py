@@ -17,7 +17,7 @@ from cdc.core.errors import TransientError
 from cdc.core.positions import LAYOUTS
 from cdc.lake.lease import Lease
 from cdc.lake.status import StatusTables
-from cdc.local.places import cache
+from cdc.local.artifacts import distribution
 from cdc.ops.health import Health
 from cdc.ops.http import OperationsServer
 from cdc.ops.logs import set_up_logs
@@ -50,7 +50,7 @@ def specs_of(source: SourceConfig) -> list[TableSpec]:
 
 def default_jars() -> Path:
     """Return where `cdc local fetch` puts Spark's jars."""
-    return cache() / "spark" / "jars"
+    return distribution("spark").folder
 
 
 def build_pipeline(config: Config, source: SourceConfig, session: SparkSession, metrics: Metrics) -> Pipeline:

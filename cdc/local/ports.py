@@ -1,10 +1,10 @@
 """Ports of the stack: the usual one where it is free, otherwise the next free one in steps of a hundred."""
 
 import socket
-import time
 from collections.abc import Collection, Iterable, Mapping
 
 from cdc.core.errors import PreflightError
+from cdc.local.processes import wait
 
 LOOPBACK = "127.0.0.1"
 _STEP = 100
@@ -26,10 +26,8 @@ def is_free(port: int) -> bool:
 
 def still_taken(ports: Mapping[str, int], seconds: float = 3.0) -> list[str]:
     """Return the names of the ports that are not free and stay so: a killed server holds its own for a moment."""
-    deadline = time.monotonic() + seconds
-    while (found := [name for name, port in ports.items() if not is_free(port)]) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return found
+    wait(lambda: all(map(is_free, ports.values())), seconds)
+    return [name for name, port in ports.items() if not is_free(port)]
 
 
 def answers(port: int) -> bool:

@@ -23,13 +23,14 @@ from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.local.addresses import Addresses
 from cdc.local.artifacts import spark_jars
 from cdc.local.stack import LocalStack
+from cdc.local.system import QUICK_START
 from cdc.ops.logs import set_up_logs
 from cdc.ops.metrics import Metrics
 from cdc.pipeline.report import Report
 from cdc.spark.session import build_session
 from tests.bench.topic import TARGET, TOPIC, Contents, fill
 
-QUICK = "spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseParallelGC"
+QUICK = f"spark.driver.extraJavaOptions={QUICK_START} -XX:+UseParallelGC"
 """Less compiling and collecting beside the work: what pays in a process that has done nothing before."""
 
 

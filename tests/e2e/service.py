@@ -16,6 +16,7 @@ from cdc.cli.verify import line, verify_when_caught_up
 from cdc.config.loader import load_config
 from cdc.config.models import Config
 from cdc.local.stack import LocalStack
+from cdc.local.system import QUICK_START
 
 CATCH_UP_SECONDS = 240.0
 
@@ -35,12 +36,8 @@ def configuration(stack: LocalStack, sources: list[dict[str, object]]) -> dict[s
             "warehouse": str(at.warehouse),
         },
         "stream": {"checkpoint": str(at.checkpoint), "lease_ttl": "4s", "status_interval": "2s", "parallel_tables": 2},
-        # the service is started again and again: the compiler that is quick at first, with room for its code
-        "spark": {
-            "properties": {
-                "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m",
-            }
-        },
+        # the service is started again and again
+        "spark": {"properties": {"spark.driver.extraJavaOptions": QUICK_START}},
         "operations": {"http_port": 0, "log_format": "console"},
         "sources": sources,
     }
