@@ -27,6 +27,8 @@ from cdc.spark.session import SessionPool, build_session
 from cdc.spark.staging import TableTarget, create_quarantine
 
 PLACEHOLDER = "__debezium_unavailable_value"
+EVERY_PLACE = "~"
+"""Sorts behind every place in a log."""
 SPARK_MESSAGE = (
     "topic string, `partition` int, `offset` bigint, timestamp timestamp, key binary, value binary, "
     "headers array<struct<key: string, value: binary>>"
@@ -125,7 +127,9 @@ class LakeTable:
             "shop", engine, f"shop.public.{name}", TableName("ns", name), key, LAYOUTS[engine], (), properties or {}
         )
         self.columns = list(columns)
-        self.memory = TableMemory("topic-id")
+        # Batches made by hand may tear key changes on purpose; ``apply_whole`` is for those that may not.
+        self.memory = TableMemory("topic-id", given_up=EVERY_PLACE)
+        self.pending: list[Message] = []
         self.token = token
         self.blocked_keys = 1000
         self.before_publish: Callable[[], None] = lambda: None
@@ -147,6 +151,15 @@ class LakeTable:
     def apply(self, messages: Iterable[Message], columns: Sequence[dict[str, Any]] | None = None) -> Applied:
         """Apply one micro-batch."""
         return self.apply_mixed([(columns or self.columns, list(messages))])
+
+    def apply_whole(self, messages: Iterable[Message]) -> Applied:
+        """Apply a micro-batch as a pipeline does: what is held back comes again with the next one."""
+        self.memory.given_up = ""
+        batch = self.pending + list(messages)
+        applied = self.apply(batch)
+        next_offsets = {p: state.next_offset for p, state in applied.progress.partitions.items()}
+        self.pending = [m for m in batch if applied.held and m.offset >= next_offsets.get(m.partition, 0)]
+        return applied
 
     def apply_mixed(self, groups: Sequence[tuple[Sequence[dict[str, Any]], Sequence[Message]]]) -> Applied:
         """Apply one micro-batch whose messages were written with several schemas, oldest first."""

@@ -4,6 +4,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
@@ -123,7 +124,10 @@ class EngineBatch:
     def __init__(self, engine: SparkEngine, messages: DataFrame) -> None:
         self._engine = engine
         self._batch = engine.micro_batch(messages)
-        self._slices = self._batch.slices()
+
+    @cached_property
+    def _slices(self) -> Mapping[str, TopicSlice]:
+        return self._batch.slices()  # not before it is asked for: a batch that nobody wants costs nothing
 
     def topics(self) -> Sequence[str]:
         """Return the topics that it has messages of."""

@@ -12,7 +12,8 @@ BEHIND = "waits behind a quarantined message of the same key"
 class Collapsed:
     """A micro-batch of one table after the collapse.
 
-    Positions are texts, empty when there is none; ``newest_at_ms`` is the source's time of the newest change.
+    Positions are texts, empty when there is none; ``newest_at_ms`` is the source's time of the newest change. ``torn``
+    is the least place of a key change of which only one half is there: the collapse went no further.
     """
 
     events: int = 0
@@ -25,6 +26,7 @@ class Collapsed:
     last_position: str = ""
     last_delete: str = ""
     newest_at_ms: int | None = None
+    torn: str = ""
 
     @property
     def upserts(self) -> int:
@@ -44,10 +46,13 @@ class Problem:
 
 @dataclass(frozen=True)
 class Skip:
-    """Messages to leave out: those already in the table, and those that wait behind a quarantined one.
+    """Messages to leave out: those already in the table, those behind a quarantined one, those held back.
 
-    ``blocked`` maps a raw key to the (partition, offset) of its quarantined message.
+    ``blocked`` maps a raw key to the (partition, offset) of its quarantined message, ``held`` a partition to the offset
+    from which on messages are left for a later batch. Key changes up to the place ``given_up`` may be torn.
     """
 
     progress: Progress
     blocked: Mapping[bytes, tuple[int, int]] = field(default_factory=dict)
+    held: Mapping[int, int] = field(default_factory=dict)
+    given_up: str = ""

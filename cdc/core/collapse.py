@@ -3,7 +3,7 @@
 This is the specification; ``cdc.spark.collapse`` compiles the same rules and is held equal to it by a property test.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,9 @@ from cdc.core.positions import Layout, Position, newer
 
 Place = tuple[int, int, int]
 """A position's components: the two halves of a key change share them, but not always partition or epoch."""
+
+NOWHERE: Place = (-1, -1, -1)
+"""Before every place."""
 
 MOVED_IN = "m"
 """``_cdc_op`` of a row that moved onto a key whose former row has yet to leave, in the same transaction."""
@@ -47,6 +50,14 @@ class Departure:
 
 
 @dataclass(frozen=True)
+class Arrival:
+    """That a row came to a key from another."""
+
+    origin: Key
+    at: Place
+
+
+@dataclass(frozen=True)
 class KeyState:
     """What is known of one key while its events are collapsed.
 
@@ -60,6 +71,7 @@ class KeyState:
     position: Position | None = None
     operation: str = ""
     departures: tuple[Departure, ...] = ()
+    arrivals: tuple[Arrival, ...] = ()
 
 
 def start(row: Row | None) -> KeyState:
@@ -99,12 +111,14 @@ def _same_transaction(before: Position | None, now: Position, layout: Layout) ->
 
 def _arrive(state: KeyState, event: ChangeEvent, layout: Layout) -> KeyState:
     displaces = layout.deferred_keys and event.old_key is not None and state.count > 0
+    came = () if event.old_key is None else (Arrival(event.old_key, event.position.components),)
     return replace(
         state,
         count=2 if displaces else 1,
         image=Image(dict(event.values), event.unavailable, event.old_key, event.position.components),
         former=state.image if displaces else Image(),
         operation=MOVED_IN if displaces else str(event.operation),
+        arrivals=(*state.arrivals, *came),
     )
 
 
@@ -128,6 +142,13 @@ def _leave(state: KeyState, event: ChangeEvent) -> KeyState:
     if state.count > 1 and event.new_key is not None:
         return replace(state, count=1, former=Image(), operation="c", departures=departures)
     return replace(state, count=0, image=Image(), former=Image(), operation="d", departures=departures)
+
+
+def torn(states: Mapping[Key, KeyState], given_up: Place = NOWHERE) -> Place | None:
+    """Return the least place of a key change of which only one half is there; those up to ``given_up`` do not count."""
+    left = {(key, d.to, d.left_at) for key, state in states.items() for d in state.departures}
+    came = {(a.origin, key, a.at) for key, state in states.items() for a in state.arrivals}
+    return min((at for _, _, at in left ^ came if at > given_up), default=None)
 
 
 def complete(states: dict[Key, KeyState], missing: frozenset[str] = frozenset()) -> dict[Key, KeyState]:

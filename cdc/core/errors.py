@@ -2,7 +2,8 @@
 
 CdcError
 ├── TransientError           retried with backoff and a deadline, then terminal
-│   └── CommitConflict       somebody else committed first; start again from a fresh table
+│   ├── CommitConflict       somebody else committed first; start again from a fresh table
+│   └── HeldBack             a table left messages for a later batch; start the query again
 ├── CommitStateUnknown       the answer was lost: look for the commit before deciding
 ├── PoisonEvent              one message cannot be used: quarantine it, block its key
 └── TerminalError            stop this table (or command), keep the others, show the hint
@@ -31,6 +32,10 @@ class TransientError(CdcError):
 
 class CommitConflict(TransientError):
     """Another writer committed to the same table first."""
+
+
+class HeldBack(TransientError):
+    """A table left the end of its batch for later, because a key change is not there as a whole yet."""
 
 
 class CommitStateUnknown(CdcError):

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from cdc.core.collapse import KeyState, Row, collapse, complete
+from cdc.core.collapse import KeyState, Place, Row, collapse, complete, torn
 from cdc.core.events import ChangeEvent, Key, Operation
 from cdc.core.positions import Layout, Position, newer
 
@@ -20,7 +20,17 @@ class TableState:
 
 def merge(table: TableState, events: Iterable[ChangeEvent], layout: Layout) -> TableState:
     """Return the table after a micro-batch; events in any order, duplicates and old ones do no harm."""
-    batch = list(events)
+    begun, states = _states(table, list(events), layout)
+    return _apply(begun, complete(states))
+
+
+def torn_at(table: TableState, events: Iterable[ChangeEvent], layout: Layout) -> Place | None:
+    """Return where a micro-batch has to end so that it holds both halves of its key changes; None if it does."""
+    return torn(_states(table, list(events), layout)[1])
+
+
+def _states(table: TableState, batch: list[ChangeEvent], layout: Layout) -> tuple[TableState, dict[Key, KeyState]]:
+    """Return the table after the batch's truncates, and the states of the keys that the batch changes."""
     truncated = max([table.truncated, *(e.position.place(layout) for e in batch if e.operation is Operation.TRUNCATE)])
     rows = {key: row for key, row in table.rows.items() if row.position.place(layout) >= truncated}
     by_key: dict[Key, list[ChangeEvent]] = defaultdict(list)
@@ -29,7 +39,7 @@ def merge(table: TableState, events: Iterable[ChangeEvent], layout: Layout) -> T
             by_key[event.key].append(event)
     states = {key: _collapse(table, rows, key, events, layout) for key, events in by_key.items()}
     states = {key: state for key, state in states.items() if state.position is not None}
-    return _apply(TableState(rows, table.tombstones, truncated), complete(states))
+    return TableState(rows, table.tombstones, truncated), states
 
 
 def _collapse(table: TableState, rows: dict[Key, Row], key: Key, events: list[ChangeEvent], layout: Layout) -> KeyState:

@@ -102,6 +102,13 @@ class PartitionEvents:
     restarts: tuple[int, ...] = ()
 
 
+def short_of(events: PartitionEvents, offset: int | None) -> PartitionEvents | None:
+    """Return what a batch holds of a partition before ``offset``; None if that is nothing."""
+    if offset is None or offset > events.last_offset:
+        return events
+    return replace(events, last_offset=offset - 1) if offset > events.first_offset else None
+
+
 def epochs(state: PartitionProgress, events: PartitionEvents) -> tuple[tuple[int, int], ...]:
     """Return (first offset, epoch) pairs, ascending: from that offset on, events belong to that epoch."""
     starts = [events.first_offset] if state.streaming and events.first_is_read else []

@@ -2,7 +2,8 @@
 
 1. Read the table; refuse to go on when a newer writer's token is in its history; drop what it already holds.
 2. Bring the schema along: create the table, or add and widen columns.
-3. Collapse the batch; set the history's epochs right and quarantine what cannot be used, before anything is merged.
+3. Collapse the batch; set the history's epochs right, quarantine what cannot be used, and hold back what follows a key
+   change of which only one half is there, before anything is merged.
 4. Stage: tombstones, then the MERGE into the branch, with progress and positions in the commit's summary.
 5. Audit what was staged.
 6. Publish by compare-and-swap. A crash before this point changes nothing; after it, the batch is skipped.
@@ -13,11 +14,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+import structlog
+
 from cdc.core.batch import Collapsed, Skip
 from cdc.core.errors import Fenced, TerminalError
 from cdc.core.evolution import plan_schema, unify
-from cdc.core.progress import PartitionEvents, PartitionProgress, Progress, after, epochs
+from cdc.core.progress import PartitionEvents, PartitionProgress, Progress, after, epochs, short_of
 from cdc.pipeline.table import Epochs, TableBatch, TableSpec, TargetState, TargetTable
+
+log = structlog.get_logger()
 
 PROGRESS, TOKEN, TRUNCATED, LAST_DELETE = "cdc.progress", "cdc.token", "cdc.truncated", "cdc.last_delete"
 """Entries of a snapshot summary that the next batch depends on."""
@@ -27,20 +32,32 @@ _UPDATED = "spark.merge-into.num-target-rows-updated"
 _DELETED = "spark.merge-into.num-target-rows-deleted"
 
 
+HOLD_SECONDS = 30.0
+"""How long a key change of which only one half is there holds its table back."""
+
+
 @dataclass
 class TableMemory:
     """What a running pipeline remembers of one table between batches; all of it can be found again.
 
     ``blocked`` maps raw keys to the (partition, offset) of the quarantined message that later ones wait behind.
+    ``torn`` is the place of a key change that is waited for since ``torn_since``, ``given_up`` the last one waited for
+    in vain.
     """
 
     topic_id: str = ""
     blocked: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    torn: str = ""
+    torn_since: float = 0.0
+    given_up: str = ""
 
 
 @dataclass(frozen=True)
 class Applied:
-    """What became of a batch: the published snapshot (None if nothing had to change) and how long each stage took."""
+    """What became of a batch: the published snapshot (None if nothing had to change) and how long each stage took.
+
+    After a batch that was ``held`` back in part, no later batch of the same query may be applied to the table.
+    """
 
     collapsed: Collapsed
     progress: Progress
@@ -49,6 +66,7 @@ class Applied:
     counts: Mapping[str, int] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     blocked: int = 0
+    held: bool = False
 
 
 class Stopwatch:
@@ -74,6 +92,8 @@ class Applier:
     token: int
     blocked_keys: int
     still_holder: Callable[[], None]
+    hold_seconds: float = HOLD_SECONDS
+    clock: Callable[[], float] = time.monotonic
 
     def apply(self, spec: TableSpec, table: TargetTable, batch: TableBatch, memory: TableMemory) -> Applied:
         """Return what became of the batch; raises the errors of ``cdc.core.errors`` as they concern this table."""
@@ -88,10 +108,11 @@ class Applier:
         with watch.stage("schema"):
             state = self._prepare(spec, table, batch, state)
         with watch.stage("collapse"):
-            collapsed, following = self._collapse(state, batch, progress, memory)
+            collapsed, following, held = self._whole(state, batch, progress, memory)
         if state is None:
             return Applied(collapsed, following, seconds=watch.seconds)
-        return self._commit(spec, table, batch, state, (collapsed, following, memory), watch)
+        applied = self._commit(spec, table, batch, state, (collapsed, following, memory), watch)
+        return replace(applied, held=held)
 
     def _prepare(
         self, spec: TableSpec, table: TargetTable, batch: TableBatch, state: TargetState | None
@@ -116,18 +137,48 @@ class Applier:
             return table.read()
         return state
 
-    def _collapse(
+    def _whole(
         self, state: TargetState | None, batch: TableBatch, progress: Progress, memory: TableMemory
+    ) -> tuple[Collapsed, Progress, bool]:
+        """Collapse as far as the batch holds both halves of its key changes; return whether something is held back."""
+        held: Mapping[int, int] = {}
+        collapsed, following = self._collapse(state, batch, progress, memory, held)
+        while self._given_up(memory, collapsed.torn):
+            collapsed, following = self._collapse(state, batch, progress, memory, held)
+        while collapsed.torn:
+            held = {**held, **batch.offsets_from(collapsed.torn)}
+            collapsed, following = self._collapse(state, batch, progress, memory, held)
+        return collapsed, following, bool(held)
+
+    def _given_up(self, memory: TableMemory, torn: str) -> bool:
+        """Note which torn key change is waited for; return whether that was long enough."""
+        if memory.torn != torn:
+            memory.torn, memory.torn_since = torn, self.clock()
+        if not torn or self.clock() - memory.torn_since < self.hold_seconds:
+            return False
+        log.warning("key change applied in halves, the other one did not come", place=torn, seconds=self.hold_seconds)
+        memory.given_up = torn
+        return True
+
+    def _collapse(
+        self,
+        state: TargetState | None,
+        batch: TableBatch,
+        progress: Progress,
+        memory: TableMemory,
+        held: Mapping[int, int],
     ) -> tuple[Collapsed, Progress]:
         columns = _typed(state, batch)
         truncated = state.summary.get(TRUNCATED, "") if state else ""
-        skip = Skip(progress, dict(memory.blocked))
+        skip = Skip(progress, dict(memory.blocked), held, memory.given_up)
         assumed: Epochs = {p: ((0, progress.of(p).epoch),) for p in batch.last_offsets}
         collapsed = batch.collapse(columns, skip, assumed, truncated)
-        if collapsed.problems:
+        if collapsed.problems and not collapsed.torn:
             skip = self._quarantine(batch, skip, memory)
             collapsed = batch.collapse(columns, skip, assumed, truncated)
-        events = self._partition_events(batch, collapsed)
+        if collapsed.torn:
+            return collapsed, progress
+        events = self._partition_events(batch, collapsed, held)
         actual = {p: epochs(progress.of(p), e) for p, e in events.items()}
         if any(len(pairs) > 1 for pairs in actual.values()):
             collapsed = batch.collapse(columns, skip, actual, truncated)
@@ -151,14 +202,18 @@ class Applier:
         return replace(skip, blocked=dict(memory.blocked))
 
     @staticmethod
-    def _partition_events(batch: TableBatch, collapsed: Collapsed) -> Mapping[int, PartitionEvents]:
+    def _partition_events(
+        batch: TableBatch, collapsed: Collapsed, held: Mapping[int, int]
+    ) -> Mapping[int, PartitionEvents]:
         only_reads = collapsed.snapshot_reads > 0 and collapsed.snapshot_reads == collapsed.events
         plain = {
             p: PartitionEvents(first, batch.last_offsets[p], only_reads, only_reads)
             for p, first in batch.first_offsets.items()
         }
         mixed = collapsed.snapshot_reads > 0 and not only_reads
-        return {**plain, **batch.partition_events()} if mixed else plain
+        events = {**plain, **batch.partition_events()} if mixed else plain
+        short = {p: short_of(e, held.get(p)) for p, e in events.items()}
+        return {p: e for p, e in short.items() if e is not None}
 
     def _commit(
         self,

@@ -17,7 +17,7 @@ from typing import Protocol
 import structlog
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
-from cdc.core.errors import CdcError, CommitStateUnknown, Fenced, LeaseHeld, TerminalError, TransientError
+from cdc.core.errors import CdcError, CommitStateUnknown, Fenced, HeldBack, LeaseHeld, TerminalError, TransientError
 from cdc.core.progress import Progress, TopicState, check_continuity
 from cdc.pipeline.apply import TOKEN, Applied, Applier, TableMemory, check_token, progress_of
 from cdc.pipeline.report import Report
@@ -126,6 +126,7 @@ class Pipeline:
     _stopped: dict[str, CdcError | Exception] = field(default_factory=dict)
     _fatal: Exception | None = None
     _batches: int = 0
+    _held: TransientError | None = None
     _idle: threading.Event = field(default_factory=threading.Event)
     _draining: threading.Event = field(default_factory=threading.Event)
 
@@ -171,6 +172,7 @@ class Pipeline:
                 stop.wait(waited)
 
     def _run_query(self, applier: Applier, stop: threading.Event) -> None:
+        self._held = None
         query = self.engine.start(self._positions(applier), lambda batch: self._on_batch(applier, batch))
         self.report.started()
         log.info("query started", pipeline=self.name)
@@ -178,7 +180,7 @@ class Pipeline:
         try:
             while not stop.is_set() and self._fatal is None and failure is None:
                 stop.wait(0.2)
-                failure = query.failure()
+                failure = query.failure() or self._held
                 self.report.flush_when_due()
         finally:
             self._drain(query)
@@ -228,7 +230,7 @@ class Pipeline:
         return progress, frozenset(topic.watermarks)
 
     def _on_batch(self, applier: Applier, batch: Batch) -> None:
-        if self._draining.is_set() or self._fatal is not None:
+        if self._draining.is_set() or self._fatal is not None or self._held is not None:
             batch.close()
             return  # Spark may take it for done: where the next query goes on is what the tables say
         self._idle.clear()
@@ -249,7 +251,13 @@ class Pipeline:
         for spec, future in zip(specs, futures, strict=True):
             error = future.exception()
             if error is None:
-                self.report.applied(spec, applier.token, future.result())
+                applied = future.result()
+                self.report.applied(spec, applier.token, applied)
+                if applied.held:
+                    self._held = HeldBack(
+                        f"{spec.target} holds messages back until a key change is whole",
+                        hint="large changes of keys make this ordinary: the query starts again where the tables say",
+                    )
             elif isinstance(error, Fenced) or not isinstance(error, Exception):
                 self._fatal = error if isinstance(error, Exception) else TerminalError("interrupted")
             else:
@@ -330,11 +338,15 @@ class Pipeline:
 def fence(spec: TableSpec, table: TargetTable, token: int, topic_id: str) -> Progress:
     """Make a table ours: whoever staged a commit with an older token can no longer publish it.
 
-    Returns the table's progress; raises Fenced if the table bears a newer token already.
+    Once a token: the query may start again and again. Returns the table's progress; raises Fenced if the table bears a
+    newer token already.
     """
     if not table.exists():
         return Progress(spec.topic, topic_id)
-    check_token(table.read(), token, spec)
+    state = table.read()
+    check_token(state, token, spec)
+    if state.summary.get(TOKEN) == str(token):
+        return progress_of(state, spec, topic_id)
     # The fence bears nothing but the token: a former holder may publish progress until the moment that it stands.
     table.fence({TOKEN: str(token), "cdc.pipeline": spec.pipeline})
     return progress_of(table.read(), spec, topic_id)

@@ -108,7 +108,14 @@ class TableBatch(Protocol):
         ...
 
     def collapse(self, columns: Mapping[str, str], skip: Skip, epochs: Epochs, truncated: str) -> Collapsed:
-        """Decode and collapse the messages, leaving out those of ``skip`` and below ``truncated``."""
+        """Decode and collapse the messages, leaving out those of ``skip`` and below ``truncated``.
+
+        Goes no further than to say so when a key change is torn; such a collapse cannot be staged.
+        """
+        ...
+
+    def offsets_from(self, place: str) -> Mapping[int, int]:
+        """Return the offset of the first change at or after ``place``, for each partition that has one."""
         ...
 
     def partition_events(self) -> Mapping[int, PartitionEvents]:

@@ -46,6 +46,8 @@ class _Work:
     keys: DataFrame
     changes: DataFrame
     truncated: str
+    given_up: str = ""
+    torn: str = ""
     bounds: KeyBounds | None = None
     deletes: int = 0
     cached: list[DataFrame] = field(default_factory=list)
@@ -87,13 +89,16 @@ class SparkTableBatch:
         shape = RowShape(self._format.engine, key, columns, self._format.placeholder)
         events = self._events(shape, skip, epochs, truncated)
         keys = collapse.newest(events, shape.key).persist(StorageLevel.MEMORY_AND_DISK)
-        self._work = _Work(shape, events, keys, collapse.plain_changes(keys), truncated, cached=[keys])
+        changes = collapse.plain_changes(keys)
+        self._work = _Work(shape, events, keys, changes, truncated, skip.given_up, cached=[keys])
         return self._counted(self._work)
 
     def _events(self, shape: RowShape, skip: Skip, epochs: Epochs, truncated: str) -> DataFrame:
         messages = messages_of(self._session, self._view, self._format.topic)
         if any(first < skip.progress.of(p).next_offset for p, first in self.first_offsets.items()):
             messages = messages.where(_unread(skip.progress))  # a literal filter would mean new code for every batch
+        if skip.held:
+            messages = messages.where(_before(skip.held))
         messages = messages.withColumn("behind", _behind(skip.blocked))
         events = collapse.union(self._decoded(messages, pair, shape, epochs) for pair in self._writers)
         if truncated:
@@ -119,7 +124,7 @@ class SparkTableBatch:
     def _counted(self, work: _Work) -> Collapsed:
         row = work.keys.agg(*_statistics(work.shape)).collect()[0]
         if row.entangled:
-            self._disentangle(work)
+            self._disentangle(work, moved=row.moved)
             totals = work.changes.agg(*_change_statistics()).collect()[0]
         else:
             totals = row
@@ -136,15 +141,19 @@ class SparkTableBatch:
             last_position=row.last_position or "",
             last_delete=totals.last_delete or "",
             newest_at_ms=row.newest_at_ms,
+            torn=work.torn,
         )
 
-    def _disentangle(self, work: _Work) -> None:
+    def _disentangle(self, work: _Work, *, moved: bool) -> None:
         """Fold the keys whose newest event does not say it all; their rows in the table are read for it."""
         rows = staging.table_rows(self._session, self._target, work.shape)
         if work.truncated:
             rows = rows.where(f.col("position") >= work.truncated)
         floors = staging.tombstone_floors(self._session, self._target, work.shape, work.keys)
         states = collapse.fold(work.keys, work.events, rows, floors, work.shape).localCheckpoint()
+        work.torn = collapse.torn(states, work.given_up) if moved else ""
+        if work.torn:
+            return
         whole = collapse.complete(states, work.shape)
         missing = [n for w in self._writers.values() if isinstance(w, Writer) for n in _missing(w, work.shape)]
         self._refuse_unknown(whole, missing)
@@ -159,6 +168,12 @@ class SparkTableBatch:
                 f"column {found[0]['name']!r} of {self._target.table} was left out as unchanged and is known nowhere",
                 hint="set REPLICA IDENTITY FULL on the source table and load the table again",
             )
+
+    def offsets_from(self, place: str) -> Mapping[int, int]:
+        """Return the offset of the first change at or after ``place``, for each partition that has one."""
+        at = collapse.components(f.col("position"), LAYOUTS[self._format.engine])
+        rows = self._current.events.where(at >= place).groupBy("partition").agg(f.min("offset").alias("first"))
+        return {row.partition: row["first"] for row in rows.collect()}
 
     def partition_events(self) -> Mapping[int, PartitionEvents]:
         """Return where snapshot reads begin, per partition."""
@@ -248,6 +263,7 @@ def _statistics(shape: RowShape) -> list[Column]:
         *totals,
         f.count_if(keyed).alias("keys"),
         f.count_if(keyed & collapse.entangled()).alias("entangled"),
+        f.coalesce(f.bool_or(keyed & f.col("moved")), f.lit(False)).alias("moved"),
         f.count_if(deleted).alias("deletes"),
         f.min("first_position").alias("first_position"),
         f.max("last.position").alias("last_position"),
@@ -272,6 +288,12 @@ def _unread(progress: Progress) -> Column:
         for partition, state in progress.partitions.items()
     ]
     return ~reduce(lambda a, b: a | b, read) if read else f.lit(True)
+
+
+def _before(held: Mapping[int, int]) -> Column:
+    """Return whether a message is not held back."""
+    later = [(f.col("partition") == partition) & (f.col("offset") >= offset) for partition, offset in held.items()]
+    return ~reduce(lambda a, b: a | b, later)
 
 
 def _behind(blocked: Mapping[bytes, tuple[int, int]]) -> Column:

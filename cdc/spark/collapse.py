@@ -13,7 +13,7 @@ from pyspark.sql import functions as f
 
 from cdc.core.collapse import MOVED_IN
 from cdc.core.ddl import spark_type, struct_ddl
-from cdc.core.positions import EPOCH_DIGITS, LAYOUTS
+from cdc.core.positions import EPOCH_DIGITS, LAYOUTS, Layout
 from cdc.spark.decode import RowShape
 
 _MAX_CHAIN = 16
@@ -101,6 +101,7 @@ class _State:
         self._names = tuple(shape.columns)
         self._image = f"struct<v:{self._values},unavailable:array<string>,old_key:{shape.key_type},arrived_at:string>"
         self._departure = f"struct<`to`:{shape.key_type},left_at:string,image:{self._image}>"
+        self._arrival = f"struct<origin:{shape.key_type},at:string>"
         self._types = {
             "count": "int",
             "image": self._image,
@@ -109,6 +110,7 @@ class _State:
             "operation": "string",
             "source_ts": "timestamp",
             "departures": f"array<{self._departure}>",
+            "arrivals": f"array<{self._arrival}>",
             "touched": "boolean",
         }
 
@@ -148,13 +150,18 @@ class _State:
 
     def _arrive(self, state: Column, event: Column, count: Column) -> Column:
         displaces = event["old_key"].isNotNull() & (count > 0) & f.lit(self._layout.deferred_keys)
-        arrived = self._image_of(event["v"], event["unavailable"], event["old_key"], self._place(event["position"]))
+        at = components(event["position"], self._layout)
+        arrived = self._image_of(event["v"], event["unavailable"], event["old_key"], at)
+        came = f.struct(event["old_key"].alias("origin"), at.alias("at")).cast(self._arrival)
+        kept = self._kept(state, event)
+        moved_here = f.array_append(state["arrivals"], came)
+        kept["arrivals"] = f.when(event["old_key"].isNotNull(), moved_here).otherwise(state["arrivals"])
         return self._struct(
             count=f.when(displaces, 2).otherwise(1),
             image=arrived,
             former=f.when(displaces, state["image"]),
             operation=f.when(displaces, MOVED_IN).otherwise(event["operation"]),
-            **self._kept(state, event),
+            **kept,
         )
 
     def _update(self, state: Column, event: Column, count: Column) -> Column:
@@ -179,7 +186,7 @@ class _State:
         first_of_two = moves & (count > 1)
         left = f.struct(
             event["new_key"].alias("to"),
-            self._place(event["position"]).alias("left_at"),
+            components(event["position"], self._layout).alias("left_at"),
             f.when(first_of_two, state["former"]).otherwise(state["image"]).alias("image"),
         ).cast(self._departure)
         kept = self._kept(state, event)
@@ -197,6 +204,7 @@ class _State:
             "position": event["position"],
             "source_ts": event["source_ts"],
             "departures": state["departures"],
+            "arrivals": state["arrivals"],
             "touched": f.lit(True),
         }
 
@@ -214,10 +222,6 @@ class _State:
         values = self.filled(image["v"], origin["v"], gained)
         still = f.array_except(image["unavailable"], gained)
         return self._image_of(values, still, image["old_key"], image["arrived_at"])
-
-    def _place(self, position: Column) -> Column:
-        """Return the components alone: the halves of a key change share them, but not always the epoch."""
-        return f.substring(position, EPOCH_DIGITS + 2, self._layout.place_width - EPOCH_DIGITS - 1)
 
     def _image_of(self, values: Column, unavailable: Column | None = None, *moved: Column) -> Column:
         old_key, arrived_at = moved or (f.lit(None), f.lit(None))
@@ -237,10 +241,15 @@ class _State:
             column = given.get(name, f.lit(None)).cast(kind)
             if name in empty:
                 column = f.coalesce(column, empty[name])
-            if name == "departures":
+            if name in ("departures", "arrivals"):
                 column = f.coalesce(column, f.array().cast(kind))
             fields.append(column.alias(name))
         return f.struct(*fields)
+
+
+def components(position: Column, layout: Layout) -> Column:
+    """Return a position's components alone: the halves of a key change share them, but not always the epoch."""
+    return f.substring(position, EPOCH_DIGITS + 2, layout.place_width - EPOCH_DIGITS - 1)
 
 
 def _by_position(one: Column, other: Column) -> Column:
@@ -257,6 +266,21 @@ def unknown(missing: Iterable[str]) -> Column:
     absent = f.array(*[f.lit(name) for name in missing]).cast("array<string>")
     lacking = f.size(f.array_except(f.col("state.image.unavailable"), absent)) > 0
     return (f.col("state.count") > 0) & lacking
+
+
+def torn(states: DataFrame, given_up: str) -> str:
+    """Return the least place of a key change of which only one half is there, empty if there is none.
+
+    Those up to ``given_up`` do not count.
+    """
+    left = states.select(f.col("k").alias("origin"), f.inline("state.departures"))
+    came = states.select(f.col("k").alias("to"), f.inline("state.arrivals"))
+    halves = left.select("origin", "to", f.col("left_at").alias("at"), f.lit(1).alias("half")).unionByName(
+        came.select("origin", "to", "at", f.lit(2).alias("half"))
+    )
+    one_half = f.min("half") == f.max("half")
+    alone = halves.where(f.col("at") > given_up).groupBy("origin", "to", "at").agg(one_half.alias("alone"))
+    return alone.where("alone").agg(f.min("at").alias("at")).collect()[0]["at"] or ""
 
 
 def complete(states: DataFrame, shape: RowShape) -> DataFrame:

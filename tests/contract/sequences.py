@@ -1,7 +1,7 @@
 """Generated histories of a source: transactions with all the awkward operations, delivered the way connectors do.
 
 A history is a list of deliveries ``(batch number, event)`` together with the rows that the source ends with. Events
-may be delivered again, partitions advance at different speeds, and batches cut anywhere that Debezium allows.
+may be delivered again, partitions advance at different speeds, and batches cut anywhere.
 """
 
 import random
@@ -52,8 +52,11 @@ class History:
             self.log.append(events)
             self.committed = self._next()
 
-    def deliveries(self, batches: int) -> list[tuple[int, ChangeEvent]]:
-        """Return the events as they reach the sink: (batch, event), offsets per partition ascending."""
+    def deliveries(self, batches: int, *, whole: bool) -> list[tuple[int, ChangeEvent]]:
+        """Return the events as they reach the sink: (batch, event), offsets per partition ascending.
+
+        Unless who applies them keeps key changes ``whole``, those that leave a value out come in one batch.
+        """
         transactions = list(self.log)
         if len(transactions) > 2 and self.randomness.random() < 0.6:
             again = self.randomness.randrange(1, len(transactions))
@@ -63,7 +66,7 @@ class History:
         offsets = [0] * PARTITIONS
         found = []
         for transaction in transactions:
-            glued = any(e.lacks_big and e.old_id is not None for e in transaction)
+            glued = not whole and any(e.lacks_big and e.old_id is not None for e in transaction)
             together = max(reached)
             for emitted in transaction:
                 p = hash((self.sequence, emitted.row_id)) % PARTITIONS

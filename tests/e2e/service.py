@@ -70,13 +70,13 @@ class Service:
             self._command(*arguments), env=self._environment(), capture_output=True, text=True, timeout=180, check=False
         )
 
-    def start(self) -> None:
+    def start(self, **overrides: str) -> None:
         """Start `cdc stream`; after a kill it waits until the killed one's lease has run out."""
         with self.log.open("ab") as output:
             self._began_at = output.tell()
             self._process = subprocess.Popen(
                 self._command("stream", "--standby"),
-                env=self._environment(),
+                env={**self._environment(), **overrides},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -56,6 +56,19 @@ def test_random_workload_with_kills(postgres: Scenario) -> None:
     postgres.service.await_equal()
 
 
+def test_large_key_change_cut_into_many_batches_p6(postgres: Scenario) -> None:
+    """Batches end between the halves of key changes that leave large values out; either half may come first."""
+    big = "repeat(md5('b'), 300)"
+    assert postgres.service.stop() == 0
+    postgres.apply(
+        f"INSERT INTO documents (id, title, body) SELECT n, 'moves', {big} FROM generate_series(20001, 20300) n"
+    )
+    postgres.apply("UPDATE documents SET id = id + 10000 WHERE id > 20000")
+    postgres.service.start(CDC_STREAM__MAX_OFFSETS_PER_BATCH="300")
+    postgres.service.await_equal()
+    assert "holds messages back" in postgres.service.tail(10_000)
+
+
 def test_stops_cleanly(postgres: Scenario) -> None:
     """X8: SIGTERM ends the service in under 30 seconds with exit code 0, and the lake stays equal."""
     assert postgres.service.stop() == 0

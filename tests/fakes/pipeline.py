@@ -91,6 +91,7 @@ class MemoryBatch:
     reads: Mapping[int, PartitionEvents] = field(default_factory=dict)
     counts: dict[str, str] = field(default_factory=lambda: {INSERTED: "1", DELETED: "1"})
     place: str = ""
+    torn_offsets: dict[str, Mapping[int, int]] = field(default_factory=dict)
     asked: list[tuple[Skip, Mapping[int, Any], str]] = field(default_factory=list)
     staged: tuple[Mapping[str, str], str, bool] | None = None
 
@@ -98,6 +99,9 @@ class MemoryBatch:
         self.table.calls.append("collapse")
         self.asked.append((skip, epochs, truncated))
         return self.results.pop(0) if len(self.results) > 1 else self.results[0]
+
+    def offsets_from(self, place: str) -> Mapping[int, int]:
+        return self.torn_offsets[place]
 
     def partition_events(self) -> Mapping[int, PartitionEvents]:
         return self.reads
@@ -147,10 +151,11 @@ class MemoryLease:
 
 @dataclass
 class MemoryMicroBatch:
-    """A micro-batch with messages of the given tables."""
+    """A micro-batch with messages of the given tables; of ``torn`` ones a key change is not whole from an offset on."""
 
     engine: "MemoryEngine"
     offsets: dict[str, tuple[int, int]]
+    torn: dict[str, int] = field(default_factory=dict)
     closed: bool = False
 
     def topics(self) -> Sequence[str]:
@@ -160,7 +165,11 @@ class MemoryMicroBatch:
     def of(self, spec: TableSpec) -> Iterator[MemoryBatch]:
         first, last = self.offsets[spec.topic]
         table = self.engine.tables[spec.topic]
-        yield MemoryBatch(table, first_offsets={0: first}, last_offsets={0: last})
+        share = MemoryBatch(table, first_offsets={0: first}, last_offsets={0: last})
+        if spec.topic in self.torn:
+            share.results = [Collapsed(torn="5"), *share.results]
+            share.torn_offsets = {"5": {0: self.torn[spec.topic]}}
+        yield share
 
     def close(self) -> None:
         self.closed = True

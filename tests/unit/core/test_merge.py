@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from cdc.core.collapse import collapse, torn
 from cdc.core.errors import UnavailableValue
 from cdc.core.events import ChangeEvent, Operation
-from cdc.core.merge import TableState, merge
+from cdc.core.merge import TableState, merge, torn_at
 from cdc.core.positions import LAYOUTS, Position
 
 POSTGRES, MYSQL = LAYOUTS["postgres"], LAYOUTS["mysql"]
@@ -124,10 +125,36 @@ def test_a_chain_of_key_changes_takes_it_along() -> None:
 
 
 def test_a_placeholder_whose_old_key_left_in_an_earlier_batch_stops_the_table() -> None:
-    """A limit that is documented: the value went with the old row."""
+    """The value went with the old row: why key changes are applied whole, and what happens after waiting in vain."""
     before = [event("c", 1, (0, 10), n=1, big="x")]
     with pytest.raises(UnavailableValue):
         rows(before, [event("d", 1, (10, 20), new=2)], [event("c", 2, (10, 20), old=1, n=2, lacks=BIG)])
+
+
+def test_a_batch_ends_before_a_key_change_of_which_only_one_half_is_there() -> None:
+    """P6: either half may come first."""
+    state = merge(TableState(), [event("c", k, (0, k), n=k, big="x") for k in (1, 2)], POSTGRES)
+    first = [event("d", 1, (10, 20), new=3), event("c", 3, (10, 20), old=1, n=1, lacks=BIG)]
+    second = [event("d", 2, (10, 30), new=4), event("c", 4, (10, 30), old=2, n=2, lacks=BIG)]
+    assert torn_at(state, [*first, *second], POSTGRES) is None
+    for half in second:
+        assert torn_at(state, [*first, half], POSTGRES) == (10, 1, 30)
+        assert torn_at(state, [first[0], half], POSTGRES) == (10, 1, 20)
+
+
+def test_a_key_change_that_is_applied_already_is_not_waited_for() -> None:
+    """A redelivery of one half in a batch of its own changes nothing and holds nothing back."""
+    moved = [event("d", 1, (10, 20), new=2), event("c", 2, (10, 20), old=1, n=1)]
+    state = merge(TableState(), [event("c", 1, (0, 10), n=1), *moved], POSTGRES)
+    assert [torn_at(state, [half], POSTGRES) for half in moved] == [None, None]
+
+
+def test_a_key_change_that_was_given_up_is_not_waited_for() -> None:
+    halves = [event("d", 1, (10, 20), new=2), event("d", 3, (10, 30), new=4)]
+    states = {e.key: collapse(None, [e], POSTGRES) for e in halves}
+    assert torn(states) == (10, 1, 20)
+    assert torn(states, given_up=(10, 1, 20)) == (10, 1, 30)
+    assert torn(states, given_up=(10, 1, 30)) is None
 
 
 def test_two_rows_swap_their_keys() -> None:

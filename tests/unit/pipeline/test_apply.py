@@ -217,3 +217,74 @@ def test_events_that_change_nothing_commit_nothing() -> None:
     applied = apply(table, MemoryBatch(table, [Collapsed()]))
     assert table.calls == ["read", "collapse"]
     assert applied.progress.of(0).next_offset == 3
+
+
+TORN = Collapsed(events=3, keys=2, torn="5")
+WHOLE = Collapsed(events=2, keys=1)
+
+
+def torn_batch(table: MemoryTable, *results: Collapsed, torn_at: int = 1) -> MemoryBatch:
+    offsets = {"5": {0: torn_at}, "7": {0: torn_at}}
+    return MemoryBatch(table, list(results), torn_offsets=offsets, counts={INSERTED: "1"})
+
+
+def test_a_table_is_held_back_before_a_torn_key_change_p6() -> None:
+    """Rows and progress end before it, in one commit."""
+    table = table_at()
+    batch = torn_batch(table, TORN, WHOLE)
+    applied = apply(table, batch)
+    assert applied.held
+    assert table.calls == ["read", "collapse", "collapse", "stage", "merge", "holder?", "publish"]
+    assert [asked[0].held for asked in batch.asked] == [{}, {0: 1}]
+    assert Progress.from_json(table.summary[PROGRESS]).of(0) == PartitionProgress(1, 0, streaming=True)
+
+
+def test_a_batch_that_begins_with_a_torn_key_change_changes_nothing() -> None:
+    table = table_at(next_offset=1)
+    applied = apply(table, torn_batch(table, TORN, Collapsed()))
+    assert applied.held
+    assert "stage" not in table.calls
+    assert applied.progress.of(0).next_offset == 1
+
+
+def test_other_partitions_go_on_where_nothing_is_torn() -> None:
+    table = table_at()
+    batch = torn_batch(table, TORN, WHOLE)
+    batch.first_offsets, batch.last_offsets = {0: 0, 1: 7}, {0: 2, 1: 9}
+    applied = apply(table, batch)
+    assert {p: s.next_offset for p, s in applied.progress.partitions.items()} == {0: 1, 1: 10}
+
+
+def test_a_cut_that_tears_an_earlier_key_change_is_made_earlier() -> None:
+    """After redeliveries places do not only ascend; what was held back before stays so."""
+    table = table_at()
+    batch = torn_batch(table, replace(TORN, torn="7"), TORN, WHOLE)
+    batch.torn_offsets = {"7": {0: 2, 1: 8}, "5": {0: 1}}
+    batch.first_offsets, batch.last_offsets = {0: 0, 1: 7}, {0: 2, 1: 9}
+    applied = apply(table, batch)
+    assert [asked[0].held for asked in batch.asked] == [{}, {0: 2, 1: 8}, {0: 1, 1: 8}]
+    assert {p: s.next_offset for p, s in applied.progress.partitions.items()} == {0: 1, 1: 8}
+
+
+def test_what_is_waited_for_in_vain_is_applied_as_it_is() -> None:
+    """Its other half was quarantined or has expired; the next one is waited for anew."""
+    table, memory, now = table_at(), TableMemory("id"), [100.0]
+    clock = {"clock": lambda: now[0], "hold_seconds": 30.0}
+    assert apply(table, torn_batch(table, TORN, Collapsed(), torn_at=0), memory, **clock).held
+    now[0] += 29
+    assert apply(table, torn_batch(table, TORN, Collapsed(), torn_at=0), memory, **clock).held
+    now[0] += 2
+    later = torn_batch(table, TORN, replace(TORN, torn="7"), WHOLE, torn_at=2)
+    applied = apply(table, later, memory, **clock)
+    assert applied.held
+    assert [(asked[0].given_up, asked[0].held) for asked in later.asked] == [("", {}), ("5", {}), ("5", {0: 2})]
+    assert applied.progress.of(0).next_offset == 2
+
+
+def test_nothing_is_quarantined_of_a_batch_that_is_cut_short_first() -> None:
+    table = table_at()
+    bad = [Problem(0, 2, KEY, "undecodable value")]
+    batch = torn_batch(table, replace(TORN, problems=1), WHOLE)
+    batch.bad = bad
+    apply(table, batch)
+    assert not [call for call in table.calls if call.startswith("quarantine")]
