@@ -179,7 +179,7 @@ class LakeTable:
         """Open a micro-batch without applying it."""
         micro = MicroBatch(frame, "cdc_messages_test", {self.spec.topic: "avro"})
         part = micro.slices()[self.spec.topic]
-        with self.pool.borrow() as session:
+        with self.pool.borrow(part.messages + self.table.row_count()) as session:
             target = TableTarget(
                 self.table.sql_name,
                 self.table.branch_sql,

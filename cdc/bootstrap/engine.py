@@ -108,7 +108,7 @@ class SparkEngine:
         table_format = TableFormat(
             spec.pipeline, spec.topic, spec.engine, self._source.format.value, spec.key, self._source.placeholder
         )
-        with self._pool.borrow() as session:
+        with self._pool.borrow(part.messages + table.row_count()) as session:
             session.sparkContext.setLocalProperty("spark.scheduler.pool", spec.topic)
             resolve = self._writers.resolver(spec.topic, batch)
             share = SparkTableBatch(session, batch.view, part, table_format, target, resolve)

@@ -113,6 +113,14 @@ class IcebergTable:
             snapshot_id = -1 if current is None else int(current.snapshotId())
             return TableSnapshot(snapshot_id, str(table.uuid()), columns, summary)
 
+    def row_count(self) -> int:
+        """Return the number of rows on ``main``, 0 if there is no table; rows that were deleted since may count."""
+        if not self.exists():
+            return 0
+        with java_errors(f"read table {self._name}"):
+            snapshot = self._load().currentSnapshot()
+            return 0 if snapshot is None else int(snapshot.summary().get("total-records") or 0)
+
     def fence(self, summary: Mapping[str, str]) -> None:
         """Commit an empty snapshot to ``main``: whoever staged on an older one can no longer publish."""
         with java_errors(f"fence table {self._name}"):

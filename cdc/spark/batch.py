@@ -1,6 +1,6 @@
 """One table's share of a micro-batch, from messages to a staged commit; implements ``pipeline.table.TableBatch``."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import reduce
@@ -123,29 +123,29 @@ class SparkTableBatch:
 
     def _counted(self, work: _Work) -> Collapsed:
         row = work.keys.agg(*_statistics(work.shape)).collect()[0]
-        if row.entangled:
-            self._disentangle(work, moved=row.moved)
-            totals = work.changes.agg(*_change_statistics()).collect()[0]
-        else:
-            totals = row
+        folded = self._disentangle(work, moved=row.moved) if row.entangled else _NOTHING_FOLDED
+        if not row.entangled:
             work.bounds = _bounds(work.shape, row)
-        work.deletes = totals.deletes
+        work.deletes = row.deletes + folded.deletes
         return Collapsed(
             events=row.events,
-            keys=totals.keys,
-            deletes=totals.deletes,
+            keys=row.keys + folded.keys,
+            deletes=work.deletes,
             problems=row.problems,
             truncates=row.truncates,
             snapshot_reads=row.snapshot_reads,
             first_position=row.first_position or "",
             last_position=row.last_position or "",
-            last_delete=totals.last_delete or "",
+            last_delete=max(row.last_delete or "", folded.last_delete or ""),
             newest_at_ms=row.newest_at_ms,
             torn=work.torn,
         )
 
-    def _disentangle(self, work: _Work, *, moved: bool) -> None:
-        """Fold the keys whose newest event does not say it all; their rows in the table are read for it."""
+    def _disentangle(self, work: _Work, *, moved: bool) -> Row:
+        """Fold the keys whose newest event does not say it all; their rows in the table are read for it.
+
+        Returns what ``collapse.judge`` says of them.
+        """
         rows = staging.table_rows(self._session, self._target, work.shape)
         if work.truncated:
             rows = rows.where(f.col("position") >= work.truncated)
@@ -153,21 +153,21 @@ class SparkTableBatch:
         states = collapse.fold(work.keys, work.events, rows, floors, work.shape).localCheckpoint()
         work.torn = collapse.torn(states, work.given_up) if moved else ""
         if work.torn:
-            return
-        whole = collapse.complete(states, work.shape)
+            return _NOTHING_FOLDED
         missing = [n for w in self._writers.values() if isinstance(w, Writer) for n in _missing(w, work.shape)]
-        self._refuse_unknown(whole, missing)
-        changes = collapse.union([collapse.plain_changes(work.keys), collapse.folded_changes(whole)])
-        work.changes = changes.persist(StorageLevel.MEMORY_AND_DISK)
-        work.cached.append(work.changes)
-
-    def _refuse_unknown(self, states: DataFrame, missing: Iterable[str]) -> None:
-        lost = states.where(collapse.unknown(missing)).select(f.explode("state.image.unavailable").alias("name"))
-        if found := lost.limit(1).collect():
+        folded = collapse.judge(states, missing)
+        if folded.waiting:
+            states = collapse.complete(states, work.shape)
+            folded = collapse.judge(states, missing)
+        if folded.unknown is not None:
             raise UnavailableValue(
-                f"column {found[0]['name']!r} of {self._target.table} was left out as unchanged and is known nowhere",
+                f"column {folded.unknown!r} of {self._target.table} was left out as unchanged and is known nowhere",
                 hint="set REPLICA IDENTITY FULL on the source table and load the table again",
             )
+        changes = collapse.union([work.changes, collapse.folded_changes(states)])
+        work.changes = changes.persist(StorageLevel.MEMORY_AND_DISK)
+        work.cached.append(work.changes)
+        return folded
 
     def offsets_from(self, place: str) -> Mapping[int, int]:
         """Return the offset of the first change at or after ``place``, for each partition that has one."""
@@ -246,22 +246,18 @@ class SparkTableBatch:
         self._work = None
 
 
-def _change_statistics() -> list[Column]:
-    return [
-        f.count("*").alias("keys"),
-        f.count_if("deleted").alias("deletes"),
-        f.max(f.when(f.col("deleted"), f.col("position"))).alias("last_delete"),
-    ]
+_NOTHING_FOLDED = Row(keys=0, deletes=0, last_delete=None)
 
 
 def _statistics(shape: RowShape) -> list[Column]:
     keyed = f.col("k").isNotNull() & f.col("last.position").isNotNull()
-    deleted = keyed & (f.col("last.operation") == "d")
+    plain = keyed & ~collapse.entangled()
+    deleted = plain & (f.col("last.operation") == "d")
     first = f.col("k")[shape.key[0]] if shape.key else f.lit(None)
     totals = [f.coalesce(f.sum(n), f.lit(0)).alias(n) for n in ("events", "problems", "truncates", "snapshot_reads")]
     return [
         *totals,
-        f.count_if(keyed).alias("keys"),
+        f.count_if(plain).alias("keys"),
         f.count_if(keyed & collapse.entangled()).alias("entangled"),
         f.coalesce(f.bool_or(keyed & f.col("moved")), f.lit(False)).alias("moved"),
         f.count_if(deleted).alias("deletes"),

@@ -6,9 +6,9 @@ does. Both kinds end as one row per key: ``k, deleted, position, operation, sour
 """
 
 from collections.abc import Iterable
-from functools import reduce
+from functools import lru_cache, reduce
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as f
 
 from cdc.core.collapse import MOVED_IN
@@ -84,9 +84,18 @@ def fold(keys: DataFrame, events: DataFrame, rows: DataFrame, floors: DataFrame 
     if floors is not None:
         joined = joined.join(floors.join(wanted, "k", "left_semi"), "k", "left")
         floor = f.coalesce(f.col("floor"), f.lit(""))
-    rules = _State(shape)
-    state = f.aggregate(rules.newer("events", floor), rules.start(), rules.step)
-    return joined.select("k", state.alias("state")).where(f.col("state.touched"))
+    state = _state(shape.engine, shape.key, tuple(shape.columns.items()))
+    return joined.withColumn("floor", floor).select("k", state.alias("state")).where(f.col("state.touched"))
+
+
+@lru_cache(maxsize=256)
+def _state(engine: str, key: tuple[str, ...], columns: tuple[tuple[str, str], ...]) -> Column:
+    """Return the state after a key's ``events``, from its ``row`` and ``floor``.
+
+    It is the same for every batch, and made of calls to the JVM: of a wide table they take a second.
+    """
+    rules = _State(RowShape(engine, key, dict(columns), ""))
+    return f.aggregate(rules.newer("events", f.col("floor")), rules.start(), rules.step)
 
 
 _EVENT = ("position", "operation", "source_ts", "old_key", "new_key", "unavailable", "v")
@@ -261,11 +270,23 @@ def _transaction(position: Column, width: int) -> Column:
     return f.coalesce(f.substring(position, 1, width), f.lit(""))
 
 
-def unknown(missing: Iterable[str]) -> Column:
-    """Return whether a folded key still lacks a value; columns in ``missing`` are null, not unknown."""
+def judge(states: DataFrame, missing: Iterable[str]) -> Row:
+    """Return what there is of folded keys, in one pass: ``keys, deletes, last_delete, waiting, unknown``.
+
+    ``waiting`` tells whether a value may have moved in from another key, ``unknown`` names a column whose value a row
+    lacks. Columns in ``missing`` are null, not unknown.
+    """
     absent = f.array(*[f.lit(name) for name in missing]).cast("array<string>")
-    lacking = f.size(f.array_except(f.col("state.image.unavailable"), absent)) > 0
-    return (f.col("state.count") > 0) & lacking
+    lacking = f.array_except(f.col("state.image.unavailable"), absent)
+    there = f.col("state.count") > 0
+    totals = states.agg(
+        f.count("*").alias("keys"),
+        f.count_if(~there).alias("deletes"),
+        f.max(f.when(~there, f.col("state.position"))).alias("last_delete"),
+        f.coalesce(f.bool_or(there & _waiting(f.col("state.image"))), f.lit(False)).alias("waiting"),
+        f.max(f.when(there, f.get(lacking, f.lit(0)))).alias("unknown"),
+    )
+    return totals.collect()[0]
 
 
 def torn(states: DataFrame, given_up: str) -> str:
@@ -285,8 +306,6 @@ def torn(states: DataFrame, given_up: str) -> str:
 
 def complete(states: DataFrame, shape: RowShape) -> DataFrame:
     """Return the states with values filled that moved in from another key of the same batch."""
-    if states.where((f.col("state.count") > 0) & _waiting(f.col("state.image"))).isEmpty():
-        return states
     rules = _State(shape)
     ways = states.select(f.col("k").alias("origin"), f.inline("state.departures"))
     for _ in range(_MAX_CHAIN):

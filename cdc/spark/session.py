@@ -25,6 +25,7 @@ SETTINGS = {
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
     "spark.sql.adaptive.enabled": "false",  # batches are small: planning them again costs more than it saves
+    "spark.sql.codegen.cache.maxEntries": "400",  # a fold needs 150 classes; of a very wide table each takes 0.6 MB
     "spark.sql.ui.explainMode": "simple",  # plans are described at every action; wide ones at length
     "spark.sql.maxPlanStringLength": "2000",
     "spark.sql.debug.maxToStringFields": "5",
@@ -110,6 +111,10 @@ _INHERITED = (
 )
 
 
+INTERPRETED_ROWS = 50_000
+"""Up to so many rows, messages and table together, Spark interprets expressions: compiling them would take longer."""
+
+
 class SessionPool:
     """Sessions for tables that are written side by side.
 
@@ -126,9 +131,10 @@ class SessionPool:
             self._free.put(sibling)
 
     @contextmanager
-    def borrow(self) -> Iterator[SparkSession]:
-        """Lend a session to one thread."""
+    def borrow(self, rows: int) -> Iterator[SparkSession]:
+        """Lend a session to one thread, for work on about so many rows."""
         session = self._free.get()
+        session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN" if rows <= INTERPRETED_ROWS else "FALLBACK")
         try:
             yield session
         finally:

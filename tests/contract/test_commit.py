@@ -72,6 +72,7 @@ def test_small_tables_drowned_in_small_files(new_table: NewTable, monkeypatch: p
     assert numbers(table) == {0: 0, 1: 1, 2: 2, 3: 3, 4: 3}
     table.apply([topic.change("u", {"id": i, "n": 9}, (300, 300 + i)) for i in range(5)])
     assert set(numbers(table).values()) == {9}
+    assert table.table.row_count() == 5
     assert files(table)[0] <= 2
     assert files(table)[1] == 0
 

@@ -61,7 +61,7 @@ class FormatTable(LakeTable):
         target = TableTarget(self.table.sql_name, self.table.branch_sql, beside, self.quarantine)
         table_format = TableFormat("shop", self.spec.topic, self.spec.engine, self.format, self.spec.key, PLACEHOLDER)
         resolve = self.writers.resolver(self.spec.topic, micro)
-        with self.pool.borrow() as session:
+        with self.pool.borrow(0) as session:
             batch = SparkTableBatch(session, micro.view, part, table_format, target, resolve)
             try:
                 yield batch

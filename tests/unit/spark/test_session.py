@@ -4,7 +4,7 @@ import pytest
 
 from cdc.core.errors import ConfigError
 from cdc.core.progress import PartitionProgress, Progress
-from cdc.spark.session import build_session, catalog_properties
+from cdc.spark.session import INTERPRETED_ROWS, SessionPool, build_session, catalog_properties
 from cdc.spark.source import starting_offsets
 from tests.fakes.configuration import CANARY, configuration
 
@@ -50,6 +50,36 @@ def test_optional_parts_of_a_catalog_stay_out() -> None:
 def test_a_session_without_jars_is_refused_before_java_starts(tmp_path: Any) -> None:
     with pytest.raises(ConfigError, match="no jars in"):
         build_session(configuration(), tmp_path)
+
+
+class MemorySession:
+    """Settings of a Spark session and its siblings."""
+
+    def __init__(self) -> None:
+        self.settings: dict[str, str] = {}
+
+    @property
+    def conf(self) -> "MemorySession":
+        return self
+
+    def newSession(self) -> "MemorySession":  # noqa: N802 - Spark's name
+        return MemorySession()
+
+    def get(self, name: str) -> str | None:
+        return self.settings.get(name)
+
+    def set(self, name: str, value: str) -> None:
+        self.settings[name] = value
+
+
+def test_every_loan_of_a_session_is_set_up_for_its_number_of_rows() -> None:
+    """Small batches compiled 150 classes each time, whose code was thrown away after one use."""
+    pool = SessionPool(MemorySession(), configuration().catalog, 1)  # type: ignore[arg-type]
+    modes = []
+    for rows in (0, INTERPRETED_ROWS, INTERPRETED_ROWS + 1, 5):
+        with pool.borrow(rows) as session:
+            modes.append(session.conf.get("spark.sql.codegen.factoryMode"))
+    assert modes == ["NO_CODEGEN", "NO_CODEGEN", "FALLBACK", "NO_CODEGEN"]
 
 
 def test_every_partition_starts_at_its_next_offset() -> None:
