@@ -50,9 +50,11 @@ class Skip:
 
     ``blocked`` maps a raw key to the (partition, offset) of its quarantined message, ``held`` a partition to the offset
     from which on messages are left for a later batch. Key changes up to the place ``given_up`` may be torn.
+    ``last_delete`` is the position of the newest delete in the table.
     """
 
     progress: Progress
     blocked: Mapping[bytes, tuple[int, int]] = field(default_factory=dict)
     held: Mapping[int, int] = field(default_factory=dict)
     given_up: str = ""
+    last_delete: str = ""

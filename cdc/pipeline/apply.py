@@ -170,7 +170,8 @@ class Applier:
     ) -> tuple[Collapsed, Progress]:
         columns = _typed(state, batch)
         truncated = state.summary.get(TRUNCATED, "") if state else ""
-        skip = Skip(progress, dict(memory.blocked), held, memory.given_up)
+        last_delete = state.summary.get(LAST_DELETE, "") if state else ""
+        skip = Skip(progress, dict(memory.blocked), held, memory.given_up, last_delete)
         assumed: Epochs = {p: ((0, progress.of(p).epoch),) for p in batch.last_offsets}
         collapsed = batch.collapse(columns, skip, assumed, truncated)
         if collapsed.problems and not collapsed.torn:
@@ -229,10 +230,9 @@ class Applier:
         if not collapsed.keys and not truncate:
             return Applied(collapsed, progress, seconds=watch.seconds)
         summary = self._summary(spec, state, collapsed, progress, truncate)
-        floors = bool(collapsed.first_position) and collapsed.first_position <= state.summary.get(LAST_DELETE, "")
         with watch.stage("merge"):
             table.stage(state.snapshot_id)
-            batch.stage(summary, truncate, floors)
+            batch.stage(summary, truncate)
         with watch.stage("publish"):
             staged, counts = table.staged(state.snapshot_id)
             if staged == state.snapshot_id:

@@ -134,8 +134,8 @@ class TableBatch(Protocol):
         """Write the messages to the quarantine table; idempotent."""
         ...
 
-    def stage(self, summary: Mapping[str, str], truncate: str, floors: bool) -> None:  # noqa: FBT001 - a plain fact
-        """Write tombstones, then merge into the staging branch with ``summary``; ``floors`` if tombstones matter."""
+    def stage(self, summary: Mapping[str, str], truncate: str) -> None:
+        """Write tombstones, then merge into the staging branch with ``summary``."""
         ...
 
     def close(self) -> None:

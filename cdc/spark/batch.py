@@ -46,7 +46,8 @@ class _Work:
     keys: DataFrame
     changes: DataFrame
     truncated: str
-    given_up: str = ""
+    skip: Skip
+    first_position: str = ""
     torn: str = ""
     bounds: KeyBounds | None = None
     deletes: int = 0
@@ -90,7 +91,7 @@ class SparkTableBatch:
         events = self._events(shape, skip, epochs, truncated)
         keys = collapse.newest(events, shape.key).persist(StorageLevel.MEMORY_AND_DISK)
         changes = collapse.plain_changes(keys)
-        self._work = _Work(shape, events, keys, changes, truncated, skip.given_up, cached=[keys])
+        self._work = _Work(shape, events, keys, changes, truncated, skip, cached=[keys])
         return self._counted(self._work)
 
     def _events(self, shape: RowShape, skip: Skip, epochs: Epochs, truncated: str) -> DataFrame:
@@ -123,6 +124,7 @@ class SparkTableBatch:
 
     def _counted(self, work: _Work) -> Collapsed:
         row = work.keys.agg(*_statistics(work.shape)).collect()[0]
+        work.first_position = row.first_position or ""
         folded = self._disentangle(work, moved=row.moved) if row.entangled else _NOTHING_FOLDED
         if not row.entangled:
             work.bounds = _bounds(work.shape, row)
@@ -134,7 +136,7 @@ class SparkTableBatch:
             problems=row.problems,
             truncates=row.truncates,
             snapshot_reads=row.snapshot_reads,
-            first_position=row.first_position or "",
+            first_position=work.first_position,
             last_position=row.last_position or "",
             last_delete=max(row.last_delete or "", folded.last_delete or ""),
             newest_at_ms=row.newest_at_ms,
@@ -149,9 +151,8 @@ class SparkTableBatch:
         rows = staging.table_rows(self._session, self._target, work.shape)
         if work.truncated:
             rows = rows.where(f.col("position") >= work.truncated)
-        floors = staging.tombstone_floors(self._session, self._target, work.shape, work.keys)
-        states = collapse.fold(work.keys, work.events, rows, floors, work.shape).localCheckpoint()
-        work.torn = collapse.torn(states, work.given_up) if moved else ""
+        states = collapse.fold(work.keys, work.events, rows, self._floors(work), work.shape).localCheckpoint()
+        work.torn = collapse.torn(states, work.skip.given_up) if moved else ""
         if work.torn:
             return _NOTHING_FOLDED
         missing = [n for w in self._writers.values() if isinstance(w, Writer) for n in _missing(w, work.shape)]
@@ -168,6 +169,13 @@ class SparkTableBatch:
         work.changes = changes.persist(StorageLevel.MEMORY_AND_DISK)
         work.cached.append(work.changes)
         return folded
+
+    def _floors(self, work: _Work) -> DataFrame | None:
+        """Return the positions of keys deleted before, if the batch has events that may be older."""
+        if work.first_position > work.skip.last_delete:
+            return None
+        progress = work.skip.progress
+        return staging.tombstone_floors(self._session, self._target, work.shape, work.keys, progress)
 
     def offsets_from(self, place: str) -> Mapping[int, int]:
         """Return the offset of the first change at or after ``place``, for each partition that has one."""
@@ -216,18 +224,17 @@ class SparkTableBatch:
         messages = messages_of(self._session, self._view, self._format.topic)
         staging.write_quarantine(self._session, self._target, self._format.pipeline, messages, problems)
 
-    def stage(self, summary: Mapping[str, str], truncate: str, floors: bool) -> None:  # noqa: FBT001 - a plain fact
+    def stage(self, summary: Mapping[str, str], truncate: str) -> None:
         """Write tombstones, then merge into the branch with ``summary`` in the commit."""
         work = self._current
         if work.deletes:
             staging.write_tombstones(self._session, self._target, work.shape, work.changes)
-        known = staging.tombstone_floors(self._session, self._target, work.shape, work.changes) if floors else None
         staging.merge_changes(
             self._session,
             self._target,
             work.shape,
             work.changes,
-            floors=known,
+            floors=self._floors(work),
             truncate=truncate,
             bounds=work.bounds,
             summary=summary,

@@ -38,6 +38,7 @@ def newest(events: DataFrame, key: Iterable[str]) -> DataFrame:
         f.bool_or("moved").alias("moved"),
         f.min(f.when(usable, f.col("position"))).alias("first_position"),
         f.max("source_ts").alias("newest_ts"),
+        f.max("partition").alias("partition"),
     )
     if not parts:
         return grouped.withColumn("k", f.lit(None).cast("struct<>"))

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 
 from cdc.core.batch import Problem
 from cdc.core.ddl import spark_type
 from cdc.core.names import quote
-from cdc.core.positions import LAYOUTS
+from cdc.core.positions import LAYOUTS, OFFSET_DIGITS
+from cdc.core.progress import Progress
 from cdc.spark.decode import RowShape
 from cdc.spark.merge import KeyBounds, merge_sql, truncate_sql
 from cdc.spark.session import snapshot_properties
@@ -34,13 +35,28 @@ def table_rows(session: SparkSession, target: TableTarget, shape: RowShape) -> D
     return session.table(target.table).select(*columns, values.alias("v"))
 
 
-def tombstone_floors(session: SparkSession, target: TableTarget, shape: RowShape, keys: DataFrame) -> DataFrame | None:
-    """Return ``k, floor`` for those of ``keys`` that were deleted before; None if nothing ever was."""
+def tombstone_floors(
+    session: SparkSession, target: TableTarget, shape: RowShape, keys: DataFrame, progress: Progress
+) -> DataFrame | None:
+    """Return ``k, floor`` for those of ``keys`` (``k, partition``) that were deleted before; None if nothing ever was.
+
+    Tombstones at or after the table's progress do not count: their batch was never published.
+    """
     if not session.catalog.tableExists(target.tombstones):
         return None
     key = f.struct(*[f.col(_q(name)).alias(name) for name in shape.key])
     stones = session.table(target.tombstones).select(key.alias("k"), "_cdc_position")
-    return stones.join(keys.select("k"), "k", "left_semi").groupBy("k").agg(f.max("_cdc_position").alias("floor"))
+    published = f.right("_cdc_position", f.lit(OFFSET_DIGITS)) < _next_offset(progress)
+    found = stones.join(keys.select("k", "partition"), "k").where(published)
+    return found.groupBy("k").agg(f.max("_cdc_position").alias("floor"))
+
+
+def _next_offset(progress: Progress) -> Column:
+    """Return the next offset of the partition, in the form in which positions end with offsets."""
+    limit = f.lit("")
+    for partition, state in progress.partitions.items():
+        limit = f.when(f.col("partition") == partition, f"{state.next_offset:0{OFFSET_DIGITS}x}").otherwise(limit)
+    return limit
 
 
 def write_tombstones(session: SparkSession, target: TableTarget, shape: RowShape, changes: DataFrame) -> None:

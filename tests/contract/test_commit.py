@@ -64,6 +64,25 @@ def test_replays_and_crashes(new_table: NewTable) -> None:
     assert numbers(table) == {1: 10, 2: 2, 3: 3, 4: 4, 5: 5}, "P13: a message without a value deletes nothing"
 
 
+def test_a_key_change_was_lost_after_a_crash_between_tombstones_and_publish_s14_p12(new_table: NewTable) -> None:
+    """The tombstone of a batch that was never published counted as a delete: the row stayed at its old key."""
+    table, topic = new_table("crashed", [*NUMBERED, column("large", TEXT)]), Topic()
+    table.apply([topic.change("c", {"id": 1, "n": 1, "large": "of 1"}, (0, 10))])
+    moves = [
+        *topic.move({"id": 1}, {"id": 2, "n": 2, "large": PLACEHOLDER}, (20, 30)),
+        topic.change("c", {"id": 5, "n": 5, "large": "of 5"}, (30, 40)),
+        *topic.move({"id": 5}, {"id": 6, "n": 6, "large": PLACEHOLDER}, (40, 50)),
+    ]
+    table.before_publish = fail_once(Killed())
+    with pytest.raises(Killed):
+        table.apply_whole(moves)
+    table.memory = TableMemory("topic-id")
+    table.apply_whole(moves)
+    assert {row.id: (row.n, row.large) for row in table.rows()} == {2: (2, "of 1"), 6: (6, "of 5")}
+    table.apply_whole([topic.change("c", {"id": 1, "n": 1, "large": "of 1"}, (0, 10))])
+    assert sorted(numbers(table)) == [2, 6], "the tombstone of a published batch counts"
+
+
 def test_small_tables_drowned_in_small_files(new_table: NewTable, monkeypatch: pytest.MonkeyPatch) -> None:
     """Promise 6: merges rewrite a small table; once it is large, or where its owner says so, they write deletes."""
     table, topic = new_table("small", NUMBERED), Topic()

@@ -93,7 +93,7 @@ class MemoryBatch:
     place: str = ""
     torn_offsets: dict[str, Mapping[int, int]] = field(default_factory=dict)
     asked: list[tuple[Skip, Mapping[int, Any], str]] = field(default_factory=list)
-    staged: tuple[Mapping[str, str], str, bool] | None = None
+    staged: tuple[Mapping[str, str], str] | None = None
 
     def collapse(self, columns: Mapping[str, str], skip: Skip, epochs: Mapping[int, Any], truncated: str) -> Collapsed:
         self.table.calls.append("collapse")
@@ -115,9 +115,9 @@ class MemoryBatch:
     def quarantine(self, problems: Sequence[Problem]) -> None:
         self.table.calls.append(f"quarantine {len(problems)}")
 
-    def stage(self, summary: Mapping[str, str], truncate: str, floors: bool) -> None:
+    def stage(self, summary: Mapping[str, str], truncate: str) -> None:
         self.table.calls.append("merge")
-        self.staged = (summary, truncate, floors)
+        self.staged = (summary, truncate)
         self.table.write({**summary, **self.counts})
 
     def close(self) -> None:

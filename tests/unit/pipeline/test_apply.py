@@ -195,14 +195,12 @@ def test_a_truncate_is_applied_and_remembered() -> None:
     assert batch.asked[-1][2] == "7"
 
 
-@pytest.mark.parametrize(("first", "floors"), [("5", True), ("6", True), ("7", False), ("", False)])
-def test_tombstones_are_read_only_if_an_event_may_be_older_than_a_delete(first: str, floors: bool) -> None:
+def test_a_collapse_knows_the_last_delete_and_so_whether_tombstones_matter() -> None:
     """S14."""
     table = table_at(**{LAST_DELETE: "6"})
-    batch = MemoryBatch(table, [Collapsed(events=1, keys=1, first_position=first)], counts={INSERTED: "1"})
+    batch = MemoryBatch(table)
     apply(table, batch)
-    assert batch.staged is not None
-    assert batch.staged[2] is floors
+    assert batch.asked[0][0].last_delete == "6"
 
 
 def test_a_later_batch_carries_on_what_the_next_depends_on() -> None:
