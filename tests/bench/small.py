@@ -1,0 +1,132 @@
+"""``python -m tests.bench.small``: many small batches, one after another, as a service that is up to date sees them.
+
+A hundred changes a batch and table: updates (half of them leave the large value out), deletes, inserts and key changes,
+through decode, collapse, merge and publish on local files. Half of the batches warm the JVM up, the others are timed.
+Afterwards every row is compared with what the changes make of it.
+"""
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tests.contract.events import INT, TEXT, Topic, column
+from tests.lake import PLACEHOLDER, LakeTable, Message, start_session
+
+COLUMNS = [column("id", "int"), column("n", INT), column("name", TEXT), column("large", TEXT)]
+KEYS = 300
+CHANGES = 100
+
+
+def main() -> None:
+    """Apply the batches, compare, print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.small", description=__doc__)
+    parser.add_argument("--tables", type=int, default=4)
+    parser.add_argument("--batches", type=int, default=12)
+    parser.add_argument("--columns", type=int, default=0, help="further columns of every table")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        lake = start_session(Path(folder))
+        tables = [Source(LakeTable(*lake, columns(options.columns), name=f"t{n}"), options.seed + n, options.columns)
+                  for n in range(options.tables)]  # fmt: skip
+        figures = measure(tables, options.batches)
+        equal = all(source.equal() for source in tables)
+    print(json.dumps({**vars(options), **figures, "contents": "equal" if equal else "DIFFERENT"}, indent=2))
+    sys.exit(0 if equal else 1)
+
+
+def columns(more: int) -> list[dict[str, Any]]:
+    """Return a table's columns, so many more than the ordinary ones."""
+    return [*COLUMNS, *(column(f"c{n}", TEXT if n % 3 else INT) for n in range(more))]
+
+
+def measure(tables: list["Source"], batches: int) -> dict[str, Any]:
+    """Apply the batches; returns seconds per batch of one table, over the second half of them."""
+    stages: Counter[str] = Counter()
+    first = seconds = 0.0
+    timed = batches - batches // 2
+    for number in range(batches):
+        for source in tables:
+            messages = source.batch()
+            began = time.monotonic()
+            applied = source.table.apply_whole(messages)
+            took = time.monotonic() - began
+            if number == 0:
+                first += took / len(tables)
+            if number >= batches - timed:
+                seconds += took / len(tables) / timed
+                stages.update({name: value / len(tables) / timed for name, value in applied.seconds.items()})
+    return {
+        "seconds_of_the_first_batch": round(first, 2),
+        "seconds_a_batch": round(seconds, 2),
+        "of_these": {name: round(value, 2) for name, value in stages.items()},
+    }
+
+
+class Source:
+    """A table that changes, and its copy in the lake."""
+
+    def __init__(self, table: LakeTable, seed: int, more: int) -> None:
+        self.table = table
+        self._topic = Topic()
+        self._random = random.Random(seed)
+        self._more = {f"c{n}": "text" if n % 3 else n for n in range(more)}
+        self._rows: dict[int, dict[str, Any]] = {}
+        self._lsn, self._next = 100, 0
+        table.apply([self._insert() for _ in range(KEYS)])
+
+    def batch(self) -> list[Message]:
+        """Return the changes of one batch."""
+        kinds = [self._update, self._insert_one, self._delete, self._move]
+        chosen = self._random.choices(kinds, [80, 10, 5, 5], k=CHANGES)
+        return [message for kind in chosen for message in kind()]
+
+    def equal(self) -> bool:
+        """Return whether the lake holds what the changes have made."""
+        found = {row.id: {name: row[name] for name in ("id", "n", "name", "large")} for row in self.table.rows()}
+        return found == self._rows
+
+    def _update(self) -> list[Message]:
+        key = self._random.choice(list(self._rows))
+        leaves_out = self._random.random() < 0.5
+        self._lsn += 10
+        row = self._rows[key]
+        row |= {"n": self._lsn} if leaves_out else {"n": self._lsn, "large": f"large {self._lsn}"}
+        return [self._change("u", {**row, "large": PLACEHOLDER} if leaves_out else row)]
+
+    def _insert_one(self) -> list[Message]:
+        return [self._insert()]
+
+    def _insert(self) -> Message:
+        self._next += 1
+        self._lsn += 10
+        self._rows[self._next] = {"id": self._next, "n": 0, "name": "name", "large": f"large {self._next}"}
+        return self._change("c", self._rows[self._next])
+
+    def _delete(self) -> list[Message]:
+        self._lsn += 10
+        return [self._change("d", self._rows.pop(self._random.choice(list(self._rows))))]
+
+    def _move(self) -> list[Message]:
+        self._next += 1
+        self._lsn += 10
+        old = self._rows.pop(self._random.choice(list(self._rows)))
+        new = self._rows[self._next] = {**old, "id": self._next}
+        return [
+            self._change("d", old, {"__debezium.newkey": {"id": new["id"]}}),
+            self._change("c", {**new, "large": PLACEHOLDER}, {"__debezium.oldkey": {"id": old["id"]}}),
+        ]
+
+    def _change(self, operation: str, row: dict[str, Any], headers: dict[str, Any] | None = None) -> Message:
+        at = (self._lsn - 5, self._lsn)
+        return self._topic.change(operation, {**row, **self._more}, at, partition=row["id"] % 3, headers=headers)
+
+
+if __name__ == "__main__":
+    main()
