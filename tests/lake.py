@@ -217,6 +217,24 @@ class LakeTable:
         return self.spec.topic, message.partition, message.offset, now, key, value, headers
 
 
+class Killed(Exception):
+    """Stands for a process that ended."""
+
+
+@contextmanager
+def killed_before_publish(table: LakeTable) -> Iterator[None]:
+    """Whatever is applied to the table meanwhile is staged, and raises Killed instead of being published."""
+
+    def killed() -> None:
+        raise Killed
+
+    table.before_publish = killed
+    try:
+        yield
+    finally:
+        table.before_publish = lambda: None
+
+
 def start_session(folder: Path) -> tuple[SparkSession, Config]:
     """Return a Spark session whose lake is in the folder."""
     config = lake_config(folder)

@@ -58,3 +58,7 @@ class Skip:
     held: Mapping[int, int] = field(default_factory=dict)
     given_up: str = ""
     last_delete: str = ""
+
+    def reaches_back(self, first_position: str) -> bool:
+        """Return whether a batch that begins at this position may have events older than a delete."""
+        return bool(first_position) and first_position <= self.last_delete

@@ -58,12 +58,12 @@ class Position(NamedTuple):
 
     def text(self, layout: Layout) -> str:
         """Return the fixed-width form; raises ValueError when a component does not fit."""
-        return f"{self.place(layout)}-{_hexadecimal(self.offset, OFFSET_DIGITS)}"
+        return f"{self.place(layout)}-{hexadecimal(self.offset, OFFSET_DIGITS)}"
 
     def place(self, layout: Layout) -> str:
         """Return the fixed-width form without the offset: comparable between Kafka partitions."""
-        parts = [_hexadecimal(self.epoch, EPOCH_DIGITS)]
-        parts += [_hexadecimal(c, width) for c, width in zip(self.components, layout.digits, strict=True)]
+        parts = [hexadecimal(self.epoch, EPOCH_DIGITS)]
+        parts += [hexadecimal(c, width) for c, width in zip(self.components, layout.digits, strict=True)]
         return "-".join(parts)
 
 
@@ -78,7 +78,8 @@ def parse_position(text: str) -> Position:
     return Position(epoch, (first, second, third), offset)
 
 
-def _hexadecimal(number: int, digits: int) -> str:
+def hexadecimal(number: int, digits: int) -> str:
+    """Return a component as positions hold it; raises ValueError when it does not fit."""
     if not 0 <= number < 16**digits:
         raise ValueError(f"position component {number} does not fit into {digits} hexadecimal digits")
     return f"{number:0{digits}x}"

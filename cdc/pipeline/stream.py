@@ -126,7 +126,7 @@ class Pipeline:
     _stopped: dict[str, CdcError | Exception] = field(default_factory=dict)
     _fatal: Exception | None = None
     _batches: int = 0
-    _held: TransientError | None = None
+    _held: HeldBack | None = None
     _idle: threading.Event = field(default_factory=threading.Event)
     _draining: threading.Event = field(default_factory=threading.Event)
 

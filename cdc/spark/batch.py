@@ -1,6 +1,6 @@
 """One table's share of a micro-batch, from messages to a staged commit; implements ``pipeline.table.TableBatch``."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import reduce
@@ -172,7 +172,7 @@ class SparkTableBatch:
 
     def _floors(self, work: _Work) -> DataFrame | None:
         """Return the positions of keys deleted before, if the batch has events that may be older."""
-        if work.first_position > work.skip.last_delete:
+        if not work.skip.reaches_back(work.first_position):
             return None
         progress = work.skip.progress
         return staging.tombstone_floors(self._session, self._target, work.shape, work.keys, progress)
@@ -284,27 +284,31 @@ def _bounds(shape: RowShape, row: Row) -> KeyBounds | None:
     return KeyBounds(shape.key[0], str(row.low), str(row.high))
 
 
+def _any_of(conditions: Iterable[Column]) -> Column:
+    return reduce(lambda a, b: a | b, conditions, f.lit(False))
+
+
 def _unread(progress: Progress) -> Column:
     """Return whether a message's offset is not yet in the table."""
-    read = [
+    return ~_any_of(
         (f.col("partition") == partition) & (f.col("offset") < state.next_offset)
         for partition, state in progress.partitions.items()
-    ]
-    return ~reduce(lambda a, b: a | b, read) if read else f.lit(True)
+    )
 
 
 def _before(held: Mapping[int, int]) -> Column:
     """Return whether a message is not held back."""
-    later = [(f.col("partition") == partition) & (f.col("offset") >= offset) for partition, offset in held.items()]
-    return ~reduce(lambda a, b: a | b, later)
+    return ~_any_of(
+        (f.col("partition") == partition) & (f.col("offset") >= offset) for partition, offset in held.items()
+    )
 
 
 def _behind(blocked: Mapping[bytes, tuple[int, int]]) -> Column:
-    waiting = [
+    waiting = _any_of(
         (f.col("key") == f.lit(bytearray(key))) & (f.col("partition") == partition) & (f.col("offset") > offset)
         for key, (partition, offset) in blocked.items()
-    ]
-    return f.coalesce(reduce(lambda a, b: a | b, waiting), f.lit(False)) if waiting else f.lit(False)
+    )
+    return f.coalesce(waiting, f.lit(False))
 
 
 def _missing(writer: Writer, shape: RowShape) -> list[str]:

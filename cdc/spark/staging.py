@@ -10,7 +10,7 @@ from pyspark.sql import functions as f
 from cdc.core.batch import Problem
 from cdc.core.ddl import spark_type
 from cdc.core.names import quote
-from cdc.core.positions import LAYOUTS, OFFSET_DIGITS
+from cdc.core.positions import LAYOUTS, OFFSET_DIGITS, hexadecimal
 from cdc.core.progress import Progress
 from cdc.spark.decode import RowShape
 from cdc.spark.merge import KeyBounds, merge_sql, truncate_sql
@@ -55,7 +55,7 @@ def _next_offset(progress: Progress) -> Column:
     """Return the next offset of the partition, in the form in which positions end with offsets."""
     limit = f.lit("")
     for partition, state in progress.partitions.items():
-        limit = f.when(f.col("partition") == partition, f"{state.next_offset:0{OFFSET_DIGITS}x}").otherwise(limit)
+        limit = f.when(f.col("partition") == partition, hexadecimal(state.next_offset, OFFSET_DIGITS)).otherwise(limit)
     return limit
 
 

@@ -10,13 +10,9 @@ from cdc.core.progress import Progress
 from cdc.lake.tables import IcebergTable
 from cdc.pipeline.apply import PROGRESS, TOKEN, TableMemory
 from tests.contract.events import NUMBERED, TEXT, Topic, column
-from tests.lake import PLACEHOLDER, LakeTable
+from tests.lake import PLACEHOLDER, Killed, LakeTable, killed_before_publish
 
 NewTable = Callable[..., LakeTable]
-
-
-class Killed(Exception):
-    """Stands for a process that ended."""
 
 
 def numbers(table: LakeTable) -> dict[int, int]:
@@ -38,8 +34,7 @@ def test_replays_and_crashes(new_table: NewTable) -> None:
     """S1: a batch staged but not published is done again; one that was published is not."""
     table, topic = new_table("replays", NUMBERED), Topic()
     first = inserts(topic, 1, 2) + inserts(topic, 3, partition=2)
-    table.before_publish = fail_once(Killed())
-    with pytest.raises(Killed):
+    with killed_before_publish(table), pytest.raises(Killed):
         table.apply(first)
     assert numbers(table) == {}
     published = table.apply(first)
@@ -73,8 +68,7 @@ def test_a_key_change_was_lost_after_a_crash_between_tombstones_and_publish_s14_
         topic.change("c", {"id": 5, "n": 5, "large": "of 5"}, (30, 40)),
         *topic.move({"id": 5}, {"id": 6, "n": 6, "large": PLACEHOLDER}, (40, 50)),
     ]
-    table.before_publish = fail_once(Killed())
-    with pytest.raises(Killed):
+    with killed_before_publish(table), pytest.raises(Killed):
         table.apply_whole(moves)
     table.memory = TableMemory("topic-id")
     table.apply_whole(moves)

@@ -17,7 +17,7 @@ from cdc.core.merge import TableState, merge, torn_at
 from cdc.core.positions import LAYOUTS
 from cdc.spark.session import INTERPRETED_ROWS
 from tests.contract.sequences import BIG, PARTITIONS, history
-from tests.lake import PLACEHOLDER, LakeTable, Message
+from tests.lake import PLACEHOLDER, Killed, LakeTable, Message, killed_before_publish
 
 COLUMNS = [
     {"name": "s", "type": "long"},
@@ -102,21 +102,12 @@ def test_reference_model_and_spark_agree(lake: tuple[Any, Any], whole: bool, int
     }, f"seed {seed}: the source ended otherwise"
 
 
-class Killed(Exception):
-    """Stands for a process that ended."""
-
-
 def crash(table: LakeTable, apply: Callable[[], object]) -> None:
     """Apply a batch as far as right before its publication; a new process finds nothing of it in memory."""
-
-    def killed() -> None:
-        raise Killed
-
     memory = replace(table.memory)
-    table.before_publish = killed
-    with suppress(Killed):  # there may be nothing to publish
+    with killed_before_publish(table), suppress(Killed):  # there may be nothing to publish
         apply()
-    table.before_publish, table.memory = lambda: None, memory
+    table.memory = memory
 
 
 def kept_whole(model: TableState, events: list[ChangeEvent]) -> tuple[list[ChangeEvent], list[ChangeEvent]]:

@@ -10,7 +10,7 @@ from cdc.core.errors import TerminalError
 from cdc.pipeline.apply import TableMemory
 from cdc.spark.staging import blocked_keys
 from tests.contract.events import NUMBERED, Topic
-from tests.lake import LakeTable, Message
+from tests.lake import Killed, LakeTable, Message, killed_before_publish
 
 NewTable = Callable[..., LakeTable]
 FRAME = b"\0\0\0\0\1"
@@ -51,10 +51,8 @@ def test_poison_blocks_its_key_alone(new_table: NewTable) -> None:
     batch = [*list(bad.values())[:-1], no_key]
     bad[0, 12] = change("u", 2, 2, 31)
     batch += [bad[0, 12], change("u", 1, 2, 32)]
-    table.before_publish = killed = Killed()
-    with pytest.raises(RuntimeError, match="killed"):
+    with killed_before_publish(table), pytest.raises(Killed):
         table.apply(batch)
-    killed.over = True
     table.memory = TableMemory("topic-id", blocked(table))
     applied = table.apply(batch)
     assert applied.collapsed.problems == len(bad)
@@ -95,13 +93,3 @@ def test_a_topic_of_nothing_but_nonsense_makes_no_table(new_table: NewTable) -> 
     assert set(quarantined(table)) == {(0, 0)}
     table.apply([topic.change("c", {"id": 1, "n": 1}, (0, 10))])
     assert [row.id for row in table.rows()] == [1]
-
-
-class Killed:
-    """Ends the process, so to speak, until it is over."""
-
-    over = False
-
-    def __call__(self) -> None:
-        if not self.over:
-            raise RuntimeError("killed")

@@ -195,12 +195,14 @@ def test_a_truncate_is_applied_and_remembered() -> None:
     assert batch.asked[-1][2] == "7"
 
 
-def test_a_collapse_knows_the_last_delete_and_so_whether_tombstones_matter() -> None:
+@pytest.mark.parametrize(("first", "floors"), [("5", True), ("6", True), ("7", False), ("", False)])
+def test_tombstones_are_read_only_if_an_event_may_be_older_than_a_delete(first: str, floors: bool) -> None:
     """S14."""
     table = table_at(**{LAST_DELETE: "6"})
-    batch = MemoryBatch(table)
+    batch = MemoryBatch(table, [Collapsed(events=1, keys=1, first_position=first)], counts={INSERTED: "1"})
     apply(table, batch)
-    assert batch.asked[0][0].last_delete == "6"
+    assert batch.staged is not None
+    assert batch.asked[0][0].reaches_back(first) is floors
 
 
 def test_a_later_batch_carries_on_what_the_next_depends_on() -> None:
