@@ -170,6 +170,7 @@ class LakeTable:
             for message in messages
         ]
         frame = self.session.createDataFrame(rows, SPARK_MESSAGE)
+        self.memory.progress = None  # a batch made by hand is the first one of a query, wherever the table is by then
         with self.batch(frame, writers) as batch:
             applier = Applier(self.token, self.blocked_keys, self.before_publish)
             return applier.apply(self.spec, self.table, batch, self.memory)

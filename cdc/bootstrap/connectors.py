@@ -1,10 +1,14 @@
-"""The use case of connectors with its real parts."""
+"""The use cases of connectors with their real parts."""
 
 from cdc.config.models import Config
+from cdc.config.sources import MySqlSource, OracleSource, PostgresSource, SourceConfig
 from cdc.connect.client import ConnectClient
-from cdc.connect.render import render
+from cdc.connect.render import render, table_pattern
 from cdc.kafka.topics import KafkaTopics
+from cdc.pipeline.capture import Capture, CaptureSource
 from cdc.pipeline.register import Connectors
+from cdc.sources.mysql import MySqlDatabase
+from cdc.sources.postgres import PostgresDatabase
 
 
 def connectors_of(config: Config) -> Connectors:
@@ -12,3 +16,19 @@ def connectors_of(config: Config) -> Connectors:
     return Connectors(
         config, lambda source: render(source, config), ConnectClient(config.connect), KafkaTopics(config.kafka)
     )
+
+
+def capture_of(config: Config) -> Capture:
+    """Return what is known of the capture of a configuration's sources; keep it, since it remembers."""
+    return Capture(ConnectClient(config.connect), KafkaTopics(config.kafka), capture_source, table_pattern)
+
+
+def capture_source(source: SourceConfig) -> CaptureSource | None:
+    """Return the database, asked for its log as the connector's role; None where its log is not known."""
+    match source:
+        case PostgresSource():
+            return PostgresDatabase(source)
+        case MySqlSource():
+            return MySqlDatabase(source)
+        case OracleSource():
+            return None

@@ -13,8 +13,8 @@ from pyspark.sql.streaming.query import StreamingQuery
 from cdc.bootstrap.writers import Writers, source_columns
 from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
-from cdc.core.errors import CdcError
-from cdc.core.names import TableName, quote
+from cdc.core.errors import CdcError, ConfigError, IncompatibleSchema
+from cdc.core.names import quote, tombstones_of
 from cdc.core.progress import Progress, TopicState
 from cdc.kafka.client import java_settings
 from cdc.kafka.registry import SchemaRegistry
@@ -25,7 +25,7 @@ from cdc.pipeline.table import TableBatch, TableSpec, TargetTable
 from cdc.spark.batch import SparkTableBatch, TableFormat
 from cdc.spark.microbatch import MicroBatch, TopicSlice
 from cdc.spark.session import SessionPool
-from cdc.spark.source import query_failure, start_query
+from cdc.spark.source import query_failure, read_range, start_query
 from cdc.spark.staging import TableTarget, blocked_keys, create_quarantine
 
 
@@ -93,16 +93,32 @@ class SparkEngine:
             Path(root).mkdir(parents=True, exist_ok=True, mode=0o700)
         return f"{root}/{self._source.name}-{uuid.uuid4()}"
 
-    def micro_batch(self, messages: DataFrame) -> MicroBatch:
-        """Return the cached messages of one trigger."""
+    def declared(self, spec: TableSpec) -> Mapping[str, str] | None:
+        """Return the columns that the source declares, name -> Iceberg type; None where only events can tell."""
+        try:
+            return source_columns(self._source)(spec.topic)[1].columns()
+        except (ConfigError, IncompatibleSchema):
+            return None
+
+    def ends(self, topic: str) -> Mapping[int, int]:
+        """Return the ends of a topic's partitions, behind every message that was written before the call."""
+        return self._topics.settled_ends(topic)
+
+    def read(self, topic: str, start: Mapping[int, int], end: Mapping[int, int]) -> "EngineBatch":
+        """Return the messages of a topic from ``start`` to before ``end`` as a micro-batch of its own."""
+        messages = read_range(self._session, java_settings(self._config.kafka), topic, start, end)
+        return EngineBatch(self, messages, f"cdc_messages_{uuid.uuid4().hex}")
+
+    def micro_batch(self, messages: DataFrame, view: str | None = None) -> MicroBatch:
+        """Return the cached messages of one trigger, or of a range that is read once, under a view of its own."""
         formats = {self._source.topic_of(table): self._source.format.value for table in self._source.tables}
-        return MicroBatch(messages, f"cdc_messages_{self._source.name}", formats)
+        return MicroBatch(messages, view or f"cdc_messages_{self._source.name}", formats)
 
     @contextmanager
     def open(self, spec: TableSpec, batch: MicroBatch, part: TopicSlice) -> Iterator[TableBatch]:
         """Open one table's share of a micro-batch in a session of its own."""
         catalog, namespace = self._config.catalog.name, self._config.metadata_namespace
-        beside = TableName(namespace, f"tombstones_{spec.target.namespace}__{spec.target.table}")
+        beside = tombstones_of(namespace, spec.beside or spec.target)
         table = IcebergTable(self._session, catalog, spec.target)
         target = TableTarget(table.sql_name, table.branch_sql, _qualified(catalog, *beside), self._quarantine)
         table_format = TableFormat(
@@ -121,9 +137,10 @@ class SparkEngine:
 class EngineBatch:
     """One micro-batch of the engine; implements ``pipeline.stream.Batch``."""
 
-    def __init__(self, engine: SparkEngine, messages: DataFrame) -> None:
+    def __init__(self, engine: SparkEngine, messages: DataFrame, view: str | None = None) -> None:
         self._engine = engine
-        self._batch = engine.micro_batch(messages)
+        self._batch = engine.micro_batch(messages, view)
+        self._once = view is not None
 
     @cached_property
     def _slices(self) -> Mapping[str, TopicSlice]:
@@ -141,7 +158,7 @@ class EngineBatch:
 
     def close(self) -> None:
         """Let go of the cached messages."""
-        self._batch.close()
+        self._batch.close(drop_view=self._once)
 
 
 class SparkQuery:

@@ -1,21 +1,25 @@
 """The streaming service: the pipelines of a configuration with their operations, from start to stop."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
 from pyspark.sql import SparkSession
 
+from cdc.bootstrap.auto_load import AutoLoads, auto_loading, wanted
 from cdc.bootstrap.databases import source_database
 from cdc.bootstrap.engine import SparkEngine
 from cdc.bootstrap.health import add_dependencies, add_liveness, new_health
+from cdc.bootstrap.reload import Reloader
+from cdc.bootstrap.specs import specs_of
 from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
-from cdc.core.errors import TransientError
-from cdc.core.positions import LAYOUTS
+from cdc.core.errors import CdcError, TransientError
+from cdc.lake.control import Control
 from cdc.lake.lease import Lease
+from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.status import StatusTables
 from cdc.local.artifacts import distribution
 from cdc.ops.health import Health
@@ -24,28 +28,10 @@ from cdc.ops.logs import set_up_logs
 from cdc.ops.metrics import Metrics
 from cdc.pipeline.preflight import require_fit
 from cdc.pipeline.report import Report
-from cdc.pipeline.stream import Limits, Pipeline
-from cdc.pipeline.table import TableSpec
+from cdc.pipeline.stream import DRAIN_SECONDS, Limits, Pipeline
 from cdc.spark.session import build_session
 
 log = structlog.get_logger()
-
-
-def specs_of(source: SourceConfig) -> list[TableSpec]:
-    """Return the source's tables as the pipeline knows them."""
-    return [
-        TableSpec(
-            pipeline=source.name,
-            engine=source.type,
-            topic=source.topic_of(table),
-            target=source.target_of(table),
-            key=table.key,
-            layout=LAYOUTS[source.type],
-            partition_by=table.partition_by,
-            properties=table.properties,
-        )
-        for table in source.tables
-    ]
 
 
 def default_jars() -> Path:
@@ -68,13 +54,33 @@ def build_pipeline(config: Config, source: SourceConfig, session: SparkSession, 
         limits=Limits(
             config.stream.lease_ttl, config.stream.retry_for, config.stream.parallel_tables, config.stream.blocked_keys
         ),
+        control=open_control(config),
     )
 
 
-def run_stream(config: Config, stop: threading.Event, *, standby: bool = False) -> None:
+def open_control(config: Config) -> Control:
+    """Return the control table, made if it is missing; where it cannot be made, there is nothing to heed."""
+    control = Control(open_catalog(config.catalog), config.metadata_namespace)
+    try:
+        control.create()
+    except CdcError as error:
+        log.warning("tables cannot be paused or moved while this runs", reason=str(error), hint=error.hint)
+    return control
+
+
+def run_stream(
+    config: Config,
+    stop: threading.Event,
+    *,
+    standby: bool = False,
+    reload: Callable[[], Config] | None = None,
+    reload_now: threading.Event | None = None,
+) -> None:
     """Run the pipelines of all sources until ``stop`` is set.
 
     A pipeline that cannot go on leaves the others alone; the first one's error is raised when all have ended.
+    ``reload`` returns the configuration as it is by then: other tables of a source are taken up now and then, and at
+    once when ``reload_now`` is set.
     """
     set_up_logs(config.operations.log_format, config.operations.log_level)
     metrics = Metrics()
@@ -88,7 +94,13 @@ def run_stream(config: Config, stop: threading.Event, *, standby: bool = False) 
         try:
             if not stop.is_set():
                 pipelines = [build_pipeline(config, source, session, metrics) for source in config.sources]
-                _run_all(pipelines, stop, standby, health)
+                loads = [AutoLoads(config, source, session, metrics, threading.Event()) for source in config.sources]
+                running = loads if wanted(config) else []
+                with (
+                    auto_loading(running, DRAIN_SECONDS),
+                    _reloading(config, pipelines, running, session, reload, reload_now or threading.Event()),
+                ):
+                    _run_all(pipelines, stop, standby, health)
         finally:
             session.stop()
 
@@ -99,13 +111,51 @@ def require_sources(config: Config) -> None:
     A source that does not answer is no reason: what is in Kafka can be merged without it.
     """
     for source in config.sources:
-        try:
-            remarks = require_fit(source, source_database(source))
-        except TransientError as error:
-            log.warning("source not checked", pipeline=source.name, error=str(error))
-            continue
-        for remark in remarks:
-            log.warning("preflight", pipeline=source.name, finding=remark.name, what=remark.what, hint=remark.hint)
+        _require(source)
+
+
+def _require(source: SourceConfig) -> None:
+    try:
+        remarks = require_fit(source, source_database(source))
+    except TransientError as error:
+        log.warning("source not checked", pipeline=source.name, error=str(error))
+        return
+    for remark in remarks:
+        log.warning("preflight", pipeline=source.name, finding=remark.name, what=remark.what, hint=remark.hint)
+
+
+@contextmanager
+def _reloading(
+    config: Config,
+    pipelines: Sequence[Pipeline],
+    loads: Sequence[AutoLoads],
+    session: SparkSession,
+    reload: Callable[[], Config] | None,
+    now: threading.Event,
+) -> Iterator[None]:
+    """Follow the configuration while the block runs."""
+    by_name = {pipeline.name: pipeline for pipeline in pipelines}
+
+    def take_up(changed: Config, source: SourceConfig) -> None:
+        _require(source)
+        by_name[source.name].reconfigure(specs_of(source), SparkEngine(changed, source, session))
+        for one in loads:
+            if one.source.name == source.name:
+                one.reconfigure(changed, source)
+
+    if reload is None:
+        yield
+        return
+    ended = threading.Event()
+    reloader = Reloader(config, reload, take_up)
+    interval = config.stream.reload_interval.total_seconds()
+    thread = threading.Thread(target=reloader.run, args=(ended, now, interval), name="reload", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(DRAIN_SECONDS)
 
 
 def _run_all(pipelines: Sequence[Pipeline], stop: threading.Event, standby: bool, health: Health) -> None:  # noqa: FBT001

@@ -15,7 +15,20 @@ app = typer.Typer(
     add_completion=False,
 )
 
-GROUPS = ("config", "connectors", "local", "stream", "status", "verify", "demo")
+GROUPS = (
+    "config",
+    "connectors",
+    "local",
+    "load",
+    "stream",
+    "status",
+    "tables",
+    "checkpoint",
+    "rewind",
+    "replay",
+    "verify",
+    "demo",
+)
 
 
 def main() -> None:

@@ -127,7 +127,8 @@ def remove(
     as_json: Json = False,
     dry_run: DryRun = False,
     offsets: Annotated[
-        bool, typer.Option("--offsets", help="Also forget where it was: registered again, it begins with a snapshot.")
+        bool,
+        typer.Option("--offsets", help="Also forget where it was: registered again, it begins anew, as tables must."),
     ] = False,
 ) -> None:
     """Remove connectors, and say what stays behind: slot, publication, topics, offsets."""

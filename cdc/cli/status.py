@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, Json, SourceNames
@@ -18,7 +19,7 @@ from cdc.core.status import StatusRow
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.status_reader import read_status
 
-_COLOURS = {"running": "green", "waiting": "yellow", "stopped": "red"}
+COLOURS = {"running": "green", "waiting": "yellow", "loading": "blue", "paused": "magenta", "stopped": "red"}
 
 
 def register(app: typer.Typer) -> None:
@@ -70,7 +71,7 @@ def _table(rows: list[StatusRow]) -> Table:
     titles = ("pipeline", "table", "state", "events", "ins/upd/del", "quarantined", "lag s", "last commit", "position")
     table = Table(*titles, caption="" if rows else "nothing yet: has `cdc stream` run?")
     for row in rows:
-        colour = _COLOURS.get(row.state, "white")
+        colour = COLOURS.get(row.state, "white")
         table.add_row(
             row.pipeline,
             row.target,
@@ -79,13 +80,14 @@ def _table(rows: list[StatusRow]) -> Table:
             f"{row.inserted:,}/{row.updated:,}/{row.deleted:,}",
             str(row.quarantined),
             "" if row.lag_seconds is None else f"{row.lag_seconds:.1f}",
-            _ago(row.committed_at),
+            ago(row.committed_at),
             row.position.rpartition("-")[0],
         )
         if row.last_error:
-            table.add_row("", f"[red]{row.last_error}[/]")
+            table.add_row("", f"[{colour}]{escape(row.last_error)}[/]")
     return table
 
 
-def _ago(at: datetime | None) -> str:
+def ago(at: datetime | None) -> str:
+    """Return how long ago a moment was, nothing for none."""
     return "" if at is None else f"{(datetime.now(UTC) - at).total_seconds():.0f} s ago"

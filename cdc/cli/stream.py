@@ -9,6 +9,7 @@ import typer
 from cdc.bootstrap.service import run_stream
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, SourceNames
 from cdc.config.loader import load_config
+from cdc.config.models import Config
 
 
 def register(app: typer.Typer) -> None:
@@ -23,9 +24,15 @@ def stream(
 ) -> None:
     """Merge change events into the lake until told to stop (SIGTERM or Ctrl-C).
 
-    Ends with exit code 0 after a stop, 1 with one sentence when it cannot go on.
+    Follows the tables of the configuration file while it runs; SIGHUP makes it look at once. Ends with exit code 0
+    after a stop, 1 with one sentence when it cannot go on.
     """
-    stop = threading.Event()
+    stop, reload_now = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    run_stream(load_config(config, only=source), stop, standby=standby)
+    signal.signal(signal.SIGHUP, lambda *_: reload_now.set())
+
+    def load() -> Config:
+        return load_config(config, only=source)
+
+    run_stream(load(), stop, standby=standby, reload=load, reload_now=reload_now)

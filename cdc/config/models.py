@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from cdc.config.services import CatalogConfig, ConnectConfig, KafkaConfig, RegistryConfig, Section
 from cdc.config.sources import SourceConfig
-from cdc.config.values import Duration, Settings
+from cdc.config.values import Duration, Settings, Size
 
 
 class StreamConfig(Section):
@@ -46,6 +46,47 @@ class StreamConfig(Section):
     )
     status_interval: Duration = Field(
         "5s", validate_default=True, description="Interval of writes to the status table and the ledger."
+    )
+    reload_interval: Duration = Field(
+        "30s",
+        validate_default=True,
+        description="Interval at which the running service looks for other tables in this file; SIGHUP is at once.",
+    )
+
+
+class LoadConfig(Section):
+    """How the first rows of tables with ``snapshot: load`` are read."""
+
+    auto: bool = Field(default=True, description="Whether the running service loads tables that are not loaded yet.")
+    parallel: int = Field(
+        2,
+        ge=1,
+        le=64,
+        description="Connections that read a source at the same time.",
+        json_schema_extra={"unit": "connections"},
+    )
+    parallel_tables: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Tables of a source that are loaded at the same time; they share the connections.",
+        json_schema_extra={"unit": "tables"},
+    )
+    range_bytes: Size = Field(
+        "128m",
+        validate_default=True,
+        ge=1024,
+        description="Bytes of the source that one task reads in one statement, estimated.",
+        json_schema_extra={"unit": "bytes, or with k, m or g"},
+    )
+    rows_per_second: int = Field(
+        0,
+        ge=0,
+        description="Upper bound of the rows that are read from a source each second; 0 is no limit.",
+        json_schema_extra={"unit": "rows per second"},
+    )
+    statement_timeout: Duration = Field(
+        "1h", validate_default=True, description="How long a statement that reads a part of a table may take."
     )
 
 
@@ -87,6 +128,7 @@ class Config(Section):
     connect: ConnectConfig = Field(description="The Kafka Connect cluster.")
     catalog: CatalogConfig = Field(description="The Iceberg catalog.")
     stream: StreamConfig = Field(default_factory=StreamConfig, description="The streaming service.")
+    load: LoadConfig = Field(default_factory=LoadConfig, description="The first rows of tables.")
     spark: SparkConfig = Field(default_factory=SparkConfig, description="The Spark session.")
     operations: OperationsConfig = Field(default_factory=OperationsConfig, description="Logs, metrics and health.")
     sources: tuple[SourceConfig, ...] = Field(

@@ -1,4 +1,4 @@
-"""Value types of the configuration: secrets by reference, durations and table names."""
+"""Value types of the configuration: secrets by reference, durations, sizes and table names."""
 
 import re
 from collections.abc import Callable
@@ -12,6 +12,8 @@ from cdc.core.names import TableName, parse_table_name
 
 _REFERENCE = re.compile(r"\$\{(env|file):([^}]+)\}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_SIZE = re.compile(r"(\d+)\s*([kmg]?)", re.IGNORECASE)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3}
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 Resolver = Callable[[str, str], str]
@@ -77,6 +79,14 @@ def _parse_duration(raw: object) -> object:
     raise ValueError("a duration is a number with a unit: 500ms, 10s, 5m, 2h or 7d")
 
 
+def _parse_size(raw: object) -> object:
+    if isinstance(raw, str) and (match := _SIZE.fullmatch(raw.strip())):
+        return int(match[1]) * 1024 ** _POWERS[match[2].lower()]
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        return raw
+    raise ValueError("a size is a number of bytes, or one with a unit: 64k, 128m or 2g")
+
+
 def _parse_settings(raw: object) -> object:
     if not isinstance(raw, dict):
         return raw
@@ -103,6 +113,18 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*(ms|s|m|h|d)$", "examples": ["10s"]}),
 ]
 """A span of time, written ``500ms``, ``10s``, ``5m``, ``2h`` or ``7d``."""
+
+Size = Annotated[
+    int,
+    BeforeValidator(_parse_size),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer"}, {"type": "string", "pattern": r"^\d+\s*[kmgKMG]?$"}],
+            "examples": ["128m"],
+        }
+    ),
+]
+"""A number of bytes, written ``64k``, ``128m``, ``2g`` (powers of 1024) or plainly."""
 
 QualifiedName = Annotated[
     TableName, BeforeValidator(_parse_name), WithJsonSchema({"type": "string", "examples": ["public.customers"]})

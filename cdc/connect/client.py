@@ -42,20 +42,21 @@ class ConnectClient:
 
     def config(self, name: str) -> dict[str, str] | None:
         """Return the settings of a connector, or None if there is none."""
-        return self._json_or_none(f"/connectors/{quote(name, safe='')}/config", f"read connector {name!r}")
+        return self._object(f"/connectors/{quote(name, safe='')}/config", f"read connector {name!r}")
 
     def status(self, name: str) -> dict[str, Any] | None:
         """Return the state of the connector and its tasks, or None if there is none."""
-        return self._json_or_none(
-            f"/connectors/{quote(name, safe='')}/status", f"read the status of connector {name!r}"
-        )
+        return self._object(f"/connectors/{quote(name, safe='')}/status", f"read the status of connector {name!r}")
+
+    def tasks(self, name: str) -> list[dict[str, str]]:
+        """Return the settings that each task runs with, or is about to; none if there is no connector."""
+        answer = self._json_or_none(f"/connectors/{quote(name, safe='')}/tasks", f"read the tasks of {name!r}")
+        return [dict(task["config"]) for task in answer or ()]
 
     def offsets(self, name: str) -> list[dict[str, Any]]:
-        """Return where the connector is, in its own words."""
-        answer = self._json(
-            "GET", f"/connectors/{quote(name, safe='')}/offsets", f"read the offsets of connector {name!r}"
-        )
-        return list(answer["offsets"])
+        """Return where the connector is, in its own words; nothing if there is none."""
+        answer = self._object(f"/connectors/{quote(name, safe='')}/offsets", f"read the offsets of connector {name!r}")
+        return list(answer["offsets"]) if answer else []
 
     def validate(self, settings: Mapping[str, str]) -> list[tuple[str, str]]:
         """Return what the connector's own class finds wrong: pairs of setting and complaint."""
@@ -116,12 +117,16 @@ class ConnectClient:
                 hint=f"install it in plugin.path; the cluster has {listed}",
             )
 
-    def _json_or_none(self, path: str, what: str) -> dict[str, Any] | None:
+    def _object(self, path: str, what: str) -> dict[str, Any] | None:
+        answer = self._json_or_none(path, what)
+        return None if answer is None else dict(answer)
+
+    def _json_or_none(self, path: str, what: str) -> Any:  # noqa: ANN401  # JSON
         response = self._ask("GET", path, what)
         if response.status_code == httpx.codes.NOT_FOUND:
             return None
         self._check(response, what)
-        return dict(self._decoded(response, what))
+        return self._decoded(response, what)
 
     def _json(self, method: str, path: str, what: str, **options: Any) -> Any:  # noqa: ANN401  # JSON
         response = self._ask(method, path, what, **options)

@@ -43,6 +43,7 @@ _DERIVED_KEYS = (
     "table.include.list",
     "table.exclude.list",
     "message.key.columns",
+    "snapshot.include.collection.list",
     "database.hostname",
     "database.port",
     "database.user",
@@ -68,8 +69,7 @@ REFUSALS: Mapping[str, Refusal] = {
     "inconsistent.schema.handling.mode": _FAIL,
     "skipped.operations": Refusal(_only("none"), "the target would keep what the operations changed or removed"),
     "snapshot.mode": Refusal(
-        _only("initial", "always", "recovery"),
-        "other modes begin without the rows that exist, or take a new snapshot silently after the log was lost",
+        _only("recovery"), "it follows from `snapshot` of the source and its tables, and others lose or repeat rows"
     ),
     "slot.drop.on.stop": Refusal(_only("false"), "the changes made while the connector is stopped would be lost"),
     "offset.mismatch.strategy": Refusal(

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from cdc.config.models import Config
 from cdc.config.services import KafkaConfig, RegistryConfig
-from cdc.config.sources import EventFormat, MySqlSource, OracleSource, PostgresSource, SourceConfig
+from cdc.config.sources import EventFormat, MySqlSource, OracleSource, PostgresSource, Snapshot, SourceConfig
 from cdc.config.values import Secret
 from cdc.connect.overrides import check_overrides
 from cdc.connect.templates import filled
@@ -24,7 +24,7 @@ def render(source: SourceConfig, config: Config) -> dict[str, str]:
     check_overrides(source.name, source.connector)
     values = _values(source, config)
     settings = filled("common", values) | filled(source.type, values) | _format_settings(source, values)
-    settings |= _history_security(source, config.kafka) | _particular(source)
+    settings |= _history_security(source, config.kafka) | _particular(source) | _snapshot_tables(source)
     empty = {"database.pdb.name"} if isinstance(source, OracleSource) and source.pdb is None else set()
     return {key: value for key, value in (settings | source.connector).items() if key not in empty}
 
@@ -62,8 +62,9 @@ def _values(source: SourceConfig, config: Config) -> Mapping[str, str]:
         "user": source.user,
         "password": reference(source.password),
         "placeholder": source.placeholder,
-        "tables": ",".join(_table_pattern(t.source) for t in source.tables),
-        "keys": ";".join(f"{_table_pattern(t.source)}:{_columns(t.key)}" for t in source.tables),
+        "tables": ",".join(table_pattern(t.source) for t in source.tables),
+        "keys": ";".join(f"{table_pattern(t.source)}:{_columns(t.key)}" for t in source.tables),
+        "snapshot_mode": "initial" if _by_connector(source) else "no_data",
         "heartbeat_ms": _milliseconds(source.heartbeat),
         "partitions": str(config.kafka.partitions),
         "replication_factor": str(config.kafka.replication_factor),
@@ -94,6 +95,18 @@ def _particular(source: SourceConfig) -> dict[str, str]:
     return {"driver.allowPublicKeyRetrieval": "true"} if plain else {}
 
 
+def _by_connector(source: SourceConfig) -> list[str]:
+    """Return the patterns of the tables whose first rows the connector reads."""
+    chosen = [table for table in source.tables if source.snapshot_of(table) is Snapshot.CONNECTOR]
+    return [table_pattern(table.source) for table in chosen]
+
+
+def _snapshot_tables(source: SourceConfig) -> dict[str, str]:
+    """Return the list of tables to snapshot, where some are and some are not: Oracle's needs other names."""
+    listed = _by_connector(source)
+    return {"snapshot.include.collection.list": ",".join(listed)} if 0 < len(listed) < len(source.tables) else {}
+
+
 def _format_settings(source: SourceConfig, values: Mapping[str, str]) -> dict[str, str]:
     if source.format is not EventFormat.AVRO:
         return filled("json", values)
@@ -102,7 +115,8 @@ def _format_settings(source: SourceConfig, values: Mapping[str, str]) -> dict[st
     return filled("avro", values)
 
 
-def _table_pattern(name: Iterable[str]) -> str:
+def table_pattern(name: Iterable[str]) -> str:
+    """Return the pattern of a table as it stands in ``table.include.list``."""
     return r"\.".join(pattern(part) for part in name)
 
 

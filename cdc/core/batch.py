@@ -50,7 +50,9 @@ class Skip:
 
     ``blocked`` maps a raw key to the (partition, offset) of its quarantined message, ``held`` a partition to the offset
     from which on messages are left for a later batch. Key changes up to the place ``given_up`` may be torn.
-    ``last_delete`` is the position of the newest delete in the table.
+    ``last_delete`` is the position of the newest delete in the table. ``doubtful`` holds marks of rows in a
+    shadow (``cdc.core.collapse``); a value that is known nowhere then becomes null and its row is marked.
+    ``published`` is how far the table's rows are, where that is further than its progress: in a replay.
     """
 
     progress: Progress
@@ -58,6 +60,8 @@ class Skip:
     held: Mapping[int, int] = field(default_factory=dict)
     given_up: str = ""
     last_delete: str = ""
+    doubtful: str = ""
+    published: Progress | None = None
 
     def reaches_back(self, first_position: str) -> bool:
         """Return whether a batch that begins at this position may have events older than a delete."""

@@ -20,6 +20,12 @@ NOWHERE: Place = (-1, -1, -1)
 MOVED_IN = "m"
 """``_cdc_op`` of a row that moved onto a key whose former row has yet to leave, in the same transaction."""
 
+UNKNOWN = "?"
+"""``_cdc_op`` of a row of a shadow with values that are known nowhere yet: its key is read from the source again."""
+
+READ_AGAIN = "R"
+"""``_cdc_op`` of a row that was read again by its key."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -32,12 +38,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Image:
-    """Values of a row, the names of those not known, and where the row came from if it moved: key and place."""
+    """Values of a row, the names of those not known, and where the row came from if it moved: key and place.
+
+    ``doubtful`` is the mark of a row that was read and not told of by events, while it may still be a later row than
+    the one that events tell of: its values are good for its own key, and are not handed over to another.
+    """
 
     values: dict[str, Any] = field(default_factory=dict)
     unavailable: frozenset[str] = frozenset()
     old_key: Key | None = None
     arrived_at: Place | None = None
+    doubtful: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,17 +85,20 @@ class KeyState:
     arrivals: tuple[Arrival, ...] = ()
 
 
-def start(row: Row | None) -> KeyState:
-    """Return the state of a key from its row in the target, if there is one."""
+def start(row: Row | None, doubtful: str = "") -> KeyState:
+    """Return the state of a key from its row in the target, if there is one; ``doubtful`` holds marks of rows."""
     if row is None:
         return KeyState()
     count = 2 if row.operation == MOVED_IN else 1
-    return KeyState(count, Image(dict(row.values)), position=row.position, operation=row.operation)
+    unknown = frozenset(row.values) if row.operation == UNKNOWN else frozenset()
+    mark = row.operation if row.operation in doubtful else ""
+    image = Image(dict(row.values), unknown, doubtful=mark)
+    return KeyState(count, image, position=row.position, operation=row.operation)
 
 
-def collapse(row: Row | None, events: Iterable[ChangeEvent], layout: Layout) -> KeyState:
+def collapse(row: Row | None, events: Iterable[ChangeEvent], layout: Layout, doubtful: str = "") -> KeyState:
     """Return the state after the events of one key; those not newer than the row are left out."""
-    state = start(row)
+    state = start(row, doubtful)
     for event in sorted(events, key=lambda e: e.position):
         if newer(event.position, state.position, layout):
             state = step(state, event, layout)
@@ -126,10 +140,11 @@ def _update(state: KeyState, event: ChangeEvent) -> KeyState:
     before = state.image
     known = {name: before.values[name] for name in event.unavailable if name in before.values}
     missing = event.unavailable & before.unavailable if state.count else event.unavailable
+    mark = before.doubtful if event.unavailable else ""
     return replace(
         state,
         count=max(state.count, 1),
-        image=replace(before, values={**event.values, **known}, unavailable=missing),
+        image=replace(before, values={**event.values, **known}, unavailable=missing, doubtful=mark),
         operation=MOVED_IN if state.count > 1 else str(event.operation),
     )
 
@@ -151,11 +166,13 @@ def torn(states: Mapping[Key, KeyState], given_up: Place = NOWHERE) -> Place | N
     return min((at for _, _, at in left ^ came if at > given_up), default=None)
 
 
-def complete(states: dict[Key, KeyState], missing: frozenset[str] = frozenset()) -> dict[Key, KeyState]:
+def complete(
+    states: dict[Key, KeyState], missing: frozenset[str] = frozenset(), *, lenient: bool = False
+) -> dict[Key, KeyState]:
     """Fill values that moved in from another key, from what that key held when the row left it.
 
-    ``missing`` names columns that an event schema does not have at all: they become null rather than unknown.
-    Raises UnavailableValue when a value is known nowhere.
+    ``missing`` names columns that an event schema does not have at all: they become null, not unknown.
+    Raises UnavailableValue when a value is known nowhere; with ``lenient`` it is null and the row marked.
     """
     left = {(key, d.to, d.left_at): d.image for key, state in states.items() for d in state.departures}
     for _ in left:
@@ -163,13 +180,15 @@ def complete(states: dict[Key, KeyState], missing: frozenset[str] = frozenset())
     known = {}
     for key, state in states.items():
         image = _filled(state.image, key, left)
-        if state.count and image.unavailable - missing:
+        lacking = image.unavailable - missing
+        if state.count and lacking and not lenient:
             raise UnavailableValue(
-                f"column {min(image.unavailable - missing)!r} was left out as unchanged and its value is known nowhere",
+                f"column {min(lacking)!r} was left out as unchanged and its value is known nowhere",
                 hint="set REPLICA IDENTITY FULL on the source table and load the table again",
             )
         values = {**dict.fromkeys(image.unavailable), **image.values}
-        known[key] = replace(state, image=replace(image, values=values))
+        marked = (UNKNOWN if lacking else image.doubtful) if state.count else ""
+        known[key] = replace(state, image=replace(image, values=values), operation=marked or state.operation)
     return known
 
 
@@ -177,6 +196,7 @@ def _filled(image: Image, key: Key, left: dict[tuple[Key, Key, Place], Image]) -
     if not image.unavailable or image.old_key is None or image.arrived_at is None:
         return image
     origin = left.get((image.old_key, key, image.arrived_at), Image())
-    names = [n for n in image.unavailable if n in origin.values and n not in origin.unavailable]
+    known = () if origin.doubtful else origin.values
+    names = [n for n in image.unavailable if n in known and n not in origin.unavailable]
     found = {name: origin.values[name] for name in names}
     return replace(image, values={**image.values, **found}, unavailable=image.unavailable - set(found))

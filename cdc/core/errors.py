@@ -3,7 +3,8 @@
 CdcError
 ├── TransientError           retried with backoff and a deadline, then terminal
 │   ├── CommitConflict       somebody else committed first; start again from a fresh table
-│   └── HeldBack             a table left messages for a later batch; start the query again
+│   ├── HeldBack             a table left messages for a later batch; start the query again
+│   └── Moved                somebody else moved a table's main; start the query again where it is now
 ├── CommitStateUnknown       the answer was lost: look for the commit before deciding
 ├── PoisonEvent              one message cannot be used: quarantine it, block its key
 └── TerminalError            stop this table (or command), keep the others, show the hint
@@ -36,6 +37,10 @@ class CommitConflict(TransientError):
 
 class HeldBack(TransientError):
     """A table left the end of its batch for later, because a key change is not there as a whole yet."""
+
+
+class Moved(TransientError):
+    """A table is not where this pipeline left it: it was loaded, rewound or replayed meanwhile."""
 
 
 class CommitStateUnknown(CdcError):

@@ -18,10 +18,14 @@ class TableState:
     truncated: str = ""
 
 
-def merge(table: TableState, events: Iterable[ChangeEvent], layout: Layout) -> TableState:
-    """Return the table after a micro-batch; events in any order, duplicates and old ones do no harm."""
-    begun, states = _states(table, list(events), layout)
-    return _apply(begun, complete(states))
+def merge(table: TableState, events: Iterable[ChangeEvent], layout: Layout, doubtful: str = "") -> TableState:
+    """Return the table after a micro-batch; events in any order, duplicates and old ones do no harm.
+
+    ``doubtful`` is for shadows, whose rows with these marks may be later ones than events tell of: a row with a value
+    that is known nowhere is marked then.
+    """
+    begun, states = _states(table, list(events), layout, doubtful)
+    return _apply(begun, complete(states, lenient=bool(doubtful)))
 
 
 def torn_at(table: TableState, events: Iterable[ChangeEvent], layout: Layout) -> Place | None:
@@ -29,7 +33,9 @@ def torn_at(table: TableState, events: Iterable[ChangeEvent], layout: Layout) ->
     return torn(_states(table, list(events), layout)[1])
 
 
-def _states(table: TableState, batch: list[ChangeEvent], layout: Layout) -> tuple[TableState, dict[Key, KeyState]]:
+def _states(
+    table: TableState, batch: list[ChangeEvent], layout: Layout, doubtful: str = ""
+) -> tuple[TableState, dict[Key, KeyState]]:
     """Return the table after the batch's truncates, and the states of the keys that the batch changes."""
     truncated = max([table.truncated, *(e.position.place(layout) for e in batch if e.operation is Operation.TRUNCATE)])
     rows = {key: row for key, row in table.rows.items() if row.position.place(layout) >= truncated}
@@ -37,15 +43,18 @@ def _states(table: TableState, batch: list[ChangeEvent], layout: Layout) -> tupl
     for event in batch:
         if event.operation is not Operation.TRUNCATE and event.position.place(layout) > truncated:
             by_key[event.key].append(event)
-    states = {key: _collapse(table, rows, key, events, layout) for key, events in by_key.items()}
+    states = {key: _collapse(table, rows, key, events, (layout, doubtful)) for key, events in by_key.items()}
     states = {key: state for key, state in states.items() if state.position is not None}
     return TableState(rows, table.tombstones, truncated), states
 
 
-def _collapse(table: TableState, rows: dict[Key, Row], key: Key, events: list[ChangeEvent], layout: Layout) -> KeyState:
+def _collapse(
+    table: TableState, rows: dict[Key, Row], key: Key, events: list[ChangeEvent], rules: tuple[Layout, str]
+) -> KeyState:
+    layout, doubtful = rules
     row, tombstone = rows.get(key), table.tombstones.get(key)
     fresh = [e for e in events if newer(e.position, tombstone, layout)]
-    return collapse(row, fresh, layout)
+    return collapse(row, fresh, layout, doubtful)
 
 
 def _apply(table: TableState, states: dict[Key, KeyState]) -> TableState:

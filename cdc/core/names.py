@@ -51,6 +51,16 @@ def quote_table(name: tuple[str, ...], mark: str = '"') -> str:
     return ".".join(quote(part, mark) for part in name)
 
 
+def shadow_of(namespace: str, target: TableName) -> TableName:
+    """Return the name of a target's shadow."""
+    return TableName(namespace, f"shadow_{target.namespace}__{target.table}")
+
+
+def tombstones_of(namespace: str, target: TableName) -> TableName:
+    """Return the table that keeps the positions of a target's deleted keys."""
+    return TableName(namespace, f"tombstones_{target.namespace}__{target.table}")
+
+
 def topic_part(name: str) -> str:
     """Return the name as Debezium puts it into a topic: what Kafka does not allow becomes ``_``.
 

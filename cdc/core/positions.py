@@ -2,9 +2,12 @@
 
 A position is ``(epoch, three components of the engine, Kafka offset)``; larger wins. ``S`` is 0 for a read and 1 for a
 change, so reads lose ties. Its text is fixed-width hexadecimal and compares like the position itself, byte by byte.
+
+A *place* is less: where something stands in the log, to tell whether a connector has passed what a source has noted.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 EPOCH_DIGITS = 8
 OFFSET_DIGITS = 16
@@ -83,3 +86,49 @@ def hexadecimal(number: int, digits: int) -> str:
     if not 0 <= number < 16**digits:
         raise ValueError(f"position component {number} does not fit into {digits} hexadecimal digits")
     return f"{number:0{digits}x}"
+
+
+def log_place(engine: str, text: str) -> tuple[int, ...]:
+    """Return a source's own position as numbers that compare like places in its log.
+
+    ``text`` is as the source prints it: an LSN (``16/3002D50``), ``binlog.000003:1234`` with or without GTIDs behind,
+    an SCN. Raises ValueError if it is none. MySQL's compare within one server: another one numbers its files anew.
+    """
+    match engine:
+        case "postgres":
+            high, low = text.split("/")
+            return (int(high, 16) << 32 | int(low, 16),)
+        case "mysql":
+            file, _, position = text.partition(" ")[0].rpartition(":")
+            return int(file.rpartition(".")[2]), int(position)
+        case _:
+            return (int(text),)
+
+
+def connector_place(engine: str, offset: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """Return a place such that all changes committed at or before it are in Kafka, from a connector's stored offset.
+
+    None if the offset does not tell: the connector has not come to a commit yet, or is taking its snapshot, after whose
+    failure it begins again further on. Kafka Connect stores an offset in the transaction of the messages before it.
+    """
+    if offset.get("snapshot") not in (None, False, "false"):
+        return None
+    match engine:
+        case "postgres":
+            # The end of the last transaction that was handed over whole, or the place of a later message outside of any
+            # (heartbeats write one). The server sends whole transactions in the order of their commit records, and
+            # such messages between them, so whatever committed before has been sent. A snapshot sets "lsn", not this.
+            return _numbers(offset.get("lsn_commit"))
+        case "mysql":
+            # Where the connector would start again: behind the last whole transaction, or before the one it is in
+            # ("event" and "row" count what of it is done). Transactions stand in the log in the order of their commits.
+            if not (file := offset.get("file")):
+                return None
+            return _numbers(str(file).rpartition(".")[2], offset.get("pos"))
+        case _:
+            # Where LogMiner would start again: no transaction that began before is open, none that ended is missing.
+            return _numbers(offset.get("scn"))
+
+
+def _numbers(*parts: object) -> tuple[int, ...] | None:
+    return None if None in parts else tuple(int(str(part)) for part in parts)

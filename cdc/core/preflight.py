@@ -15,6 +15,14 @@ class Finding(NamedTuple):
     fatal: bool = True
 
 
+class Retained(NamedTuple):
+    """How many seconds of changes something keeps, at the rate of late, and what makes it keep more."""
+
+    what: str
+    seconds: float
+    remedy: str
+
+
 class SourceColumn(NamedTuple):
     """A column as the source declares it; ``type`` in the source's own words, lower case."""
 

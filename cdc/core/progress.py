@@ -60,6 +60,14 @@ class Progress:
         return replace(self, partitions={p: replace(state, epoch=highest) for p, state in merged.items()})
 
 
+def slice_of(cursor: Mapping[int, int], ends: Mapping[int, int], limit: int) -> dict[int, int]:
+    """Return the ends of the next slice of about ``limit`` messages between ``cursor`` and ``ends``, per partition."""
+    left = {p: max(0, end - cursor[p]) for p, end in ends.items()}
+    total = sum(left.values())
+    share = {p: n if total <= limit else -(-n * limit // total) for p, n in left.items()}
+    return {p: cursor[p] + n for p, n in share.items()}
+
+
 @dataclass(frozen=True)
 class TopicState:
     """A topic as the cluster has it: its id, and per partition the first and the next offset."""

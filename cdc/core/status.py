@@ -8,12 +8,16 @@ from enum import StrEnum
 class TableState(StrEnum):
     """Where a table stands; set by the running pipeline only, and shown by ``cdc status``.
 
-    WAITING: no event seen yet. RUNNING: the latest batch is in the table. STOPPED: a terminal error, see last_error;
-    the table's offsets stay where they are until the service is started again.
+    WAITING: no event seen yet. LOADING: its first rows come from a load that is not through yet, its events wait for
+    that. RUNNING: the latest batch is in the table. PAUSED: by an operator, see last_error for who and why; it goes on
+    from its own progress when it is resumed. STOPPED: a terminal error, see last_error; the table's offsets stay where
+    they are until the service is started again or somebody moves the table (load, rewind, replay, reset).
     """
 
     WAITING = "waiting"
+    LOADING = "loading"
     RUNNING = "running"
+    PAUSED = "paused"
     STOPPED = "stopped"
 
 
@@ -44,7 +48,7 @@ class StatusRow:
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """One published commit of one target: which positions and offsets it brought."""
+    """One published commit of one target: which positions and offsets it brought; ``seconds`` None is not known."""
 
     pipeline: str
     target: str
@@ -60,4 +64,4 @@ class LedgerRow:
     deleted: int
     source_at: datetime | None
     committed_at: datetime
-    seconds: float
+    seconds: float | None

@@ -1,5 +1,6 @@
 """Administration of topics: what they must be, what they are, and making them so."""
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not marked 
 )
 
 from cdc.config.services import KafkaConfig
+from cdc.core.errors import TransientError
 from cdc.kafka.client import librdkafka_settings
 from cdc.kafka.errors import translate, translated
 
@@ -104,6 +106,25 @@ class KafkaTopics:
             for name, t in topics.items()
         }
 
+    def settled_ends(self, name: str, *, seconds: float = 30.0) -> dict[int, int]:
+        """Return the ends of a topic's partitions, behind every message that a producer has been told is written.
+
+        A producer's transaction may be known to be over before its marker has reached every partition: readers of
+        committed messages see its end only then, and it is waited for. Raises TransientError if it does not come.
+        """
+        with translated("describe topics"):
+            found = self._admin.describe_topics(TopicCollection([name]), request_timeout=TIMEOUT)[name].result()
+        partitions = [TopicPartition(name, p.id) for p in found.partitions]
+        wanted = self._offsets(partitions, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED)  # type: ignore[no-untyped-call]
+        deadline = time.monotonic() + seconds
+        while True:
+            ends = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+            if all(ends[place] >= offset for place, offset in wanted.items()):
+                return {partition: offset for (_, partition), offset in ends.items()}
+            if time.monotonic() > deadline:
+                raise TransientError(f"a transaction on topic {name!r} has not ended within {seconds:.0f} s")
+            time.sleep(0.05)
+
     def settings(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
         """Return all settings in force of each existing topic."""
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
@@ -133,9 +154,14 @@ class KafkaTopics:
             )
         return result
 
-    def _offsets(self, partitions: list[TopicPartition], spec: OffsetSpec) -> dict[tuple[str, int], int]:
+    def _offsets(
+        self,
+        partitions: list[TopicPartition],
+        spec: OffsetSpec,
+        isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
+    ) -> dict[tuple[str, int], int]:
         with translated("read offsets"):
             futures = self._admin.list_offsets(
-                dict.fromkeys(partitions, spec), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=TIMEOUT
+                dict.fromkeys(partitions, spec), isolation_level=isolation, request_timeout=TIMEOUT
             )
             return {(p.topic, p.partition): f.result().offset for p, f in futures.items()}

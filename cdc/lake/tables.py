@@ -65,7 +65,7 @@ class IcebergTable:
     def __init__(self, session: SparkSession, catalog: str, name: TableName) -> None:
         self._session = session
         self._catalog = catalog
-        self._name = name
+        self._name = self.name = name
         self.sql_name = ".".join(quote(part, "`") for part in (catalog, *name))
 
     @property
@@ -108,7 +108,7 @@ class IcebergTable:
         with java_errors(f"read table {self._name}"):
             table = self._load()
             current = table.currentSnapshot()
-            summary = _recorded(table)
+            summary = recorded(table)
             columns = {f.name(): iceberg_type(f.type().toString()) for f in table.schema().columns()}
             snapshot_id = -1 if current is None else int(current.snapshotId())
             return TableSnapshot(snapshot_id, str(table.uuid()), columns, summary)
@@ -170,7 +170,7 @@ class IcebergTable:
             with java_errors(f"publish {self._name}"):
                 self._swap(base, staged, properties)
         except CommitStateUnknown:
-            if not self._published(staged):
+            if not self.published(staged):
                 raise
 
     def _swap(self, base: int, staged: int, properties: Mapping[str, str]) -> None:
@@ -180,12 +180,13 @@ class IcebergTable:
         if main is None or main.snapshotId() != base:
             raise CommitConflict(f"could not publish {self._name}: another writer has moved main")
         reference = java_class(self._session, "org.apache.iceberg.SnapshotRef").branchBuilder(staged).build()
-        wanted = {**properties, **_merge_mode(metadata, staged)}
+        wanted = {**properties, **merge_mode(metadata.properties(), dict(metadata.snapshot(staged).summary()))}
         builder = java_class(self._session, "org.apache.iceberg.TableMetadata")
         changed = builder.buildFrom(metadata).setRef("main", reference).setProperties(wanted)
         operations.commit(metadata, changed.build())
 
-    def _published(self, staged: int) -> bool:
+    def published(self, staged: int) -> bool:
+        """Return whether a snapshot is ``main`` or one of its ancestors."""
         table = self._load()
         found = table.currentSnapshot()
         while found is not None:
@@ -199,29 +200,31 @@ class IcebergTable:
         return load_table(self._session, self.sql_name)
 
 
-def _recorded(table: Any) -> dict[str, str]:  # noqa: ANN401 - py4j
+def recorded(table: Any, at: int | None = None) -> dict[str, str]:  # noqa: ANN401 - py4j
     """Return the ``cdc.`` entries of the newest commit of a batch among ``main``'s ancestors, and of fences after it.
 
-    The properties count only where history was expired: after a rollback they are ahead of ``main``.
+    ``at`` is another snapshot to look from. The properties count only where history was expired: after a rollback they
+    are ahead of ``main``.
     """
-    snapshot, recorded = table.currentSnapshot(), dict[str, str]()
+    snapshot = table.currentSnapshot() if at is None else table.snapshot(at)
+    found = dict[str, str]()
     while snapshot is not None:
         entries = _own(dict(snapshot.summary() or {}))
-        recorded = {**entries, **recorded}
+        found = {**entries, **found}
         if entries and FENCE not in entries:
-            return recorded
+            return found
         parent = snapshot.parentId()
         snapshot = None if parent is None else table.snapshot(parent)
         if parent is not None and snapshot is None:
-            return {**_own(dict(table.properties())), **recorded}
-    return recorded
+            return {**_own(dict(table.properties())), **found}
+    return found
 
 
-def _merge_mode(metadata: Any, staged: int) -> dict[str, str]:  # noqa: ANN401 - py4j
+def merge_mode(properties: Mapping[str, str], summary: Mapping[str, str]) -> dict[str, str]:
     """Return the property that sets the merge mode by the size of a snapshot, or nothing if it is not ours to set."""
-    if metadata.properties().get(MODE_BY_SIZE) != "true":
+    if properties.get(MODE_BY_SIZE) != "true":
         return {}
-    size = int(metadata.snapshot(staged).summary().get("total-files-size") or 0)
+    size = int(summary.get("total-files-size") or 0)
     return {MERGE_MODE: "copy-on-write" if size <= SMALL_BYTES else "merge-on-read"}
 
 

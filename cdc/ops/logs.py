@@ -35,7 +35,7 @@ def set_up_logs(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_final(log_format, out))
     )
     logging.basicConfig(handlers=[handler], level=log_level, force=True)
-    for noisy in ("py4j", "httpx", "httpx2", "httpcore", "httpcore2", "urllib3"):
+    for noisy in ("py4j", "pyiceberg", "httpx", "httpx2", "httpcore", "httpcore2", "urllib3"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(log_level)))
 
 

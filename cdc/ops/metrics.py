@@ -1,6 +1,7 @@
 """Metrics of a running pipeline, in a registry of their own."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -62,6 +63,18 @@ class Metrics:
         for known in names.STATES:
             self._of(names.TABLE_STATE, pipeline, table, known).set(known == state)
 
+    def load(self, pipeline: str, table: str, rows: int, rows_estimated: int, size: int) -> None:
+        """Record how far a table's load is."""
+        self._of(names.LOAD_ROWS, pipeline, table).set(rows)
+        self._of(names.LOAD_ROWS_ESTIMATED, pipeline, table).set(rows_estimated)
+        self._of(names.LOAD_BYTES, pipeline, table).set(size)
+
+    def table_removed(self, pipeline: str, table: str) -> None:
+        """Forget the gauges of a table that is in the configuration no more; its counters stay."""
+        for metric in names.METRICS:
+            if metric.kind == "gauge" and metric.labels[: len(names.TABLE)] == names.TABLE:
+                self._forget(metric, pipeline, table)
+
     def lease(self, pipeline: str, *, held: bool) -> None:
         """Record whether this process holds the lease."""
         self._of(names.LEASE_HELD, pipeline).set(held)
@@ -73,6 +86,11 @@ class Metrics:
     def render(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
+
+    def _forget(self, metric: Metric, pipeline: str, table: str) -> None:
+        for more in names.STATES if metric is names.TABLE_STATE else (None,):
+            with suppress(KeyError):  # never set
+                self._collectors[metric.name].remove(pipeline, table, *([more] if more else []))
 
     def _of(self, metric: Metric, *labels: str) -> Any:  # noqa: ANN401 - counter, gauge or histogram, by the metric
         return self._collectors[metric.name].labels(*labels)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from cdc.core.batch import Collapsed, Skip
-from cdc.core.errors import Fenced, TerminalError
+from cdc.core.errors import Fenced, Moved, TerminalError
 from cdc.core.evolution import plan_schema, unify
 from cdc.core.progress import PartitionEvents, PartitionProgress, Progress, after, epochs, short_of
 from cdc.pipeline.table import Epochs, TableBatch, TableSpec, TargetState, TargetTable
@@ -42,7 +42,8 @@ class TableMemory:
 
     ``blocked`` maps raw keys to the (partition, offset) of the quarantined message that later ones wait behind.
     ``torn`` is the place of a key change that is waited for since ``torn_since``, ``given_up`` the last one waited for
-    in vain.
+    in vain. ``progress`` is the table's as this pipeline last saw or made it, None before the first look, ``intended``
+    that of a commit whose outcome it does not know yet.
     """
 
     topic_id: str = ""
@@ -50,6 +51,8 @@ class TableMemory:
     torn: str = ""
     torn_since: float = 0.0
     given_up: str = ""
+    progress: Progress | None = None
+    intended: Progress | None = None
 
 
 @dataclass(frozen=True)
@@ -87,12 +90,18 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Applier:
-    """Applies batches with one fencing token; ``still_holder`` is asked right before each publish."""
+    """Applies batches with one fencing token; ``still_holder`` is asked right before each publish.
+
+    One with ``doubtful`` marks is for shadows: it marks rows that lack a value instead of stopping the table. In a
+    replay, ``published`` is how far the rows are that it applies older messages to.
+    """
 
     token: int
     blocked_keys: int
     still_holder: Callable[[], None]
     hold_seconds: float = HOLD_SECONDS
+    doubtful: str = ""
+    published: Progress | None = None
     clock: Callable[[], float] = time.monotonic
 
     def apply(self, spec: TableSpec, table: TargetTable, batch: TableBatch, memory: TableMemory) -> Applied:
@@ -103,6 +112,7 @@ class Applier:
             progress = progress_of(state, spec, memory.topic_id)
             if state:
                 check_token(state, self.token, spec)
+            check_place(spec, progress, memory)
         if _covered(progress, batch):
             return Applied(Collapsed(), progress, seconds=watch.seconds)
         with watch.stage("schema"):
@@ -121,15 +131,7 @@ class Applier:
         if state is None:
             if not columns:
                 return None  # nothing but unusable messages so far: there is no schema to create a table from
-            absent = [name for name in spec.key if name not in columns]
-            if absent:
-                raise TerminalError(
-                    f"key column {absent[0]!r} of {spec.target} is not in the change events",
-                    hint=f"the events have the columns {', '.join(columns)}",
-                )
-            plan_schema({}, columns)  # refuses names that are ours
-            table.create(columns, spec.key, spec.partition_by, spec.properties)
-            table.fence({TOKEN: str(self.token), "cdc.pipeline": spec.pipeline})
+            create_table(spec, table, columns, self.token)
             return table.read()
         plan = plan_schema(state.columns, columns)
         if plan:
@@ -171,7 +173,7 @@ class Applier:
         columns = _typed(state, batch)
         truncated = state.summary.get(TRUNCATED, "") if state else ""
         last_delete = state.summary.get(LAST_DELETE, "") if state else ""
-        skip = Skip(progress, dict(memory.blocked), held, memory.given_up, last_delete)
+        skip = Skip(progress, dict(memory.blocked), held, memory.given_up, last_delete, self.doubtful, self.published)
         assumed: Epochs = {p: ((0, progress.of(p).epoch),) for p in batch.last_offsets}
         collapsed = batch.collapse(columns, skip, assumed, truncated)
         if collapsed.problems and not collapsed.torn:
@@ -239,7 +241,9 @@ class Applier:
                 return Applied(collapsed, progress, seconds=watch.seconds)
             audit(spec, collapsed, counts)
             self.still_holder()
+            memory.intended = progress
             table.publish(state.snapshot_id, staged, summary)
+            memory.progress = progress
         merged = {name: int(counts.get(key, "0")) for name, key in _COUNTS.items()}
         return Applied(collapsed, progress, staged, state.snapshot_id, merged, watch.seconds, len(memory.blocked))
 
@@ -267,6 +271,33 @@ def progress_of(state: TargetState | None, spec: TableSpec, topic_id: str) -> Pr
     """Return the progress that the table's own history tells, or that of a table not begun."""
     text = state.summary.get(PROGRESS) if state else None
     return Progress.from_json(text) if text else Progress(spec.topic, topic_id)
+
+
+def create_table(spec: TableSpec, table: TargetTable, columns: Mapping[str, str], token: int) -> None:
+    """Make a table, empty and ours; raises TerminalError for columns that cannot be its own."""
+    absent = [name for name in spec.key if name not in columns]
+    if absent:
+        raise TerminalError(
+            f"key column {absent[0]!r} of {spec.target} is not among the source's columns",
+            hint=f"the columns are {', '.join(columns)}",
+        )
+    plan_schema({}, columns)  # refuses names that are ours
+    table.create(columns, spec.key, spec.partition_by, spec.properties)
+    table.fence({TOKEN: str(token), "cdc.pipeline": spec.pipeline})
+
+
+def check_place(spec: TableSpec, progress: Progress, memory: TableMemory) -> None:
+    """Refuse to go on with a table that is not where this pipeline left it; raises Moved.
+
+    Also when the batch at hand would fit: what the query has given already, and what had no effect then, was told from
+    the table as it was. Only a commit of our own whose answer was lost may have moved it.
+    """
+    if memory.progress is not None and progress not in (memory.progress, memory.intended):
+        raise Moved(
+            f"{spec.target} was moved by somebody else",
+            hint="ordinary after a load, a rewind or a replay: the query starts again where the tables say",
+        )
+    memory.progress, memory.intended = progress, None
 
 
 def check_token(state: TargetState, token: int, spec: TableSpec) -> None:

@@ -55,6 +55,10 @@ class Metrics(Protocol):
         """Show a table's state."""
         ...
 
+    def table_removed(self, pipeline: str, table: str) -> None:
+        """Show nothing more of what a table's state, lag and backlog are."""
+        ...
+
     def lease(self, pipeline: str, *, held: bool) -> None:
         """Show whether this process holds the lease."""
         ...
@@ -87,7 +91,8 @@ class Report:
             state = TableState.RUNNING if progress.partitions else TableState.WAITING
             offsets = progress.to_json() if progress.partitions else ""
             known = self._rows.get(spec.topic) or self._blank(spec)
-            self._rows[spec.topic] = replace(known, state=state, offsets=offsets, updated_at=self.now())
+            now = self.now()
+            self._rows[spec.topic] = replace(known, state=state, offsets=offsets, updated_at=now, last_error="")
             self._dirty = True
 
     def applied(self, spec: TableSpec, token: int, result: Applied) -> None:
@@ -107,6 +112,7 @@ class Report:
                 self._ledger.append(_ledger_row(spec, token, result, counts, now, source_at))
             self._dirty = True
         self._measure(str(spec.target), result, counts, now)
+        self.metrics.table_state(self.pipeline, str(spec.target), self._rows[spec.topic].state)
         log.info(
             "batch applied",
             pipeline=self.pipeline,
@@ -126,16 +132,34 @@ class Report:
             self.metrics.committed(self.pipeline, table, at=now.timestamp(), newest_change_at=at)
         if counts["quarantined"]:
             self.metrics.quarantined(self.pipeline, table, counts["quarantined"], blocked_keys=result.blocked)
-        self.metrics.table_state(self.pipeline, table, TableState.RUNNING)
 
     def stopped(self, spec: TableSpec, error: str) -> None:
         """Note a table that cannot go on."""
+        self._rests(spec, TableState.STOPPED, error)
+
+    def loading(self, spec: TableSpec) -> None:
+        """Note a table whose first rows are not there yet."""
+        self._rests(spec, TableState.LOADING, "waits for its load")
+
+    def paused(self, spec: TableSpec, pause: str) -> None:
+        """Note a table that an operator paused; ``pause`` tells who, when and why."""
+        self._rests(spec, TableState.PAUSED, pause)
+
+    def removed(self, spec: TableSpec) -> None:
+        """Forget a table that is in the configuration no more."""
+        with self._lock:
+            self._rows.pop(spec.topic, None)
+            self._dirty = True
+        self.metrics.table_removed(self.pipeline, str(spec.target))
+
+    def _rests(self, spec: TableSpec, state: TableState, why: str) -> None:
         with self._lock:
             row = self._rows.get(spec.topic) or self._blank(spec)
-            self._rows[spec.topic] = replace(row, state=TableState.STOPPED, last_error=error, updated_at=self.now())
-            self._dirty = True
-            self._due_at = 0.0
-        self.metrics.table_state(self.pipeline, str(spec.target), TableState.STOPPED)
+            if (row.state, row.last_error) != (state, why):
+                self._rows[spec.topic] = replace(row, state=state, last_error=why, updated_at=self.now())
+                self._dirty = True
+                self._due_at = 0.0
+        self.metrics.table_state(self.pipeline, str(spec.target), state)
 
     def flush_when_due(self) -> None:
         """Write what there is, at most once per interval."""
@@ -193,7 +217,7 @@ def _advanced(
     committed = result.snapshot_id is not None
     return replace(
         row,
-        state=TableState.RUNNING,
+        state=row.state if row.state == TableState.PAUSED else TableState.RUNNING,  # paused while the batch ran
         position=max(row.position, result.collapsed.last_position),
         offsets=result.progress.to_json(),
         table_snapshot=result.snapshot_id or row.table_snapshot,

@@ -3,24 +3,42 @@
 A start takes the lease, fences every table with the lease's token, asks each table for its progress and starts the
 query exactly there. Each micro-batch is read once and applied to its tables side by side; a table that cannot go on
 stops alone. Nothing but the tables remembers how far they are.
+
+Whatever changes the set of tables that take part (a load that is through, a rewind, a pause that ends, another
+configuration) makes the query start again where the tables say, so that no batch passes a table by unnoticed.
 """
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Protocol
 
 import structlog
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
-from cdc.core.errors import CdcError, CommitStateUnknown, Fenced, HeldBack, LeaseHeld, TerminalError, TransientError
+from cdc.core.errors import (
+    CdcError,
+    CommitStateUnknown,
+    Fenced,
+    HeldBack,
+    LeaseHeld,
+    Moved,
+    TerminalError,
+    TransientError,
+)
 from cdc.core.progress import Progress, TopicState, check_continuity
-from cdc.pipeline.apply import TOKEN, Applied, Applier, TableMemory, check_token, progress_of
+from cdc.pipeline.apply import Applied, Applier
+from cdc.pipeline.begin import begin, loaded
+from cdc.pipeline.control import POLL_SECONDS, Control, Marks
+from cdc.pipeline.hold import Lease, beating, release
 from cdc.pipeline.report import Report
+from cdc.pipeline.roster import Roster
 from cdc.pipeline.table import TableBatch, TableSpec, TargetTable
 
 log = structlog.get_logger()
@@ -30,26 +48,6 @@ DRAIN_SECONDS = 20.0
 
 HEALTHY_SECONDS = 60.0
 """A query that ran this long was well: when it ends, the time for retries begins anew."""
-
-
-class Lease(Protocol):
-    """Exclusive right to write the pipeline's tables; the token grows with every holder."""
-
-    def acquire(self, *, wait: bool, stopping: Callable[[], bool], pause: Callable[[float], object]) -> int:
-        """Return the fencing token; raises LeaseHeld while another instance lives."""
-        ...
-
-    def renew(self) -> None:
-        """Beat; raises Fenced if the lease is lost, TransientError if the catalog is away."""
-        ...
-
-    def check(self) -> None:
-        """Raise Fenced unless the lease was renewed lately."""
-        ...
-
-    def release(self) -> None:
-        """Give the lease back."""
-        ...
 
 
 class Query(Protocol):
@@ -91,6 +89,13 @@ class Engine(Protocol):
         """Open a table for the calling thread."""
         ...
 
+    def declared(self, spec: TableSpec) -> Mapping[str, str] | None:
+        """Return the columns that the source declares, name -> Iceberg type; None where only events can tell.
+
+        Raises TransientError if the source does not answer, TerminalError if it has no such table.
+        """
+        ...
+
     def blocked(self, topics: Sequence[str]) -> Mapping[str, dict[bytes, tuple[int, int]]]:
         """Return per topic the raw keys that wait behind a quarantined message."""
         ...
@@ -122,13 +127,20 @@ class Pipeline:
     lease: Lease
     report: Report
     limits: Limits
-    _memory: dict[str, TableMemory] = field(default_factory=dict)
-    _stopped: dict[str, CdcError | Exception] = field(default_factory=dict)
+    control: Control
+    poll: float = POLL_SECONDS
     _fatal: Exception | None = None
     _batches: int = 0
-    _held: HeldBack | None = None
+    _held: HeldBack | Moved | None = None
+    _again: bool = False
+    _look_at: float = 0.0
+    _wanted: deque[tuple[Sequence[TableSpec], Engine]] = field(default_factory=lambda: deque(maxlen=1))
     _idle: threading.Event = field(default_factory=threading.Event)
     _draining: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._roster = Roster(self.name, self.specs)
+        self._marks = Marks(self.name, self.control, self.poll)
 
     def run(self, stop: threading.Event, *, standby: bool = False) -> None:
         """Stream until ``stop`` is set.
@@ -146,12 +158,18 @@ class Pipeline:
             raise
         log.info("lease taken", pipeline=self.name, token=token)
         try:
-            with self._beating():
-                applier = Applier(token, self.limits.blocked_keys, self.lease.check)
-                self._run_queries(applier, stop)
+            with beating(self.lease, self.limits.lease_ttl.total_seconds() / 4, self.name, self._end_with):
+                self._run_queries(Applier(token, self.limits.blocked_keys, self.lease.check), stop)
         finally:
             self.report.flush(stopping=True)
-            self._release()
+            release(self.lease, self.name)
+
+    def reconfigure(self, specs: Sequence[TableSpec], engine: Engine) -> None:
+        """Go on with these tables on this engine, from the next batch on; safe to call from another thread.
+
+        The running batch comes to its end first. Of a table that is not among them everything stays as it is.
+        """
+        self._wanted.append((tuple(specs), engine))
 
     def _run_queries(self, applier: Applier, stop: threading.Event) -> None:
         """Run one query after another: a dependency that was away for a while does not end the service."""
@@ -160,7 +178,7 @@ class Pipeline:
             batches, began = self._batches, time.monotonic()
             try:
                 self._run_query(applier, stop)
-            except TransientError as error:
+            except (TransientError, CommitStateUnknown) as error:
                 now = time.monotonic()
                 if self._batches > batches or now - began > HEALTHY_SECONDS:
                     waited = 0.0
@@ -172,41 +190,91 @@ class Pipeline:
                 stop.wait(waited)
 
     def _run_query(self, applier: Applier, stop: threading.Event) -> None:
-        self._held = None
-        query = self.engine.start(self._positions(applier), lambda batch: self._on_batch(applier, batch))
+        """Run a query until it fails or another one is needed, none if there is no table to read."""
+        self._reconfigure()
+        self._heed()  # before the tables are read: whoever moves one after this is noticed
+        self._held, self._again = None, False
+        found = self._positions(applier)
+        query = self.engine.start(found, partial(self._on_batch, applier)) if found else None
         self.report.started()
-        log.info("query started", pipeline=self.name)
+        log.info("query started" if query else "no table to read yet", pipeline=self.name, tables=len(found))
         failure: Exception | None = None
         try:
-            while not stop.is_set() and self._fatal is None and failure is None:
+            while not (stop.is_set() or self._fatal or failure or self._again):
                 stop.wait(0.2)
-                failure = query.failure() or self._held
+                failure = (query.failure() if query else None) or self._held
+                self._heed()
+                self._look_for_loaded()
                 self.report.flush_when_due()
         finally:
-            self._drain(query)
+            self._drain(query, stop)
         if self._fatal is not None or failure is not None:
             raise self._fatal or failure or AssertionError
 
-    def _drain(self, query: Query) -> None:
+    def _drain(self, query: Query | None, stop: threading.Event) -> None:
         self._draining.set()
+        while self._again and not (stop.is_set() or self._fatal or self._idle.wait(0.2)):
+            self.report.flush_when_due()  # nothing is wrong: the batch may take its time
         if not self._idle.wait(DRAIN_SECONDS):
             log.warning("running batch abandoned", pipeline=self.name)
-        query.stop()
+        if query:
+            query.stop()
         self._draining.clear()
 
+    def _heed(self) -> None:
+        """Take up what the control table and a new configuration ask for."""
+        self._again = self._again or bool(self._wanted)
+        blind = not self._marks.known
+        heard = self._marks.poll(self._roster.specs)
+        if heard is None:
+            return
+        for spec in heard.paused:
+            self._pause(spec)
+        for spec in heard.moved:
+            self._roster.pardon(spec)
+        self._again = self._again or blind or bool(heard.resumed or heard.moved)
+
+    def _look_for_loaded(self) -> None:
+        """Look at one table that waits: a load that was killed right after its end has not told of it."""
+        if self._roster.loading and time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + self.poll
+            self._roster.loading.rotate()
+            with suppress(CdcError), self.engine.table(self._roster.loading[0]) as table:
+                self._again = self._again or loaded(table)
+
+    def _pause(self, spec: TableSpec) -> None:
+        self._roster.reading.discard(spec.topic)
+        if spec.topic not in self._roster.stopped:
+            self.report.paused(spec, self._marks.pause_of(spec))
+
+    def _reconfigure(self) -> None:
+        if not self._wanted:
+            return
+        specs, self.engine = self._wanted.pop()
+        for spec in self._roster.take(specs):
+            self.report.removed(spec)
+
     def _positions(self, applier: Applier) -> dict[str, tuple[Progress, frozenset[int]]]:
-        active = [spec for spec in self.specs if spec.topic not in self._stopped]
+        self._roster.reading = set()
+        candidates = self._roster.candidates()
+        active = [spec for spec in candidates if not self._marks.pause_of(spec)]
+        for spec in candidates:
+            if spec not in active:
+                self._pause(spec)
         topics = self.engine.topics([spec.topic for spec in active])
         blocked = self.engine.blocked(list(topics))
         found: dict[str, tuple[Progress, frozenset[int]]] = {}
         for spec in active:
             try:
-                found[spec.topic] = self._position(applier, spec, topics.get(spec.topic), blocked)
-            except Fenced:
+                position = self._position(applier, spec, topics.get(spec.topic), blocked)
+            except (Fenced, TransientError, CommitStateUnknown):
                 raise
-            except TerminalError as error:
+            except Exception as error:  # noqa: BLE001 - as with its batches: one table stops alone
                 self._stop_table(spec, error)
+            else:
+                found |= {spec.topic: position} if position else {}
         self._require_tables()
+        self._roster.reading = set(found)
         return found
 
     def _position(
@@ -215,60 +283,74 @@ class Pipeline:
         spec: TableSpec,
         topic: TopicState | None,
         blocked: Mapping[str, dict[bytes, tuple[int, int]]],
-    ) -> tuple[Progress, frozenset[int]]:
+    ) -> tuple[Progress, frozenset[int]] | None:
+        memory = self._roster.remember(spec)
+        memory.topic_id = topic.topic_id if topic else ""
+        memory.blocked = dict(blocked.get(spec.topic, {}))
+        with self.engine.table(spec) as table:
+            progress = begin(spec, table, applier.token, memory, partial(self._declared, spec))
+        if progress is None:
+            self._roster.loading.append(spec)
+            self.report.loading(spec)
+            return None
         if topic is None:
             raise TerminalError(
                 f"topic {spec.topic!r} does not exist", hint="run `cdc connectors apply`, which creates it"
             )
-        memory = self._memory.setdefault(spec.topic, TableMemory())
-        memory.topic_id = topic.topic_id
-        memory.blocked = dict(blocked.get(spec.topic, {}))
-        with self.engine.table(spec) as table:
-            progress = fence(spec, table, applier.token, topic.topic_id)
         check_continuity(progress, topic)
         self.report.found(spec, progress)
         return progress, frozenset(topic.watermarks)
 
-    def _on_batch(self, applier: Applier, batch: Batch) -> None:
-        if self._draining.is_set() or self._fatal is not None or self._held is not None:
-            batch.close()
-            return  # Spark may take it for done: where the next query goes on is what the tables say
-        self._idle.clear()
+    def _declared(self, spec: TableSpec) -> Mapping[str, str] | None:
         try:
-            self._apply_all(applier, batch)
-            self._batches += 1
+            return self.engine.declared(spec)
+        except TransientError as error:
+            log.warning("table not made yet", pipeline=self.name, table=str(spec.target), error=str(error))
+            return None  # its first events bring its columns
+
+    def _on_batch(self, applier: Applier, batch: Batch) -> None:
+        self._idle.clear()  # before the look at what goes on: whoever drains waits for this batch, or it does nothing
+        try:
+            if not (self._draining.is_set() or self._fatal or self._held or self._again):
+                self._apply_all(applier, batch)
+                self._batches += 1
+            # Otherwise Spark may take it for done: where the next query goes on is what the tables say.
         finally:
             batch.close()
             self._idle.set()
 
     def _apply_all(self, applier: Applier, batch: Batch) -> None:
-        present = set(batch.topics())
-        specs = [spec for spec in self.specs if spec.topic in present and spec.topic not in self._stopped]
+        specs = self._roster.of_batch(batch.topics())
         if not specs:
             return
         with ThreadPoolExecutor(min(self.limits.parallel_tables, len(specs)), self.name) as pool:
             futures = [pool.submit(self._apply, applier, batch, spec) for spec in specs]
         for spec, future in zip(specs, futures, strict=True):
-            error = future.exception()
-            if error is None:
-                applied = future.result()
-                self.report.applied(spec, applier.token, applied)
-                if applied.held:
-                    self._held = HeldBack(
-                        f"{spec.target} holds messages back until a key change is whole",
-                        hint="large changes of keys make this ordinary: the query starts again where the tables say",
-                    )
-            elif isinstance(error, Fenced) or not isinstance(error, Exception):
-                self._fatal = error if isinstance(error, Exception) else TerminalError("interrupted")
-            else:
-                self._stop_table(spec, error)
+            self._note(applier, spec, future)
         self._end_without_tables()
 
+    def _note(self, applier: Applier, spec: TableSpec, future: Future[Applied]) -> None:
+        error = future.exception()
+        if error is None:
+            applied = future.result()
+            self.report.applied(spec, applier.token, applied)
+            if applied.held:
+                self._held = HeldBack(
+                    f"{spec.target} holds messages back until a key change is whole",
+                    hint="large changes of keys make this ordinary: the query starts again where the tables say",
+                )
+        elif isinstance(error, Moved):
+            self._held = error
+        elif isinstance(error, Fenced) or not isinstance(error, Exception):
+            self._end_with(error if isinstance(error, Exception) else TerminalError("interrupted"))
+        else:
+            self._stop_table(spec, error)
+
     def _apply(self, applier: Applier, batch: Batch, spec: TableSpec) -> Applied:
-        memory = self._memory[spec.topic]
+        memory = self._roster.remember(spec)
         with structlog.contextvars.bound_contextvars(pipeline=self.name, table=str(spec.target)):
             for attempt in Retrying(
-                retry=retry_if_exception_type((TransientError, CommitStateUnknown)),
+                retry=retry_if_exception(_worth_another_try),
                 stop=stop_after_delay(self.limits.retry_for),
                 wait=wait_exponential_jitter(multiplier=0.2, max=5),
                 before_sleep=lambda state: log.warning(
@@ -284,7 +366,7 @@ class Pipeline:
         known = isinstance(error, CdcError)
         hint = error.hint if isinstance(error, CdcError) else "this is a bug: please report the traceback"
         stopped = error if isinstance(error, Exception) else TerminalError(str(error))
-        self._stopped[spec.topic] = stopped
+        self._roster.stop(spec, stopped)
         log.error(
             "table stopped",
             pipeline=self.name,
@@ -302,51 +384,14 @@ class Pipeline:
 
     def _end_without_tables(self) -> None:
         """End the pipeline once no table is left that could go on."""
-        if len(self._stopped) == len(self.specs) and self._fatal is None:
-            self._fatal = next(iter(self._stopped.values()))
+        reason = self._roster.reason_to_end()
+        if reason is not None and self._fatal is None:
+            self._fatal = reason
 
-    @contextmanager
-    def _beating(self) -> Iterator[None]:
-        ended = threading.Event()
-        interval = self.limits.lease_ttl.total_seconds() / 4
-
-        def beat() -> None:
-            while not ended.wait(interval):
-                try:
-                    self.lease.renew()
-                except TransientError as error:
-                    log.warning("lease not renewed", pipeline=self.name, error=str(error))
-                except Exception as error:  # noqa: BLE001 - whatever it is, the pipeline must end with it
-                    self._fatal = error
-                    return
-
-        thread = threading.Thread(target=beat, name=f"{self.name}-lease", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-
-    def _release(self) -> None:
-        try:
-            self.lease.release()
-        except CdcError as error:
-            log.warning("lease not released", pipeline=self.name, error=str(error))
+    def _end_with(self, error: Exception) -> None:
+        self._fatal = error
 
 
-def fence(spec: TableSpec, table: TargetTable, token: int, topic_id: str) -> Progress:
-    """Make a table ours: whoever staged a commit with an older token can no longer publish it.
-
-    Once a token: the query may start again and again. Returns the table's progress; raises Fenced if the table bears a
-    newer token already.
-    """
-    if not table.exists():
-        return Progress(spec.topic, topic_id)
-    state = table.read()
-    check_token(state, token, spec)
-    if state.summary.get(TOKEN) == str(token):
-        return progress_of(state, spec, topic_id)
-    # The fence bears nothing but the token: a former holder may publish progress until the moment that it stands.
-    table.fence({TOKEN: str(token), "cdc.pipeline": spec.pipeline})
-    return progress_of(table.read(), spec, topic_id)
+def _worth_another_try(error: BaseException) -> bool:
+    """A table that was moved is not: the batch does not begin where it is now."""
+    return isinstance(error, (TransientError, CommitStateUnknown)) and not isinstance(error, Moved)

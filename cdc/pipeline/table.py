@@ -16,7 +16,10 @@ Epochs = Mapping[int, tuple[tuple[int, int], ...]]
 
 @dataclass(frozen=True)
 class TableSpec:
-    """One captured table as configured."""
+    """One captured table as configured; ``snapshot`` says where its first rows come from: connector or load.
+
+    ``beside`` is another table whose tombstones it has, where its rows are those of that one.
+    """
 
     pipeline: str
     engine: str
@@ -26,6 +29,8 @@ class TableSpec:
     layout: Layout
     partition_by: tuple[str, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
+    snapshot: str = "connector"
+    beside: TableName | None = None
 
 
 class TargetTable(Protocol):

@@ -11,7 +11,7 @@ from pymysql.cursors import DictCursor
 from cdc.config.sources import MySqlSource
 from cdc.core.errors import PreflightError, TransientError
 from cdc.core.names import TableName, quote_table
-from cdc.core.preflight import Finding, SourceColumn, SourceTable
+from cdc.core.preflight import Finding, Retained, SourceColumn, SourceTable
 
 _SETUP = "run sql/sources/mysql/setup.sql as an administrator"
 _REFUSED = frozenset({
@@ -94,6 +94,22 @@ class MySqlDatabase:
             raise PreflightError(f"source {self._source.name!r} writes no binary log", hint=_NEEDED["log_bin"][1])
         gtids = rows[0]["Executed_Gtid_Set"].replace("\n", "")
         return f"{rows[0]['File']}:{rows[0]['Position']}" + (f" {gtids}" if gtids else "")
+
+    def withheld(self) -> dict[TableName, str]:
+        """Return the captured tables whose changes the log does not hold in full, with the reason and the remedy."""
+        with self._connection() as connection:
+            found = [finding for finding in _server_findings(_variables(connection), self._source) if finding.fatal]
+        return {table.source: f"{found[0].what}: {found[0].hint}" for table in self._source.tables if found}
+
+    def writers(self, table: TableName) -> frozenset[str]:  # noqa: ARG002  # the log holds transactions from commit on
+        """Return nothing: a transaction that commits while the connector reads is read whole."""
+        return frozenset()
+
+    def retained(self) -> list[Retained]:
+        """Return how long the server keeps its binary logs; nothing if it never purges them."""
+        with self._connection() as connection:
+            seconds = int(_variables(connection).get("binlog_expire_logs_seconds", "0"))
+        return [Retained("the binary log", float(seconds), "raise binlog_expire_logs_seconds")] if seconds else []
 
     def _grant_findings(self, connection: "pymysql.Connection[DictCursor]") -> Iterator[Finding]:
         granted = " ".join(str(value) for row in _rows(connection, "SHOW GRANTS") for value in row.values())

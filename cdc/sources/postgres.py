@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 from cdc.config.sources import PostgresSource
 from cdc.core.errors import PreflightError, TransientError
 from cdc.core.names import TableName, quote, quote_table
-from cdc.core.preflight import Finding, SourceColumn, SourceTable, check_generated
+from cdc.core.preflight import Finding, Retained, SourceColumn, SourceTable, check_generated
 
 FOLDER = Path(__file__).resolve().parents[2] / "sql" / "sources" / "postgres"
 _SETUP = "run sql/sources/postgres/setup.sql as a superuser"
@@ -75,6 +75,21 @@ SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_curre
 
 _SLOT = "SELECT plugin, database, wal_status, active FROM pg_replication_slots WHERE slot_name = %(slot)s"
 
+# Who writes to a table holds a lock on it, or on the partition that takes the row, until its transaction ends.
+_WRITERS = """
+SELECT DISTINCT l.virtualtransaction AS writer FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+WHERE d.datname = current_database() AND l.locktype = 'relation' AND l.granted
+AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+AND (l.relation = %(oid)s OR l.relation IN (SELECT relid FROM pg_partition_tree(%(oid)s)))
+"""
+
+# How fast the log grows, on the average since the statistics began.
+_KEPT = """
+SELECT s.wal_status, s.safe_wal_size,
+       (w.wal_bytes / greatest(extract(epoch FROM now() - w.stats_reset), 1))::float8 AS bytes_per_second
+FROM pg_replication_slots s, pg_stat_wal w WHERE s.slot_name = %(slot)s
+"""
+
 
 def publication_sql(source: PostgresSource) -> str:
     """Return the statement that makes the source's publication, for the owner of the tables to run."""
@@ -117,6 +132,41 @@ class PostgresDatabase:
         with self._connection() as connection:
             return str(self._rows(connection, _POSITION)[0]["lsn"])
 
+    def withheld(self) -> dict[TableName, str]:
+        """Return the captured tables whose changes the log does not hand out now, with the reason and the remedy."""
+        slot, publication = self._source.slot_name, self._source.publication_name
+        with self._connection() as connection:
+            slots = self._rows(connection, _SLOT, slot=slot)
+            published = _by_name(self._rows(connection, _PUBLISHED, publication=publication))
+        found = [*_slot_findings(slots, self._source)]
+        if not slots:
+            what = f"replication slot {slot!r} does not exist"
+            found.append(_finding("slot_missing", what, "if the connector had used it, changes are lost; else wait"))
+        reasons = {}
+        for table in (table.source for table in self._source.tables):
+            for finding in [*found, *_published_findings(publication, table, published)][:1]:
+                reasons[table] = f"{finding.what}: {finding.hint}"
+        return reasons
+
+    def writers(self, table: TableName) -> frozenset[str]:
+        """Return the open transactions that have written to the table; raises PreflightError if it is not there."""
+        with self._connection() as connection:
+            relation = self._relation(connection, *table)
+            return frozenset(row["writer"] for row in self._rows(connection, _WRITERS, oid=relation["oid"]))
+
+    def retained(self) -> list[Retained]:
+        """Return how long the server keeps its log for the slot, at the rate of late; nothing if it keeps all."""
+        with self._connection() as connection:
+            if self._rows(connection, _SERVER)[0]["version"] < 140000:
+                return []  # no statistics of the log's growth
+            slots = self._rows(connection, _KEPT, slot=self._source.slot_name)
+        remedy = "raise max_slot_wal_keep_size"
+        return [
+            Retained(f"replication slot {self._source.slot_name!r}", seconds, remedy)
+            for slot in slots
+            if (seconds := _kept_seconds(slot)) is not None
+        ]
+
     def _generated_findings(self) -> list[Finding]:
         excluded = self._source.connector.get("column.exclude.list", "").split(",")
         return [
@@ -135,9 +185,7 @@ class PostgresDatabase:
             what = f"publication {name!r} leaves out operations, or publishes partitions under their own names"
             options = "publish = 'insert, update, delete, truncate', publish_via_partition_root = true"
             found.append(_finding("publication_options", what, f"ALTER PUBLICATION {quote(name)} SET ({options})"))
-        published = {
-            (row["schemaname"], row["tablename"]): row for row in self._rows(connection, _PUBLISHED, publication=name)
-        }
+        published = _by_name(self._rows(connection, _PUBLISHED, publication=name))
         return found + [f for table in self._source.tables for f in _published_findings(name, table.source, published)]
 
     def _relation(self, connection: psycopg.Connection[Any], namespace: str, table: str) -> Mapping[str, Any]:
@@ -220,11 +268,26 @@ def _slot_findings(rows: Sequence[Mapping[str, Any]], source: PostgresSource) ->
         if slot["wal_status"] == "lost":
             what = f"replication slot {source.slot_name!r} was invalidated: changes are lost"
             yield _finding(
-                "slot_lost", what, "drop it, remove the connector with --offsets, apply again: a new snapshot is taken"
+                "slot_lost",
+                what,
+                "drop it, remove the connector with --offsets, apply again, and load the tables again",
             )
         if slot["plugin"] != "pgoutput" or slot["database"] != source.database:
             what = f"replication slot {source.slot_name!r} belongs to {slot['plugin']} in database {slot['database']!r}"
             yield _finding("slot_taken", what, "choose another slot")
+
+
+def _kept_seconds(slot: Mapping[str, Any]) -> float | None:
+    """Return None where nothing limits what is kept, or where the log does not grow."""
+    if slot["wal_status"] in ("unreserved", "lost"):
+        return 0.0
+    if slot["safe_wal_size"] is None or not slot["bytes_per_second"]:
+        return None
+    return max(0.0, float(slot["safe_wal_size"]) / float(slot["bytes_per_second"]))
+
+
+def _by_name(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    return {(row["schemaname"], row["tablename"]): row for row in rows}
 
 
 def _published_findings(

@@ -151,7 +151,9 @@ class SparkTableBatch:
         rows = staging.table_rows(self._session, self._target, work.shape)
         if work.truncated:
             rows = rows.where(f.col("position") >= work.truncated)
-        states = collapse.fold(work.keys, work.events, rows, self._floors(work), work.shape).localCheckpoint()
+        states = collapse.fold(
+            work.keys, work.events, rows, self._floors(work), work.shape, work.skip.doubtful
+        ).localCheckpoint()
         work.torn = collapse.torn(states, work.skip.given_up) if moved else ""
         if work.torn:
             return _NOTHING_FOLDED
@@ -160,12 +162,12 @@ class SparkTableBatch:
         if folded.waiting:
             states = collapse.complete(states, work.shape)
             folded = collapse.judge(states, missing)
-        if folded.unknown is not None:
+        if folded.unknown is not None and not work.skip.doubtful:
             raise UnavailableValue(
                 f"column {folded.unknown!r} of {self._target.table} was left out as unchanged and is known nowhere",
                 hint="set REPLICA IDENTITY FULL on the source table and load the table again",
             )
-        changes = collapse.union([work.changes, collapse.folded_changes(states)])
+        changes = collapse.union([work.changes, collapse.folded_changes(states, missing)])
         work.changes = changes.persist(StorageLevel.MEMORY_AND_DISK)
         work.cached.append(work.changes)
         return folded
@@ -174,7 +176,7 @@ class SparkTableBatch:
         """Return the positions of keys deleted before, if the batch has events that may be older."""
         if not work.skip.reaches_back(work.first_position):
             return None
-        progress = work.skip.progress
+        progress = work.skip.published or work.skip.progress
         return staging.tombstone_floors(self._session, self._target, work.shape, work.keys, progress)
 
     def offsets_from(self, place: str) -> Mapping[int, int]:

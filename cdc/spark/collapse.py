@@ -11,7 +11,7 @@ from functools import lru_cache, reduce
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as f
 
-from cdc.core.collapse import MOVED_IN
+from cdc.core.collapse import MOVED_IN, UNKNOWN
 from cdc.core.ddl import spark_type, struct_ddl
 from cdc.core.positions import EPOCH_DIGITS, LAYOUTS, Layout
 from cdc.spark.decode import RowShape
@@ -66,7 +66,9 @@ def plain_changes(keys: DataFrame) -> DataFrame:
     )
 
 
-def fold(keys: DataFrame, events: DataFrame, rows: DataFrame, floors: DataFrame | None, shape: RowShape) -> DataFrame:
+def fold(
+    keys: DataFrame, events: DataFrame, rows: DataFrame, floors: DataFrame | None, shape: RowShape, doubtful: str = ""
+) -> DataFrame:
     """Return the state of every entangled key after its events.
 
     ``rows`` are the table's rows as ``k, position, operation, v``; ``floors`` the positions of deleted keys as
@@ -85,17 +87,17 @@ def fold(keys: DataFrame, events: DataFrame, rows: DataFrame, floors: DataFrame 
     if floors is not None:
         joined = joined.join(floors.join(wanted, "k", "left_semi"), "k", "left")
         floor = f.coalesce(f.col("floor"), f.lit(""))
-    state = _state(shape.engine, shape.key, tuple(shape.columns.items()))
+    state = _state(shape.engine, shape.key, tuple(shape.columns.items()), doubtful)
     return joined.withColumn("floor", floor).select("k", state.alias("state")).where(f.col("state.touched"))
 
 
 @lru_cache(maxsize=256)
-def _state(engine: str, key: tuple[str, ...], columns: tuple[tuple[str, str], ...]) -> Column:
+def _state(engine: str, key: tuple[str, ...], columns: tuple[tuple[str, str], ...], doubtful: str) -> Column:
     """Return the state after a key's ``events``, from its ``row`` and ``floor``.
 
     It is the same for every batch, and made of calls to the JVM that take a tenth of a second, more for a wide table.
     """
-    rules = _State(RowShape(engine, key, dict(columns), ""))
+    rules = _State(RowShape(engine, key, dict(columns), ""), doubtful)
     return f.aggregate(rules.newer("events", f.col("floor")), rules.start(), rules.step)
 
 
@@ -105,11 +107,15 @@ _EVENT = ("position", "operation", "source_ts", "old_key", "new_key", "unavailab
 class _State:
     """The fold's state as a Spark struct; field by field the same as ``cdc.core.collapse.KeyState``."""
 
-    def __init__(self, shape: RowShape) -> None:
+    def __init__(self, shape: RowShape, doubtful: str = "") -> None:
         self._layout = LAYOUTS[shape.engine]
         self._values = struct_ddl((name, spark_type(kind)) for name, kind in shape.columns.items())
         self._names = tuple(shape.columns)
-        self._image = f"struct<v:{self._values},unavailable:array<string>,old_key:{shape.key_type},arrived_at:string>"
+        self._doubtful = doubtful
+        self._image = (
+            f"struct<v:{self._values},unavailable:array<string>,old_key:{shape.key_type},arrived_at:string,"
+            "doubtful:string>"
+        )
         self._departure = f"struct<`to`:{shape.key_type},left_at:string,image:{self._image}>"
         self._arrival = f"struct<origin:{shape.key_type},at:string>"
         self._types = {
@@ -138,7 +144,10 @@ class _State:
         here = f.col("row").isNotNull()
         moved_in = f.col("row.operation") == MOVED_IN
         count = f.when(~here, 0).when(moved_in, 2).otherwise(1)
-        image = self._image_of(f.col("row.v"))
+        everything = f.array(*[f.lit(name) for name in self._names])
+        unknown = f.when(f.col("row.operation") == UNKNOWN, everything)
+        mark = f.when(f.col("row.operation").isin(*self._doubtful), f.col("row.operation"))
+        image = self._image_of(f.col("row.v"), unknown, f.lit(None), f.lit(None), mark)
         return self._struct(count=count, image=image, position=f.col("row.position"), operation=f.col("row.operation"))
 
     def step(self, state: Column, event: Column) -> Column:
@@ -182,6 +191,7 @@ class _State:
             f.when(count > 0, both).otherwise(event["unavailable"]),
             before["old_key"],
             before["arrived_at"],
+            f.when(f.size(event["unavailable"]) > 0, before["doubtful"]),
         )
         return self._struct(
             count=f.greatest(count, f.lit(1)),
@@ -228,19 +238,21 @@ class _State:
 
     def handed_over(self, image: Column, origin: Column) -> Column:
         """Return the image with what it lacks taken from the image that left its former key, where that knows it."""
-        gained = f.array_except(image["unavailable"], f.coalesce(origin["unavailable"], image["unavailable"]))
+        lacking = f.when(origin["doubtful"].isNull(), origin["unavailable"])
+        gained = f.array_except(image["unavailable"], f.coalesce(lacking, image["unavailable"]))
         values = self.filled(image["v"], origin["v"], gained)
         still = f.array_except(image["unavailable"], gained)
-        return self._image_of(values, still, image["old_key"], image["arrived_at"])
+        return self._image_of(values, still, image["old_key"], image["arrived_at"], image["doubtful"])
 
     def _image_of(self, values: Column, unavailable: Column | None = None, *moved: Column) -> Column:
-        old_key, arrived_at = moved or (f.lit(None), f.lit(None))
+        old_key, arrived_at, doubtful = (*moved, *[f.lit(None)] * 3)[:3]
         lacking = f.array() if unavailable is None else unavailable
         return f.struct(
             values.alias("v"),
             f.coalesce(lacking.cast("array<string>"), f.array().cast("array<string>")).alias("unavailable"),
             old_key.alias("old_key"),
             arrived_at.alias("arrived_at"),
+            doubtful.alias("doubtful"),
         ).cast(self._image)
 
     def _struct(self, **given: Column) -> Column:
@@ -276,8 +288,7 @@ def judge(states: DataFrame, missing: Iterable[str]) -> Row:
     ``waiting`` tells whether a value may have moved in from another key, ``unknown`` names a column whose value a row
     lacks. Columns in ``missing`` are null, not unknown.
     """
-    absent = f.array(*[f.lit(name) for name in missing]).cast("array<string>")
-    lacking = f.array_except(f.col("state.image.unavailable"), absent)
+    lacking = f.array_except(f.col("state.image.unavailable"), _names(missing))
     there = f.col("state.count") > 0
     totals = states.agg(
         f.count("*").alias("keys"),
@@ -339,18 +350,30 @@ def _hand_over(rows: DataFrame, key: str, image: str, ways: DataFrame, rules: _S
     return joined.withColumn(image, filled).drop("_origin", "_to", "_left_at", "_image")
 
 
-def folded_changes(states: DataFrame) -> DataFrame:
-    """Return the changes of folded keys, in the shape of ``plain_changes``."""
+def folded_changes(states: DataFrame, missing: Iterable[str]) -> DataFrame:
+    """Return the changes of folded keys, in the shape of ``plain_changes``.
+
+    A row that lacks a value is marked, unless its column is one of ``missing``; a doubtful one keeps its mark.
+    """
     state = f.col("state")
+    there = state["count"] > 0
+    lacking = f.size(f.array_except(state["image"]["unavailable"], _names(missing))) > 0
     return states.select(
         "k",
         (state["count"] == 0).alias("deleted"),
         state["position"].alias("position"),
-        state["operation"].alias("operation"),
+        f.when(there & lacking, UNKNOWN)
+        .when(there & state["image"]["doubtful"].isNotNull(), state["image"]["doubtful"])
+        .otherwise(state["operation"])
+        .alias("operation"),
         state["source_ts"].alias("source_ts"),
         f.lit(True).alias("folded"),
         state["image"]["v"].alias("v"),
     )
+
+
+def _names(columns: Iterable[str]) -> Column:
+    return f.array(*[f.lit(name) for name in columns]).cast("array<string>")
 
 
 def union(parts: Iterable[DataFrame]) -> DataFrame:

@@ -92,9 +92,11 @@ class MicroBatch:
             key_mark, value_mark = f.when(here, key).otherwise(key_mark), f.when(here, value).otherwise(value_mark)
         return key_mark, value_mark
 
-    def close(self) -> None:
-        """Free the cached messages."""
+    def close(self, *, drop_view: bool = False) -> None:
+        """Free the cached messages; a view that no later batch will replace is dropped."""
         self._raw.unpersist()
+        if drop_view:
+            self._raw.sparkSession.catalog.dropGlobalTempView(self.view)
 
 
 def messages_of(session: SparkSession, view: str, topic: str) -> DataFrame:

@@ -56,6 +56,7 @@ def build_session(config: Config, jars: Path) -> SparkSession:
     }
     builder = SparkSession.builder.master(config.spark.master)
     session = builder.config(map=settings).getOrCreate()
+    session.sparkContext.pythonExec = sys.executable  # tasks in Python (bulk loads) run in the same environment
     if config.spark.properties.get("spark.sql.shuffle.partitions") is None:
         session.conf.set("spark.sql.shuffle.partitions", str(session.sparkContext.defaultParallelism))
     use_catalog(session, config.catalog)
@@ -115,6 +116,15 @@ INTERPRETED_ROWS = 50_000
 """Up to so many rows, messages and table together, Spark interprets expressions: compiling them would take longer."""
 
 
+def sibling_session(session: SparkSession, catalog: CatalogConfig) -> SparkSession:
+    """Return a session beside another one, in the same JVM, with settings and temporary views of its own."""
+    sibling = session.newSession()
+    for name in _INHERITED:
+        sibling.conf.set(name, session.conf.get(name) or "")
+    use_catalog(sibling, catalog)
+    return sibling
+
+
 class SessionPool:
     """Sessions for tables that are written side by side.
 
@@ -124,11 +134,7 @@ class SessionPool:
     def __init__(self, session: SparkSession, catalog: CatalogConfig, size: int) -> None:
         self._free: Queue[SparkSession] = Queue()
         for _ in range(size):
-            sibling = session.newSession()
-            for name in _INHERITED:
-                sibling.conf.set(name, session.conf.get(name) or "")
-            use_catalog(sibling, catalog)
-            self._free.put(sibling)
+            self._free.put(sibling_session(session, catalog))
 
     @contextmanager
     def borrow(self, rows: int) -> Iterator[SparkSession]:

@@ -55,6 +55,24 @@ def starting_offsets(progress: Mapping[str, tuple[Progress, frozenset[int]]]) ->
     return json.dumps(offsets)
 
 
+def read_range(
+    session: SparkSession, kafka: Mapping[str, str], topic: str, start: Mapping[int, int], end: Mapping[int, int]
+) -> DataFrame:
+    """Return the messages of a topic from ``start`` to before ``end``, per partition; both name every partition."""
+    return (
+        session.read.format("kafka")
+        .options(**kafka)
+        .option("subscribe", topic)
+        .option("startingOffsets", json.dumps({topic: {str(p): o for p, o in sorted(start.items())}}))
+        .option("endingOffsets", json.dumps({topic: {str(p): o for p, o in sorted(end.items())}}))
+        .option("includeHeaders", "true")
+        .option("failOnDataLoss", "true")
+        .option("kafka.isolation.level", "read_committed")
+        .option("kafka.fetch.max.wait.ms", "20")
+        .load()
+    )
+
+
 def query_failure(query: StreamingQuery) -> CdcError | None:
     """Return why a query ended, None while it runs; an end without a reason is transient."""
     if query.isActive:

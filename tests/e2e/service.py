@@ -67,7 +67,7 @@ class Service:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(
-            self._command(*arguments), env=self._environment(), capture_output=True, text=True, timeout=180, check=False
+            self.command(*arguments), env=self.variables(), capture_output=True, text=True, timeout=180, check=False
         )
 
     def start(self, **overrides: str) -> None:
@@ -75,8 +75,8 @@ class Service:
         with self.log.open("ab") as output:
             self._began_at = output.tell()
             self._process = subprocess.Popen(
-                self._command("stream", "--standby"),
-                env={**self._environment(), **overrides},
+                self.command("stream", "--standby"),
+                env={**self.variables(), **overrides},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -91,6 +91,15 @@ class Service:
             return b"query started" in self.log.read_bytes()[self._began_at :]
 
         await_true(running, seconds, "the query runs")
+
+    def await_log(self, text: str, seconds: float) -> None:
+        """Wait until the service that was started last has said something."""
+
+        def said() -> bool:
+            self.check_alive()
+            return text.encode() in self.log.read_bytes()[self._began_at :]
+
+        await_true(said, seconds, f"the log says {text!r}")
 
     def kill_after(self, seconds: float) -> None:
         """SIGKILL the service and its JVM, which must have lived that long."""
@@ -132,10 +141,10 @@ class Service:
     def tail(self, lines: int = 200) -> str:
         return "\n".join(self.log.read_text(errors="replace").replace("\r", "\n").splitlines()[-lines:])
 
-    def _command(self, *arguments: str) -> list[str]:
+    def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "cdc", *arguments, "--config", str(self.path)]
 
-    def _environment(self) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
         kept = {n: v for n, v in os.environ.items() if not n.startswith("CDC_")}  # noqa: TID251 - of the child
         return {**kept, **self.environment}
 

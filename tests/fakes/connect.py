@@ -4,6 +4,9 @@ from collections import deque
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from cdc.core.names import TableName
+from cdc.core.preflight import Retained
+
 
 class FakeConnect:
     """Connectors run as soon as they are put, unless ``states`` says what the task goes through first."""
@@ -14,7 +17,17 @@ class FakeConnect:
         self.problems: list[tuple[str, str]] = []
         self.trace = "org.x.ConnectException: no\n\tat a\nCaused by: PSQLException: password=hunter2 refused\n\tat b"
         self.calls: list[str] = []
+        self.stored: dict[str, list[dict[str, Any]]] = {}
+        self.old_tasks: dict[str, list[dict[str, str]]] = {}
         self._state = "RUNNING"
+
+    def tasks(self, name: str) -> list[dict[str, str]]:
+        """Tasks run with the connector's settings, unless ``old_tasks`` says otherwise."""
+        settings = self.connectors.get(name)
+        return self.old_tasks.get(name, [settings] if settings else [])
+
+    def offsets(self, name: str) -> list[dict[str, Any]]:
+        return [{"partition": {"server": name}, "offset": offset} for offset in self.stored.get(name, ())]
 
     def config(self, name: str) -> dict[str, str] | None:
         return self.connectors.get(name)
@@ -85,6 +98,25 @@ class FakeTopics:
 
     def configure(self, name: str, settings: Mapping[str, str]) -> None:
         self.topics[name] |= settings
+
+
+class FakeLog:
+    """What a database says of its log: whose changes it withholds, who writes, for how long it keeps them."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[TableName, str] = {}
+        self.open: set[str] = set()
+        self.kept: list[Retained] = []
+
+    def withheld(self) -> dict[TableName, str]:
+        return dict(self.reasons)
+
+    def writers(self, table: TableName) -> frozenset[str]:
+        assert table not in self.reasons
+        return frozenset(self.open)
+
+    def retained(self) -> list[Retained]:
+        return list(self.kept)
 
 
 class FakeClock:

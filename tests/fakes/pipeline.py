@@ -208,6 +208,7 @@ class MemoryEngine:
         self.tables = {topic: MemoryTable() for topic in topics}
         self.existing = {topic: TopicState("id", {0: (0, 1000)}) for topic in topics}
         self.batches = [MemoryMicroBatch(self, offsets) for offsets in batches]
+        self.columns: dict[str, Mapping[str, str] | Exception] = {}
         self.starts: list[dict[str, Progress]] = []
         self.done: Callable[[], None] = lambda: None
         self._pending = list(self.batches)
@@ -218,6 +219,12 @@ class MemoryEngine:
     @contextmanager
     def table(self, spec: TableSpec) -> Iterator[MemoryTable]:
         yield self.tables[spec.topic]
+
+    def declared(self, spec: TableSpec) -> Mapping[str, str] | None:
+        known = self.columns.get(spec.topic)
+        if isinstance(known, Exception):
+            raise known
+        return known
 
     def blocked(self, topics: Sequence[str]) -> Mapping[str, dict[bytes, tuple[int, int]]]:
         return {}
@@ -267,6 +274,9 @@ class MemoryMetrics:
 
     def table_state(self, pipeline: str, table: str, state: str) -> None:
         self.noted.append(("state", (table, str(state))))
+
+    def table_removed(self, pipeline: str, table: str) -> None:
+        self.noted.append(("removed", table))
 
     def lease(self, pipeline: str, *, held: bool) -> None:
         self.noted.append(("lease", held))

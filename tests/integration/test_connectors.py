@@ -67,8 +67,11 @@ class Stand:
         postgres |= {"database": "shop", "password": "${env:CDC_POSTGRES_PASSWORD}", "heartbeat": "500ms"}
         mysql = {"type": "mysql", "name": "regm", "host": a.mysql_host, "port": a.mysql_port, "ssl_mode": "disabled"}
         mysql |= {"database": "shop", "password": "${env:CDC_MYSQL_PASSWORD}", "server_id": 5901}
-        self.postgres = postgres | {"tables": [{"source": "public.reg_a", "key": ["id"]}]}
-        self.mysql = mysql | {"tables": [{"source": "shop.reg_a", "key": ["id"], "target": "regm.a"}]}
+        self.postgres = postgres | {"snapshot": "connector", "tables": [{"source": "public.reg_a", "key": ["id"]}]}
+        self.mysql = mysql | {
+            "snapshot": "connector",
+            "tables": [{"source": "shop.reg_a", "key": ["id"], "target": "regm.a"}],
+        }
 
     def data(self, *sources) -> dict:
         return {

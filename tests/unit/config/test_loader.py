@@ -56,6 +56,37 @@ def problems(path: Path, environ: dict[str, str] | None = None) -> str:
     return str(caught.value)
 
 
+def test_the_first_rows_come_from_where_the_table_says_or_else_its_source(written: Written) -> None:
+    text = MINIMAL.replace("key: [id]}", "key: [id], snapshot: connector}", 1)
+    shop, store = load_config(written(text), SECRETS).sources
+    assert [source.snapshot_of(source.tables[0]) for source in (shop, store)] == ["connector", "load"]
+
+
+def test_oracle_is_not_loaded(written: Written) -> None:
+    text = MINIMAL.replace("type: mysql", "type: oracle").replace("  server_id: 1\n", "")
+    (_, store) = load_config(written(text), SECRETS).sources
+    assert store.snapshot_of(store.tables[0]) == "connector"
+    for wrong in (
+        text.replace("type: oracle", "type: oracle\n  snapshot: load"),
+        text.replace("store.orders, ", "store.orders, snapshot: load, "),
+    ):
+        assert "snapshot load is not implemented for Oracle" in problems(written(wrong))
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [("1k", 1024), ("64M", 64 << 20), ("2g", 2 << 30), (2048, 2048), ('"2048"', 2048)]
+)
+def test_sizes_have_units(written: Written, size: object, expected: int) -> None:
+    config = load_config(written(MINIMAL + f"load: {{range_bytes: {size}, statement_timeout: 5m}}\n"), SECRETS)
+    assert config.load.range_bytes == expected
+    assert config.load.statement_timeout == timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("size", ["12x", "1.5g", "true", "10"])
+def test_a_wrong_size_is_named(written: Written, size: str) -> None:
+    assert "load.range_bytes" in problems(written(MINIMAL + f"load: {{range_bytes: {size}}}\n"))
+
+
 @pytest.mark.parametrize("name", ["local", "minimal", "production"])
 def test_the_examples_load(name: str) -> None:
     config = load_config(EXAMPLES / f"{name}.yaml", {}, secrets=False)

@@ -76,3 +76,12 @@ def test_validation_collects_complaints():
         return httpx.Response(200, json={"error_count": 1, "configs": configs})
 
     assert client(handler).validate({"connector.class": "C"}) == [("a", "bad")]
+
+
+def test_what_a_connector_runs_with_and_where_it_is():
+    config = {"table.include.list": "a"}
+    assert answering(200, [{"id": {"connector": "x", "task": 0}, "config": config}]).tasks("x") == [config]
+    offsets = [{"partition": {"server": "x"}, "offset": {"lsn": 1}}]
+    assert answering(200, {"offsets": offsets}).offsets("x") == offsets
+    missing = answering(404, {"error_code": 404, "message": "Connector x not found"})
+    assert (missing.tasks("x"), missing.offsets("x")) == ([], [])

@@ -16,6 +16,13 @@ def rendered(source, **sections):
     return render(config.sources[0], config)
 
 
+def _mixed(source):
+    """Return a source of two tables, the first loaded and the second read by the connector."""
+    namespace = source["tables"][0]["source"].partition(".")[0]
+    later = source["tables"][1:] or [{"source": f"{namespace}.orders", "key": ["id"], "target": "store.o"}]
+    return source | {"tables": [source["tables"][0], later[0] | {"snapshot": "connector"}]}
+
+
 def test_postgres_settings_that_belong_to_the_source():
     settings = rendered(POSTGRES)
     assert {
@@ -88,7 +95,6 @@ def test_oracle_abandons_no_transaction():
         ("event.processing.failure.handling.mode", "fail"),  # P36
         ("event.converting.failure.handling.mode", "fail"),
         ("errors.tolerance", "none"),  # K11
-        ("snapshot.mode", "initial"),  # M6
         ("provide.transaction.metadata", "false"),  # P28
         ("heartbeat.interval.ms", "10000"),  # P21
         ("value.converter.replace.null.with.default", "false"),  # P73
@@ -98,6 +104,28 @@ def test_oracle_abandons_no_transaction():
 )
 def test_every_engine_has_the_safe_settings(source, key, value):
     assert rendered(source)[key] == value
+
+
+@pytest.mark.parametrize(
+    ("source", "mode", "listed"),
+    [
+        (POSTGRES, "no_data", None),
+        (MYSQL, "no_data", None),
+        (ORACLE, "initial", None),
+        (POSTGRES | {"snapshot": "connector"}, "initial", None),
+        (_mixed(POSTGRES), "initial", r"public\.Order\.\x{20}Items"),
+        (_mixed(MYSQL), "initial", r"my\x{2d}shop\.orders"),
+    ],
+)
+def test_the_connector_reads_the_first_rows_of_its_tables_alone(source, mode, listed):
+    """M6: and never again, however the log was lost."""
+    settings = rendered(source)
+    assert settings["snapshot.mode"] == mode
+    assert settings.get("snapshot.include.collection.list") == listed
+
+
+def test_only_recovery_is_a_mode_of_the_operators_own():
+    assert rendered(MYSQL | {"connector": {"snapshot.mode": "recovery"}})["snapshot.mode"] == "recovery"
 
 
 def test_postgres_notices_a_slot_that_was_made_anew():
@@ -154,6 +182,8 @@ def test_the_history_client_is_secured_like_the_rest():
         ("snapshot.mode", "when_needed"),
         ("snapshot.mode", "never"),
         ("snapshot.mode", "no_data"),
+        ("snapshot.mode", "always"),
+        ("snapshot.include.collection.list", "x"),
         ("offset.mismatch.strategy", "no_validation"),
         ("include.unknown.datatypes", "false"),
         ("value.converter.replace.null.with.default", "true"),
@@ -201,7 +231,7 @@ def test_the_templates_pass_their_own_rules():
     for source in (POSTGRES, MYSQL, ORACLE):
         settings = rendered(source)
         refused = {key for key, r in REFUSALS.items() if key in settings and not r.allowed(settings[key])}
-        assert {key for key in refused if REFUSALS[key].reason != derived} <= {"header.converter"}
+        assert {key for key in refused if REFUSALS[key].reason != derived} <= {"header.converter", "snapshot.mode"}
 
 
 @pytest.mark.parametrize("name", ["a.b", "a,b", "a:b", "a;b", "a b", "ä", "💧", "a(b", r"a\b", "a|b", "$", "a-b"])

@@ -2,7 +2,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdc.core.positions import EPOCH_DIGITS, LAYOUTS, OFFSET_DIGITS, Position, newer, parse_position
+from cdc.core.positions import (
+    EPOCH_DIGITS,
+    LAYOUTS,
+    OFFSET_DIGITS,
+    Position,
+    connector_place,
+    log_place,
+    newer,
+    parse_position,
+)
 
 
 def positions(engine: str) -> st.SearchStrategy[Position]:
@@ -90,3 +99,55 @@ def test_transaction_width_covers_what_a_transaction_shares(engine: str) -> None
     assert one[: layout.transaction_width] == other[: layout.transaction_width]
     later = Position(1, (4, 0, 0), 0).text(layout)
     assert one[: layout.transaction_width] != later[: layout.transaction_width]
+
+
+@pytest.mark.parametrize(
+    ("engine", "text", "expected"),
+    [
+        ("postgres", "0/0", (0,)),
+        ("postgres", "16/3002D50", (0x16_0300_2D50,)),
+        ("mysql", "binlog.000003:1234", (3, 1234)),
+        ("mysql", "my.odd:log.000010:4 a-b:1-5,c-d:1-3:7", (10, 4)),
+        ("oracle", "90071992547409931", (90071992547409931,)),
+    ],
+)
+def test_places_are_read_as_the_sources_print_them(engine: str, text: str, expected: tuple[int, ...]) -> None:
+    assert log_place(engine, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("engine", "text"), [("postgres", "16"), ("postgres", "x/y"), ("mysql", "binlog:1"), ("mysql", ""), ("oracle", "")]
+)
+def test_what_is_no_place_is_an_error(engine: str, text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        log_place(engine, text)
+
+
+def test_places_compare_as_numbers() -> None:
+    """M22: binlog.9 before binlog.10, and 9/0 before 10/0."""
+    assert log_place("mysql", "b.000009:99") < log_place("mysql", "b.000010:4") < log_place("mysql", "b.1000000:4")
+    assert log_place("postgres", "9/FFFFFFFF") < log_place("postgres", "10/0")
+
+
+@pytest.mark.parametrize(
+    ("engine", "offset", "expected"),
+    [
+        # As Debezium 3.7.0 and 3.6.1 stored them.
+        (
+            "postgres",
+            {"lsn_proc": 7, "lsn_events_processed": 1, "messageType": "UPDATE", "lsn_commit": 5, "lsn": 7},
+            (5,),
+        ),
+        ("postgres", {"lsn_proc": 9, "messageType": "MESSAGE", "lsn_commit": 9, "lsn": 9}, (9,)),
+        ("postgres", {"lsn": 32323384, "txId": 7220, "ts_usec": 1}, None),
+        ("postgres", {"lsn": 5, "lsn_commit": 5, "snapshot": "INITIAL", "snapshot_completed": False}, None),
+        ("mysql", {"file": "binlog.000002", "pos": 3289, "row": 1, "server_id": 1, "event": 2}, (2, 3289)),
+        ("mysql", {"file": "binlog.000003", "pos": 1033596, "gtids": "x:1-3597", "snapshot": "INITIAL"}, None),
+        ("mysql", {"ts_sec": 1}, None),
+        ("oracle", {"scn": "123", "commit_scn": "130:1:x"}, (123,)),
+        ("oracle", {"snapshot": True, "scn": "123"}, None),
+        ("oracle", {}, None),
+    ],
+)
+def test_the_place_of_a_connector(engine: str, offset: dict[str, object], expected: tuple[int, ...] | None) -> None:
+    assert connector_place(engine, offset) == expected

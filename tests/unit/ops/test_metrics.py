@@ -52,7 +52,21 @@ def test_exactly_one_state_is_shown() -> None:
     metrics.table_state("shop", "t", "running")
     metrics.table_state("shop", "t", "stopped")
     shown = {s: value(metrics, f'cdc_table_state{{pipeline="shop",state="{s}",table="t"}}') for s in names.STATES}
-    assert shown == {"waiting": 0, "running": 0, "stopped": 1}
+    assert shown == {"waiting": 0, "loading": 0, "running": 0, "paused": 0, "stopped": 1}
+
+
+def test_a_removed_table_shows_no_gauges_any_more() -> None:
+    metrics = Metrics()
+    for table in ("t", "u"):
+        metrics.table_state("shop", table, "running")
+        metrics.behind("shop", table, 42)
+        metrics.committed("shop", table, at=100.0, newest_change_at=97.5)
+    metrics.table_removed("shop", "t")
+    metrics.table_removed("shop", "never seen")
+    lines = [line for line in metrics.render().decode().splitlines() if 'table="t"' in line]
+    assert lines
+    assert all(line.startswith("cdc_commits_") for line in lines), "counters stay"
+    assert value(metrics, 'cdc_lag_offsets{pipeline="shop",table="u"}') == 42
 
 
 def test_quarantine_backlog_lease_and_dependencies() -> None:

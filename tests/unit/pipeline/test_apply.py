@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cdc.core.batch import Collapsed, Problem
-from cdc.core.errors import CommitConflict, Fenced, IncompatibleSchema, TerminalError
+from cdc.core.errors import CommitConflict, CommitStateUnknown, Fenced, IncompatibleSchema, Moved, TerminalError
 from cdc.core.progress import PartitionEvents, PartitionProgress, Progress
 from cdc.core.types import EventField, EventSchema
 from cdc.pipeline.apply import LAST_DELETE, PROGRESS, TOKEN, TRUNCATED, Applied, Applier, TableMemory
@@ -132,7 +132,7 @@ def test_a_type_that_does_not_fit_stops_before_anything_is_written() -> None:
 def test_a_key_that_the_events_lack_is_named() -> None:
     table = MemoryTable()
     other = EventSchema((EventField("no", "no", "int"),))
-    with pytest.raises(TerminalError, match=r"key column 'id' of ns\.t is not in the change events"):
+    with pytest.raises(TerminalError, match=r"key column 'id' of ns\.t is not among the source's columns"):
         apply(table, MemoryBatch(table, rows=(other,)))
 
 
@@ -288,3 +288,70 @@ def test_nothing_is_quarantined_of_a_batch_that_is_cut_short_first() -> None:
     batch.bad = bad
     apply(table, batch)
     assert not [call for call in table.calls if call.startswith("quarantine")]
+
+
+def moved(table: MemoryTable, next_offset: int, epoch: int = 0) -> None:
+    """Give the table another history, as a load, a rewind or a replay does."""
+    progress = Progress(SPEC.topic, "id", {0: PartitionProgress(next_offset, epoch)})
+    table.holding({"id": "int", "n": "int"}, {PROGRESS: progress.to_json(), TOKEN: "1"})
+
+
+def batch_at(table: MemoryTable, first: int, last: int) -> MemoryBatch:
+    return MemoryBatch(table, first_offsets={0: first}, last_offsets={0: last})
+
+
+def test_a_rewound_table_is_not_given_batches_that_leave_a_gap() -> None:
+    table, memory = table_at(), TableMemory("id")
+    apply(table, batch_at(table, 0, 2), memory)
+    moved(table, 1)
+    with pytest.raises(Moved, match=r"ns\.t was moved by somebody else"):
+        apply(table, batch_at(table, 3, 5), memory)
+    assert table.calls[-1] == "read"
+
+
+@pytest.mark.parametrize(("offset", "epoch"), [(4, 1), (6, 0), (9, 0), (3, 1)])
+def test_a_table_that_was_put_elsewhere_takes_no_batch_of_this_query(offset: int, epoch: int) -> None:
+    """Also where the batch would fit: what had no effect before it was told from other rows."""
+    table, memory = table_at(), TableMemory("id")
+    apply(table, batch_at(table, 0, 2), memory)
+    moved(table, offset, epoch)
+    for _ in range(2):
+        with pytest.raises(Moved):
+            apply(table, batch_at(table, 3, 5), memory)
+
+
+def test_batches_without_effect_leave_progress_behind_and_that_is_no_move() -> None:
+    table, memory = table_at(), TableMemory("id")
+    apply(table, MemoryBatch(table, [Collapsed()]), memory)
+    applied = apply(table, batch_at(table, 3, 5), memory)
+    assert applied.progress.of(0).next_offset == 6
+
+
+def test_a_commit_of_our_own_whose_answer_was_lost_is_no_move() -> None:
+    """S4."""
+    table, memory = table_at(), TableMemory("id")
+    publish = table.publish
+
+    def lost(*given: Any) -> None:
+        publish(*given)
+        raise CommitStateUnknown("no answer")
+
+    table.publish = lost  # type: ignore[method-assign]
+    with pytest.raises(CommitStateUnknown):
+        apply(table, MemoryBatch(table), memory)
+    table.publish = publish  # type: ignore[method-assign]
+    assert apply(table, MemoryBatch(table), memory).snapshot_id is None
+    assert apply(table, batch_at(table, 3, 5), memory).progress.of(0).next_offset == 6
+
+
+def test_a_commit_of_somebody_else_that_leaves_progress_alone_is_no_move() -> None:
+    table, memory = table_at(), TableMemory("id")
+    apply(table, MemoryBatch(table), memory)
+    table.write_elsewhere()
+    assert apply(table, batch_at(table, 3, 5), memory).snapshot_id is not None
+
+
+def test_a_new_table_is_known_by_its_first_batches() -> None:
+    table, memory = MemoryTable(), TableMemory("id")
+    apply(table, MemoryBatch(table), memory)
+    assert apply(table, batch_at(table, 3, 5), memory).progress.of(0).next_offset == 6

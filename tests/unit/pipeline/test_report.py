@@ -91,3 +91,49 @@ def test_metrics_are_of_the_batch() -> None:
     assert noted["batch"]["rows"] == 4
     assert noted["quarantined"] == (2, 2)
     assert noted["committed"] == {"at": NOW.timestamp(), "newest_change_at": NOW.timestamp() - 2.5}
+
+
+def test_tables_at_rest_say_why_at_once_and_forget_it_when_they_go_on() -> None:
+    store, metrics = MemoryStore(), MemoryMetrics()
+    report = report_to(store, metrics)
+    report.loading(SPEC)
+    report.flush_when_due()
+    assert [(row.state, row.last_error) for row in store.status] == [(TableState.LOADING, "waits for its load")]
+    report.paused(SPEC, "paused by ann")
+    report.flush_when_due()
+    assert [(row.state, row.last_error) for row in store.status] == [(TableState.PAUSED, "paused by ann")]
+    report.found(SPEC, PROGRESS)
+    report.flush()
+    assert [(row.state, row.last_error) for row in store.status] == [(TableState.RUNNING, "")]
+    assert [value for name, value in metrics.noted if name == "state"] == [("ns.t", "loading"), ("ns.t", "paused")]
+
+
+def test_saying_the_same_again_writes_nothing() -> None:
+    store = MemoryStore()
+    report = report_to(store)
+    report.loading(SPEC)
+    report.flush_when_due()
+    store.status = []
+    report.loading(SPEC)
+    report.flush_when_due()
+    assert store.status == []
+
+
+def test_a_batch_that_ends_after_the_pause_does_not_hide_it() -> None:
+    store, metrics = MemoryStore(), MemoryMetrics()
+    report = report_to(store, metrics)
+    report.paused(SPEC, "paused by ann")
+    report.applied(SPEC, 3, applied())
+    report.flush()
+    assert (store.status[0].state, store.status[0].events) == (TableState.PAUSED, 10)
+    assert metrics.noted[-1] == ("state", ("ns.t", "paused"))
+
+
+def test_a_removed_table_is_forgotten() -> None:
+    store, metrics = MemoryStore(), MemoryMetrics()
+    report = report_to(store, metrics)
+    report.applied(SPEC, 3, applied())
+    report.removed(SPEC)
+    report.flush()
+    assert store.status == []
+    assert metrics.noted[-1] == ("removed", "ns.t")

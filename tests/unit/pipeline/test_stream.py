@@ -1,59 +1,25 @@
 """One pipeline over several tables: who stops, who goes on, and how it ends."""
 
-import threading
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from cdc.core.errors import Fenced, LeaseHeld, PositionLost, TerminalError, TransientError
+from cdc.core.errors import (
+    CommitStateUnknown,
+    Fenced,
+    LeaseHeld,
+    PositionLost,
+    PreflightError,
+    TerminalError,
+    TransientError,
+)
 from cdc.core.progress import PartitionProgress, Progress, TopicState
 from cdc.core.status import TableState
-from cdc.pipeline.apply import PROGRESS, TOKEN
-from cdc.pipeline.report import Report
-from cdc.pipeline.stream import Limits, Pipeline, fence
-from tests.fakes.pipeline import (
-    MemoryEngine,
-    MemoryLease,
-    MemoryMetrics,
-    MemoryMicroBatch,
-    MemoryStore,
-    MemoryTable,
-    spec_of,
-)
-
-A, B = spec_of("a"), spec_of("b")
-
-
-class Rig:
-    """A pipeline of two tables; it is told to stop when all batches are through."""
-
-    def __init__(self, *batches: dict[str, tuple[int, int]], retry: float = 1.0) -> None:
-        self.engine = MemoryEngine([A.topic, B.topic], batches)
-        self.lease, self.store, self.metrics = MemoryLease(), MemoryStore(), MemoryMetrics()
-        self.stop = threading.Event()
-        self.engine.done = self.stop.set
-        report = Report("shop", self.store, self.metrics, timedelta(seconds=60))
-        limits = Limits(timedelta(seconds=0.2), timedelta(seconds=retry), 2, 10)
-        self.pipeline = Pipeline("shop", [A, B], self.engine, self.lease, report, limits)
-
-    def run(self) -> None:
-        self.pipeline.run(self.stop)
-
-    def table(self, spec: Any) -> MemoryTable:
-        return self.engine.tables[spec.topic]
-
-    def next_offset(self, spec: Any) -> int:
-        text = self.table(spec).summary.get(PROGRESS)
-        return Progress.from_json(text).of(0).next_offset if text else 0
-
-    def states(self) -> dict[str, tuple[str, str]]:
-        return {row.target: (row.state, row.last_error) for row in self.store.status}
-
-
-BOTH = {A.topic: (0, 4), B.topic: (0, 9)}
-LATER = {A.topic: (5, 6), B.topic: (10, 11)}
+from cdc.pipeline.apply import PROGRESS, TOKEN, TableMemory
+from cdc.pipeline.begin import begin
+from tests.fakes.pipeline import MemoryMicroBatch, MemoryTable
+from tests.unit.pipeline.rig import BOTH, COLUMNS, LATER, A, B, Rig, progress_at
 
 
 def test_batches_reach_all_tables_and_the_end_is_reported() -> None:
@@ -234,9 +200,13 @@ def test_a_table_that_held_messages_back_takes_no_later_batch_of_that_query_p6()
     assert rig.table(A).calls.count("publish") == 2
 
 
+def fence(table: MemoryTable, token: int) -> None:
+    begin(A, table, token, TableMemory("id"), lambda: None)
+
+
 def test_fencing_adds_the_token_and_leaves_the_rest_to_history() -> None:
     table = MemoryTable().holding({"id": "int"}, {"cdc.truncated": "7", "cdc.last_delete": "9"})
-    fence(A, table, 4, "id")
+    fence(table, 4)
     added = {TOKEN: "4", "cdc.pipeline": "shop", "cdc.fence": "true"}
     assert table.summary == {"cdc.truncated": "7", "cdc.last_delete": "9", **added}
 
@@ -245,12 +215,83 @@ def test_a_query_that_starts_again_does_not_fence_again() -> None:
     """Idle tables gathered a snapshot with every start of the query."""
     table = MemoryTable().holding({"id": "int"}, {TOKEN: "3"})
     for _ in range(3):
-        fence(A, table, 4, "id")
+        fence(table, 4)
     assert table.calls.count("fence") == 1
 
 
 def test_fencing_refuses_a_table_with_a_newer_token() -> None:
     table = MemoryTable().holding({"id": "int"}, {TOKEN: "9"})
     with pytest.raises(Fenced):
-        fence(A, table, 4, "id")
+        fence(table, 4)
     assert "fence" not in table.calls
+
+
+def test_tables_exist_from_the_start_empty_and_ours() -> None:
+    rig = Rig()
+    rig.engine.columns = {A.topic: COLUMNS}
+    rig.run()
+    assert rig.table(A).calls[:2] == ["create", "fence"]
+    assert rig.table(A).summary[TOKEN] == "7"
+    assert rig.started_at(A) == [0]
+    assert not rig.table(B).exists(), "only its events can tell its columns"
+
+
+@pytest.mark.parametrize("error", [TerminalError("no such partition term"), ValueError("a bug")])
+def test_a_table_that_cannot_be_made_stops_alone(error: Exception) -> None:
+    rig = Rig({B.topic: (0, 9)})
+    rig.engine.columns = {A.topic: COLUMNS, B.topic: COLUMNS}
+    rig.table(A).failures["create"] = [error]
+    rig.run()
+    assert rig.states()["ns.a"][0] == TableState.STOPPED
+    assert rig.next_offset(B) == 10
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"n": "int"}, "key column 'id' of ns.a is not among the source's columns"),
+        ({"id": "int", "_cdc_op": "string"}, "reserved"),
+        (PreflightError("no such table"), "no such table"),
+    ],
+)
+def test_columns_that_cannot_be_a_tables_own_stop_it(columns: Any, said: str) -> None:
+    rig = Rig({B.topic: (0, 9)})
+    rig.engine.columns = {A.topic: columns}
+    rig.run()
+    assert said in rig.states()["ns.a"][1]
+    assert not rig.table(A).exists()
+    assert rig.next_offset(B) == 10
+
+
+def test_a_fence_whose_answer_was_lost_is_set_again() -> None:
+    rig = Rig(BOTH)
+    rig.table(A).holding(COLUMNS, {})
+    rig.table(A).failures["fence"] = [CommitStateUnknown("no answer")]
+    rig.run()
+    assert rig.next_offset(A) == 5
+
+
+def test_a_source_that_is_away_does_not_keep_events_from_their_table() -> None:
+    rig = Rig(BOTH)
+    rig.engine.columns = {A.topic: TransientError("source away")}
+    rig.run()
+    assert rig.next_offset(A) == 5
+
+
+def test_a_table_that_is_moved_while_a_batch_is_applied_starts_again_where_it_is() -> None:
+    """A rewind: what comes next in this query would leave a gap."""
+    rig = Rig()
+    rig.hold(A, 5)
+    rewound = rig.table(A).main
+    rig.table(A).main = rig.table(A)._commit(rewound, {PROGRESS: progress_at(A, 8)})  # noqa: SLF001
+
+    def first() -> Iterator[dict[str, tuple[int, int]]]:
+        rig.table(A).main = rewound
+        yield {A.topic: (8, 9), B.topic: (0, 9)}
+        yield {A.topic: (10, 11), B.topic: (10, 11)}
+
+    rig.script(first, lambda: iter([{A.topic: (5, 11), B.topic: (10, 11)}]))
+    rig.run()
+    assert rig.started_at(A) == [8, 5]
+    assert rig.table(A).calls.count("publish") == 1, "nothing was applied behind the gap"
+    assert (rig.next_offset(A), rig.next_offset(B)) == (12, 12)

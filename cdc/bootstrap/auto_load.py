@@ -1,0 +1,133 @@
+"""Loads within the running service: a table that waits for its first rows gets them without anybody asking."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import structlog
+from pyspark.sql import SparkSession
+
+from cdc.bootstrap.load import SourceLoads
+from cdc.bootstrap.specs import specs_of
+from cdc.config.models import Config
+from cdc.config.services import HadoopCatalog
+from cdc.config.sources import SourceConfig
+from cdc.core.errors import CdcError, LeaseHeld
+from cdc.core.load import LoadProgress, LoadState, loaded
+from cdc.lake.tables import IcebergTable
+from cdc.ops.metrics import Metrics
+from cdc.pipeline.table import TableSpec
+from cdc.spark.session import sibling_session
+
+log = structlog.get_logger()
+
+_LOOK_SECONDS = 2.0
+_RETRY_SECONDS = 30.0
+_LOG_SECONDS = 10.0
+
+
+@dataclass
+class AutoLoads:
+    """Loads the tables of one source that wait for it, in a thread beside its pipeline.
+
+    A table that fails is tried again every half minute; while another process loads tables of the source, it waits.
+    """
+
+    config: Config
+    source: SourceConfig
+    session: SparkSession
+    metrics: Metrics
+    stop: threading.Event
+    _done: set[str] = field(default_factory=set)
+    _told: dict[str, tuple[LoadState, float]] = field(default_factory=dict)
+    _changed: threading.Event = field(default_factory=threading.Event)
+
+    def reconfigure(self, config: Config, source: SourceConfig) -> None:
+        """Take up another configuration; a load that runs comes to its end first."""
+        self.config, self.source = config, source
+        self._changed.set()
+
+    def run(self) -> None:
+        """Load what waits, until told to stop."""
+        session = sibling_session(self.session, self.config.catalog)
+        pause = 0.0
+        while not self.stop.wait(min(pause, 0.5) if pause else 0.01):
+            pause -= 0.5
+            if pause > 0 and not self._changed.is_set():
+                continue
+            self._changed.clear()
+            pause = self._look(session)
+
+    def _look(self, session: SparkSession) -> float:
+        """Load what waits now; return the seconds after which to look again."""
+        waiting = [spec for spec in specs_of(self.source) if self._waits(session, spec)]
+        if not waiting:
+            return _LOOK_SECONDS
+        try:
+            loads = SourceLoads(self.config, self.source, session, self._show, self.stop.is_set)
+            failed = loads.run(waiting)
+        except LeaseHeld:
+            return _LOOK_SECONDS  # another process loads them; its progress is in `cdc status`
+        except CdcError as error:
+            log.error("tables cannot be loaded", pipeline=self.source.name, error=str(error), hint=error.hint)  # noqa: TRY400
+            return _RETRY_SECONDS
+        except Exception as error:
+            if self.stop.is_set():
+                return 0.0
+            log.exception("tables cannot be loaded", pipeline=self.source.name, error=type(error).__name__)
+            return _RETRY_SECONDS
+        return _RETRY_SECONDS if failed else _LOOK_SECONDS
+
+    def _waits(self, session: SparkSession, spec: TableSpec) -> bool:
+        if spec.snapshot != "load" or spec.topic in self._done:
+            return False
+        try:
+            table = IcebergTable(session, self.config.catalog.name, spec.target)
+            if table.exists() and loaded(table.read().summary):
+                self._done.add(spec.topic)
+                return False
+        except CdcError as error:
+            log.warning("table not looked at", table=str(spec.target), error=str(error))
+            return False
+        return True
+
+    def _show(self, progress: LoadProgress) -> None:
+        name = str(progress.target)
+        self.metrics.load(self.source.name, name, progress.rows, progress.rows_estimate, progress.bytes)
+        state, at = self._told.get(name, (None, 0.0))
+        if state is not progress.state or time.monotonic() - at > _LOG_SECONDS:
+            self._told[name] = (progress.state, time.monotonic())
+            log.info(
+                "load",
+                pipeline=self.source.name,
+                table=name,
+                state=str(progress.state),
+                rows=progress.rows,
+                rows_estimate=progress.rows_estimate,
+                rows_per_second=round(progress.rows_per_second),
+                ranges=f"{progress.ranges_done}/{progress.ranges}",
+                seconds_left=None if progress.seconds_left is None else round(progress.seconds_left),
+                detail=progress.detail,
+            )
+
+
+@contextmanager
+def auto_loading(loads: Sequence[AutoLoads], seconds: float) -> Iterator[None]:
+    """Run the loads beside what the block does; at its end a task that runs has so many seconds to end."""
+    threads = [threading.Thread(target=one.run, name=f"{one.source.name}-loads", daemon=True) for one in loads]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        for one in loads:
+            one.stop.set()
+        for thread in threads:
+            thread.join(seconds)
+
+
+def wanted(config: Config) -> bool:
+    """Return whether the service loads tables by itself."""
+    return config.load.auto and not isinstance(config.catalog, HadoopCatalog)

@@ -1,0 +1,287 @@
+"""Loads with their real parts: tables of a source, one after another or side by side, under the lease for loads."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import structlog
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from cdc.bootstrap.connectors import capture_of
+from cdc.bootstrap.engine import SparkEngine
+from cdc.bootstrap.range_task import RangeFailure, RangeTask
+from cdc.bootstrap.writers import source_columns
+from cdc.config.models import Config
+from cdc.config.services import HadoopCatalog
+from cdc.config.sources import MySqlSource, OracleSource, PostgresSource, SourceConfig
+from cdc.core.errors import CdcError, ConfigError, Fenced, TransientError
+from cdc.core.load import (
+    BulkSource,
+    LoadPlan,
+    LoadProgress,
+    Range,
+    RangeReader,
+    RangeResult,
+    Stamp,
+    TableSize,
+    loaded_position,
+    reread_position,
+)
+from cdc.core.names import TableName
+from cdc.core.positions import LAYOUTS
+from cdc.core.progress import Progress
+from cdc.lake.control import Control
+from cdc.lake.lease import Lease
+from cdc.lake.pyiceberg_catalog import open_catalog
+from cdc.lake.shadow import Shadow
+from cdc.pipeline.load import Load
+from cdc.pipeline.load_parts import LoadParts
+from cdc.pipeline.table import TableSpec
+from cdc.sources.bulk_mysql import MySqlBulk
+from cdc.sources.bulk_oracle import OracleBulk
+from cdc.sources.bulk_postgres import PostgresBulk
+from cdc.spark.bulk import run_tasks
+from cdc.spark.session import sibling_session
+
+log = structlog.get_logger()
+
+Progressed = Callable[[LoadProgress], None]
+
+
+def rows_per_range(config: Config, size: TableSize) -> int:
+    """Return how many rows of a table one task reads."""
+    return max(1000, int(config.load.range_bytes * max(size.rows, 1) / max(size.bytes, 1)))
+
+
+def bulk_source(source: SourceConfig, config: Config, *, replica: bool) -> BulkSource:
+    """Return the source's database as a load reads it: its replica, if it has one and ``replica`` is asked for."""
+    host = source.load_host if replica else None
+    timeout = config.load.statement_timeout.total_seconds()
+    match source:
+        case PostgresSource():
+            return PostgresBulk(source, host=host, statement_timeout=timeout)
+        case MySqlSource():
+            return MySqlBulk(source, host=host, statement_timeout=timeout)
+        case OracleSource():
+            return OracleBulk(source, host=host, statement_timeout=timeout)
+
+
+@dataclass
+class SourceLoads:
+    """The loads of one source's tables; at most one instance of all processes is at work for a source."""
+
+    config: Config
+    source: SourceConfig
+    session: SparkSession
+    on_progress: Progressed = lambda _progress: None
+    stopping: Callable[[], bool] = lambda: False
+    rows_per_second: int | None = None
+    _failed: dict[TableName, CdcError] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.config.catalog, HadoopCatalog):
+            raise ConfigError(
+                "a hadoop catalog cannot swap a loaded table in",
+                hint="use a jdbc, rest, glue or hive catalog, or set `snapshot: connector`",
+            )
+        self._engine = SparkEngine(self.config, self.source, self.session)
+        self._capture = capture_of(self.config)
+        self._lease = Lease(
+            self.session,
+            self.config.catalog.name,
+            self.config.metadata_namespace,
+            f"{self.source.name}_load",
+            self.config.stream.lease_ttl.total_seconds(),
+        )
+        self._sizes: dict[TableName, int] = {}
+
+    def run(self, specs: Sequence[TableSpec], *, again: bool = False) -> dict[TableName, CdcError]:
+        """Load the tables, the largest first, and return the errors of those that failed; the others go on.
+
+        Raises LeaseHeld while another process loads tables of this source.
+        """
+        self._lease.acquire(wait=False, stopping=self.stopping, pause=time.sleep)
+        try:
+            with self._beating(), ThreadPoolExecutor(self.config.load.parallel_tables, "load") as pool:
+                results = list(pool.map(lambda spec: self._one(spec, again=again), self.largest_first(specs)))
+        finally:
+            self._lease.release()
+        return {target: error for target, error in results if error is not None}
+
+    def largest_first(self, specs: Sequence[TableSpec]) -> list[TableSpec]:
+        """Return the tables in the order in which they are loaded."""
+        if len(specs) == 1:
+            return list(specs)
+        return sorted(specs, key=lambda spec: -self._size(spec))
+
+    def _size(self, spec: TableSpec) -> int:
+        try:
+            return bulk_source(self.source, self.config, replica=True).size(self.name_of(spec)).bytes
+        except CdcError:
+            return 0  # what is wrong with it is said when its turn comes
+
+    def _one(self, spec: TableSpec, *, again: bool) -> tuple[TableName, CdcError | None]:
+        load = self.load_of(spec)
+        with structlog.contextvars.bound_contextvars(pipeline=self.source.name, table=str(spec.target)):
+            try:
+                self._with_retries(load, again=again)
+            except CdcError as error:
+                if not self.stopping():
+                    log.error("load failed", error=str(error), hint=error.hint)  # noqa: TRY400 - known: no traceback
+                    load.failed(error)
+                return spec.target, error
+        return spec.target, None
+
+    def _with_retries(self, load: Load, *, again: bool) -> None:
+        """Go on after transient errors for as long as the service retries; progress starts that time anew."""
+        began = time.monotonic()
+        while True:
+            try:
+                load.run(again=again)
+            except Fenced:
+                raise
+            except TransientError as error:
+                spent = time.monotonic() - began
+                if self.stopping() or spent > self.config.stream.retry_for.total_seconds():
+                    raise
+                log.warning("load is tried again", error=str(error))
+                time.sleep(min(5.0, 0.5 + spent / 4))
+            else:
+                return
+
+    @staticmethod
+    def plan_of(config: Config, source: SourceConfig, table: TableName, spec: TableSpec) -> LoadPlan:
+        """Return the plan of a load that would begin now; needs no JVM and changes nothing."""
+        bulk = bulk_source(source, config, replica=True)
+        size = bulk.size(table)
+        ranges = bulk.ranges(table, spec.key, rows_per_range(config, size))
+        columns = source_columns(source)(spec.topic)[1].columns()
+        return LoadPlan("", table, spec.key, columns, size, ranges, Progress(spec.topic, ""), "", "")
+
+    def load_of(self, spec: TableSpec) -> Load:
+        """Return the load of one table, not yet begun."""
+        return Load(self._parts(), spec, self.name_of(spec), on_progress=self.on_progress, stopping=self.stopping)
+
+    def name_of(self, spec: TableSpec) -> TableName:
+        """Return the source's table behind a target."""
+        return next(table.source for table in self.source.tables if self.source.topic_of(table) == spec.topic)
+
+    def _parts(self) -> LoadParts:
+        # A session for each load: its statements have temporary views, and settings of Spark's, of their own.
+        session = sibling_session(self.session, self.config.catalog)
+        reader = bulk_source(self.source, self.config, replica=True)
+        return LoadParts(
+            bulk=_Bulk(reader, bulk_source(self.source, self.config, replica=False)),
+            engine=self._engine,
+            capture=_CaptureOf(self._capture, self.source),
+            read=lambda spec, plan, parts, stamp: self._read(session, reader, (spec, plan, stamp), parts),
+            shadow=lambda spec: self._shadow(session, spec),
+            declared=self._declared,
+            moved=self._moved,
+            still_holder=self._lease.check,
+            rows_per_range=lambda size: rows_per_range(self.config, size),
+            blocked_keys=self.config.stream.blocked_keys,
+        )
+
+    def _shadow(self, session: SparkSession, spec: TableSpec) -> Shadow:
+        return Shadow(session, self.config.catalog.name, self.config.metadata_namespace, spec.target)
+
+    def _declared(self, spec: TableSpec) -> dict[str, str]:
+        columns = self._engine.declared(spec)
+        if columns is None:
+            raise ConfigError(
+                f"{self.name_of(spec)} has a column whose type in events is not known beforehand",
+                hint="set `snapshot: connector` for this table, or leave the column out with column.exclude.list",
+            )
+        return dict(columns)
+
+    def _moved(self, spec: TableSpec) -> None:
+        Control(open_catalog(self.config.catalog), self.config.metadata_namespace).moved(spec.target)
+
+    def _read(
+        self, session: SparkSession, reader: BulkSource, what: tuple[TableSpec, LoadPlan, Stamp], parts: Sequence[Range]
+    ) -> Iterator[RangeResult]:
+        spec, plan, stamp = what
+        parallel = self.config.load.parallel
+        limit = self.config.load.rows_per_second if self.rows_per_second is None else self.rows_per_second
+        epoch = max((state.epoch for state in plan.progress.partitions.values()), default=1)
+        loaded_at = loaded_position(spec.engine, epoch, plan.base).text(LAYOUTS[spec.engine])
+        position = reread_position(loaded_at, stamp.truncated)
+        task = RangeTask(
+            reader.reader(plan.source, plan.key, plan.columns),
+            self._shadow(session, spec).file_writer(
+                spec.key, {"_cdc_position": position, "_cdc_op": stamp.operation}, dict(self.config.catalog.properties)
+            ),
+            plan.id,
+            limit / parallel,
+        )
+        results = run_tasks(session, task, parts, parallel=parallel, group=f"load {spec.topic}")
+        try:
+            for result in results:
+                if isinstance(result, RangeFailure):
+                    raise result.error()
+                yield result
+        except PySparkException as error:
+            raise TransientError(f"a task of the load of {spec.target} ended: {type(error).__name__}") from error
+
+    @contextmanager
+    def _beating(self) -> Iterator[None]:
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(self.config.stream.lease_ttl.total_seconds() / 4):
+                try:
+                    self._lease.renew()
+                except TransientError as error:
+                    log.warning("lease for loads not renewed", pipeline=self.source.name, error=str(error))
+                except CdcError:
+                    return  # whoever asks still_holder is told
+
+        thread = threading.Thread(target=beat, name=f"{self.source.name}-load-lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+@dataclass(frozen=True)
+class _Bulk:
+    """Rows from the replica, if there is one; positions from the database whose log is captured."""
+
+    reads: BulkSource
+    log: BulkSource
+
+    def size(self, table: TableName) -> TableSize:
+        return self.reads.size(table)
+
+    def ranges(self, table: TableName, key: Sequence[str], rows_per_range: int) -> tuple[Range, ...]:
+        return self.reads.ranges(table, key, rows_per_range)
+
+    def reader(self, table: TableName, key: Sequence[str], columns: dict[str, str]) -> RangeReader:
+        return self.reads.reader(table, key, columns)
+
+    def keys(self, table: TableName, key: Sequence[str], values: Sequence[Sequence[object]]) -> Range:
+        return self.reads.keys(table, key, values)
+
+    def position(self) -> str:
+        return self.log.position()
+
+
+@dataclass(frozen=True)
+class _CaptureOf:
+    """The capture of one source, as a load asks for it."""
+
+    capture: object
+    source: SourceConfig
+
+    def lacking(self, table: TableName) -> str:
+        return str(self.capture.lacking(self.source, [table]).get(table, ""))  # type: ignore[attr-defined]
+
+    def passed(self, high: str) -> bool:
+        return bool(self.capture.passed(self.source, high))  # type: ignore[attr-defined]

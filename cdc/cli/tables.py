@@ -1,0 +1,153 @@
+"""``cdc tables``: where each table stands, and pausing it; works without Spark and with the service down."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, Json, SourceNames
+from cdc.cli.selection import Selected, all_tables, select_tables
+from cdc.cli.status import COLOURS, ago
+from cdc.config.loader import load_config
+from cdc.config.models import Config
+from cdc.core.control import ControlState
+from cdc.core.status import StatusRow, TableState
+from cdc.lake.audit import AuditLog, operator
+from cdc.lake.control import Control
+from cdc.lake.pyiceberg_catalog import open_catalog
+from cdc.lake.status_reader import read_row_count, read_status
+from cdc.pipeline.pause import Switched, pause, resume
+
+Names = Annotated[
+    list[str], typer.Argument(metavar="TABLE..", help="Source's or target's name of a table; * stands for any text.")
+]
+Why = Annotated[str, typer.Option("--why", help="Reason, for colleagues and the log of operations.")]
+
+tables_app = typer.Typer(no_args_is_help=True, help="Show, pause and resume single tables.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``cdc tables`` to the root command."""
+    app.add_typer(tables_app, name="tables")
+
+
+@dataclass(frozen=True)
+class TableLine:
+    """One table as ``list`` shows it; ``rows`` is None where it is not known."""
+
+    pipeline: str
+    source: str
+    target: str
+    snapshot: str
+    state: str
+    rows: int | None
+    committed_at: datetime | None
+    detail: str
+
+
+@tables_app.command("list")
+def list_(config: ConfigPath = DEFAULT_CONFIG, source: SourceNames = None, *, as_json: Json = False) -> None:
+    """Show every configured table: its names, where its first rows come from, state, rows and last commit."""
+    lines = _lines(load_config(config, only=source))
+    if as_json:
+        typer.echo(json.dumps([asdict(line) for line in lines], default=str, indent=2))
+    else:
+        console = Console()
+        console.print(_shown(lines))
+        for line in lines:
+            if line.detail:
+                console.print(f"{line.target}: {line.detail}", markup=False, highlight=False, soft_wrap=True)
+
+
+@tables_app.command("pause")
+def pause_(table: Names, config: ConfigPath = DEFAULT_CONFIG, why: Why = "", *, as_json: Json = False) -> None:
+    """Stop writing to tables until they are resumed; the others go on.
+
+    Their events wait in Kafka: resume them before the topic's retention is over.
+    """
+    loaded = load_config(config)
+    targets = _targets(loaded, table)
+    switched = pause(_control(loaded), _audit(loaded), targets, operator(), why)
+    _tell(switched, "paused", "already paused", as_json=as_json)
+
+
+@tables_app.command("resume")
+def resume_(table: Names, config: ConfigPath = DEFAULT_CONFIG, *, as_json: Json = False) -> None:
+    """Write to paused tables again, from where each of them is."""
+    loaded = load_config(config)
+    switched = resume(_control(loaded), _audit(loaded), _targets(loaded, table))
+    _tell(switched, "resumed", "not paused", as_json=as_json)
+
+
+def standing(row: StatusRow | None, control: ControlState, target: str) -> tuple[str, str]:
+    """Return a table's state and what is to be said of it: what the service wrote, and what it is asked for since."""
+    wish = str(control.paused.get(target, ""))
+    if row is None:
+        return (TableState.PAUSED, wish) if wish else ("new", "not seen by `cdc stream` yet")
+    if row.state == TableState.STOPPED:
+        return row.state, "; ".join(filter(None, (row.last_error, wish)))
+    if wish:
+        return TableState.PAUSED, wish if row.state == TableState.PAUSED else f"{wish}; the service has not noticed yet"
+    if row.state == TableState.PAUSED:
+        return row.state, "resumed; the service has not noticed yet"
+    return row.state, row.last_error
+
+
+def _lines(config: Config) -> list[TableLine]:
+    catalog = open_catalog(config.catalog)
+    status = {row.target: row for row in read_status(catalog, config.metadata_namespace)}
+    control = _control(config).read()
+
+    def line(one: Selected) -> TableLine:
+        source, target = one.names()
+        row = status.get(target)
+        state, detail = standing(row, control, target)
+        mode, rows = one.source.snapshot_of(one.table).value, read_row_count(catalog, one.target)
+        committed_at = row.committed_at if row else None
+        return TableLine(one.source.name, source, target, mode, state, rows, committed_at, detail)
+
+    return [line(one) for one in all_tables(config)]
+
+
+def _shown(lines: Sequence[TableLine]) -> Table:
+    table = Table("source", "target", "snapshot", "state", "rows", "last commit")
+    for line in lines:
+        colour = COLOURS.get(line.state, "white")
+        table.add_row(
+            escape(line.source),
+            escape(line.target),
+            line.snapshot,
+            f"[{colour}]{line.state}[/]",
+            "" if line.rows is None else f"{line.rows:,}",
+            ago(line.committed_at),
+        )
+    return table
+
+
+def _targets(config: Config, patterns: Sequence[str]) -> list[str]:
+    return [str(one.target) for one in select_tables(config, patterns)]
+
+
+def _control(config: Config) -> Control:
+    return Control(open_catalog(config.catalog), config.metadata_namespace)
+
+
+def _audit(config: Config) -> AuditLog:
+    return AuditLog(open_catalog(config.catalog), config.metadata_namespace)
+
+
+def _tell(switched: Sequence[Switched], did: str, did_not: str, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in switched], indent=2))
+        return
+    for one in switched:
+        text = f"{did} {one.target}" if one.changed else f"{one.target} is {did_not}"
+        typer.echo(f"{text} ({one.pause})" if one.pause and not one.changed else text)
+    if any(one.changed for one in switched):
+        typer.echo("the running service takes it up within a few seconds")

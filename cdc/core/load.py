@@ -1,0 +1,233 @@
+"""Load: a table read in parts, as values; how the parts meet the stream is told in docs/decisions/0014.
+
+A load reads *ranges*. Each is read in one statement, so at one moment, which lies between two positions of the source's
+log: ``low``, read before it, and ``high``, read after it.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+from cdc.core.names import TableName
+from cdc.core.positions import OFFSET_DIGITS, Position, hexadecimal
+from cdc.core.progress import PartitionProgress, Progress
+
+PLAN, FAILURE = "load.plan", "load.failure"
+"""Properties of a shadow: the plan, and why its load does not go on."""
+
+RANGES, ROWS, BYTES = "load.ranges", "load.rows", "load.bytes"
+"""Entries of the summary of a commit that brings ranges to a shadow."""
+
+
+class TableSize(NamedTuple):
+    """The database's own estimate of a table: rows, and bytes of what is read of it."""
+
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Range:
+    """A part of a table that one task reads in one statement.
+
+    ``relation`` is the table, or the leaf partition that holds the part. ``predicate`` is a condition in the source's
+    SQL with everything quoted, empty for all rows; it may hold key values, so it is never logged or shown. ``rows`` is
+    an estimate. The ranges of a table are disjoint and together hold each of its rows. Rows of an ``ordered`` range
+    come in the order of the key, and a key belongs to one range for good; those of another lie side by side on disk,
+    where a row that is updated meanwhile may move from one range to another.
+    """
+
+    number: int
+    relation: TableName
+    predicate: str
+    rows: int
+    ordered: bool = True
+
+
+class RangeRows(Protocol):
+    """The rows of one range as Arrow record batches of bounded size, to be read once.
+
+    ``low`` is known from the start; ``high`` once the batches are exhausted. Both are positions as the source prints
+    them (an LSN, ``file:position``, an SCN).
+    """
+
+    low: str
+    high: str
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield ``pyarrow.RecordBatch``, columns named as in the source."""
+        ...
+
+    def close(self) -> None:
+        """End the statement and the connection; idempotent."""
+        ...
+
+
+class RangeReader(Protocol):
+    """Reads ranges, in a task: it can be pickled, connects at each call and holds nothing between calls."""
+
+    def read(self, part: Range) -> RangeRows:
+        """Open a range; raises TransientError, PreflightError or TerminalError, now or while it is read."""
+        ...
+
+
+class BulkSource(Protocol):
+    """What a load asks of a source's database; every call connects anew and changes nothing.
+
+    Calls may raise TransientError (no answer) and PreflightError (refused, or the table is not there).
+    """
+
+    def size(self, table: TableName) -> TableSize:
+        """Return the database's estimate of a table."""
+        ...
+
+    def ranges(self, table: TableName, key: Sequence[str], rows_per_range: int) -> tuple[Range, ...]:
+        """Return the parts that a table is read in; at least one."""
+        ...
+
+    def reader(self, table: TableName, key: Sequence[str], columns: dict[str, str]) -> RangeReader:
+        """Return the reader of a table's ranges.
+
+        ``columns`` are the columns to read with the Iceberg types of the target (``cdc.core.source_types``). Rows of a
+        range come in the order of the key where that costs nothing.
+        """
+        ...
+
+    def keys(self, table: TableName, key: Sequence[str], values: Sequence[Sequence[Any]]) -> Range:
+        """Return the range of the rows with these keys, given as Python values of the target's key columns."""
+        ...
+
+    def position(self) -> str:
+        """Return a position that every change committed before the call lies at or before."""
+        ...
+
+
+@dataclass(frozen=True)
+class LoadPlan:
+    """All that a load has to know to be carried out, and to go on after a crash; it is kept with the shadow.
+
+    ``progress`` is where the topic ended before the first row was read, in a new epoch; ``base`` a position of the log
+    at or behind everything before that. ``columns`` are those of the source, with the target's types.
+    """
+
+    id: str
+    source: TableName
+    key: tuple[str, ...]
+    columns: dict[str, str]
+    size: TableSize
+    ranges: tuple[Range, ...]
+    progress: Progress
+    base: str
+    started_at: str
+
+    def to_json(self) -> str:
+        """Return the form that is kept."""
+        kept = {**asdict(self), "progress": self.progress.to_json()}
+        return json.dumps(kept, separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "LoadPlan":
+        """Return the plan that ``to_json`` wrote."""
+        data = json.loads(text)
+        ranges = tuple(Range(**{**part, "relation": TableName(*part["relation"])}) for part in data["ranges"])
+        return cls(
+            **{
+                **data,
+                "source": TableName(*data["source"]),
+                "key": tuple(data["key"]),
+                "size": TableSize(*data["size"]),
+                "ranges": ranges,
+                "progress": Progress.from_json(data["progress"]),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """How rows that are read are marked: as read first or again, and behind which truncate they come, if any."""
+
+    operation: str = "r"
+    truncated: str = ""
+
+
+@dataclass(frozen=True)
+class RangeResult:
+    """What a task made of a range: the positions around it, rows, bytes of Arrow, and the files it wrote."""
+
+    number: int
+    low: str
+    high: str
+    rows: int
+    bytes: int
+    seconds: float
+    files: tuple[Any, ...]
+
+
+class LoadState(StrEnum):
+    """Where a load stands; the same words in log, status and metrics."""
+
+    WAITING = "waiting for capture"
+    READING = "reading"
+    CATCHING_UP = "catching up"
+    LOADED = "loaded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class LoadProgress:
+    """How far a load is.
+
+    ``rows_before`` were loaded before this process began, ``seconds`` ago; ``rows_estimate`` is the database's guess of
+    the whole, ``seconds_left`` None where none can be made.
+    """
+
+    target: TableName
+    state: LoadState
+    ranges: int = 0
+    ranges_done: int = 0
+    rows: int = 0
+    rows_estimate: int = 0
+    rows_before: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    seconds_left: float | None = None
+    detail: str = ""
+
+    @property
+    def rows_per_second(self) -> float:
+        """Return the mean rate since this process began to read."""
+        return (self.rows - self.rows_before) / self.seconds if self.seconds else 0.0
+
+
+def new_epoch(topic: str, topic_id: str, ends: Mapping[int, int], before: Progress | None) -> Progress:
+    """Return the progress that a load starts from: the ends of the topic, in an epoch above all of before.
+
+    A snapshot by the connector that follows opens another one.
+    """
+    known = before.partitions.values() if before else ()
+    epoch = max((state.epoch for state in known), default=0) + 1
+    return Progress(topic, topic_id, {p: PartitionProgress(end, epoch, streaming=True) for p, end in ends.items()})
+
+
+def loaded_position(engine: str, epoch: int, base: str) -> Position:
+    """Return the position of loaded rows: a read, below every change of its epoch, wherever that lies in the log.
+
+    In PostgreSQL the base stands where the change's LSN would; nothing is compared with it but other reads.
+    """
+    lsn = 0
+    if engine == "postgres" and "/" in base:
+        high, low = base.split("/")
+        lsn = (int(high, 16) << 32) + int(low, 16)
+    return Position(epoch, (0, 0, lsn), 0)
+
+
+def reread_position(position: str, truncated: str) -> str:
+    """Return the position of rows that are read again: not below the truncate that the table has seen meanwhile."""
+    return max(position, f"{truncated}-{hexadecimal(0, OFFSET_DIGITS)}") if truncated else position
+
+
+def loaded(summary: Mapping[str, str]) -> bool:
+    """Return whether a table has its first rows, by what its history has recorded."""
+    return "cdc.progress" in summary

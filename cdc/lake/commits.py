@@ -1,0 +1,43 @@
+"""Writing to the lake with pyiceberg: which catalogs can, and what became of a commit as errors of the project."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.catalog.noop import NoopCatalog
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    CommitStateUnknownException,
+    NoSuchTableError,
+    ServerError,
+    ServiceUnavailableError,
+    WaitingForLockException,
+)
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+
+from cdc.core.errors import CommitConflict, CommitStateUnknown, ConfigError, TerminalError, TransientError
+
+
+def writable(catalog: Catalog) -> Catalog:
+    """Return the catalog; raises ConfigError if only Spark can write to it."""
+    if isinstance(catalog, NoopCatalog):
+        raise ConfigError(
+            f'catalog "{catalog.name}" is of type hadoop, and operators\' commands cannot write to it',
+            hint="catalog.type jdbc, rest, glue or hive; a hadoop catalog is for trying things out",
+        )
+    return catalog
+
+
+@contextmanager
+def commit_errors(doing: str) -> Iterator[None]:
+    """Raise what pyiceberg and its catalogs raise as errors of the project; others pass unchanged."""
+    try:
+        yield
+    except (CommitFailedException, WaitingForLockException, IntegrityError) as error:
+        raise CommitConflict(f"could not {doing}: another writer was first") from error
+    except (CommitStateUnknownException, OperationalError) as error:
+        raise CommitStateUnknown(f"could not {doing}: the catalog's answer was lost") from error
+    except (ServiceUnavailableError, ServerError, DBAPIError) as error:
+        raise TransientError(f"could not {doing}: {type(error).__name__}") from error
+    except NoSuchTableError as error:
+        raise TerminalError(f"could not {doing}: there is no such table", hint="has `cdc stream` run?") from error

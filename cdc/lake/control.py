@@ -1,0 +1,83 @@
+"""The control table: an Iceberg table of which only the properties are used, read and written without Spark."""
+
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table, Transaction
+from pyiceberg.types import NestedField, StringType
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
+from cdc.core.control import MOVED, PAUSED, ControlState, Pause
+from cdc.core.errors import CommitConflict, CommitStateUnknown
+from cdc.core.names import TableName
+from cdc.lake.audit import open_table
+from cdc.lake.commits import commit_errors, writable
+
+TABLE = "control"
+RETRY_SECONDS = 30.0
+
+_SCHEMA = Schema(NestedField(1, "unused", StringType(), required=False))
+
+
+class Control:
+    """Pauses and moves of all targets; every change is one commit, tried again while others commit.
+
+    Safe to use from several processes; an instance belongs to one thread. The table is made when it is first written.
+    """
+
+    def __init__(self, catalog: Catalog, namespace: str) -> None:
+        self._catalog = catalog
+        self._name = (namespace, TABLE)
+
+    def create(self) -> None:
+        """Make the table if it is missing; raises ConfigError where pyiceberg cannot write."""
+        self._writable()
+
+    def read(self) -> ControlState:
+        """Return what stands there now, nothing if the table was never made; raises TransientError."""
+        with commit_errors("read the control table"):
+            try:
+                table = self._catalog.load_table(self._name)
+            except NoSuchTableError:
+                return ControlState()
+            return ControlState.of(table.properties)
+
+    def pause(self, target: TableName | str, who: str, why: str) -> None:
+        """Pause a table from now on; another pause takes the place of one that stands."""
+        pause = Pause(who, datetime.now(UTC).isoformat(timespec="seconds"), why)
+        self._change(lambda change: change.set_properties({f"{PAUSED}{target}": pause.to_json()}))
+
+    def resume(self, target: TableName | str) -> None:
+        """End the pause of a table; nothing happens if there is none."""
+        if str(target) not in self.read().paused:
+            return
+        with suppress(KeyError):  # pyiceberg's answer when somebody else has ended it meanwhile
+            self._change(lambda change: change.remove_properties(f"{PAUSED}{target}"))
+
+    def moved(self, target: TableName | str) -> None:
+        """Tell the pipeline that ``main`` of a table was moved from outside: after the move, or if in doubt."""
+        number = str(uuid.uuid4())
+        self._change(lambda change: change.set_properties({f"{MOVED}{target}": number}))
+
+    def _change(self, change: Callable[[Transaction], object]) -> None:
+        for attempt in Retrying(
+            retry=retry_if_exception_type((CommitConflict, CommitStateUnknown)),  # the same change again does no harm
+            stop=stop_after_delay(RETRY_SECONDS),
+            wait=wait_exponential_jitter(multiplier=0.05, max=2),
+            reraise=True,
+        ):
+            with attempt:
+                table = self._writable()
+                with commit_errors("write to the control table"), table.transaction() as transaction:
+                    change(transaction)
+
+    def _writable(self) -> Table:
+        writable(self._catalog)
+        with commit_errors("make the control table"):
+            return open_table(self._catalog, self._name, _SCHEMA, UNPARTITIONED_PARTITION_SPEC)

@@ -1,0 +1,100 @@
+"""Control: what operators and other commands tell a running pipeline of its tables, and what is new of it."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import structlog
+
+from cdc.core.control import ControlState
+from cdc.pipeline.table import TableSpec
+
+log = structlog.get_logger()
+
+POLL_SECONDS = 1.0
+"""How often the control table is looked at while a query runs."""
+
+
+class Control(Protocol):
+    """Pauses and moves of all targets, in one place that several processes write to; a read is one look-up."""
+
+    def read(self) -> ControlState:
+        """Return what stands there now; raises TransientError, or anything else that a catalog may raise."""
+        ...
+
+
+class Heard(NamedTuple):
+    """What is new: tables that were paused, resumed, or moved from outside."""
+
+    paused: tuple[TableSpec, ...]
+    resumed: tuple[TableSpec, ...]
+    moved: tuple[TableSpec, ...]
+
+
+@dataclass
+class Marks:
+    """Follows the control table; where it cannot be read, what was read last goes on to hold."""
+
+    pipeline: str
+    control: Control
+    interval: float = POLL_SECONDS
+    state: ControlState = field(default_factory=ControlState)
+    known: bool = False
+    _due_at: float = 0.0
+    _failing: bool = False
+
+    def poll(self, specs: Iterable[TableSpec]) -> Heard | None:
+        """Return what is new of these tables, None if that is nothing or it is not time yet.
+
+        The first look takes moves as known: the tables are read after it.
+        """
+        if time.monotonic() < self._due_at:
+            return None
+        self._due_at = time.monotonic() + self.interval
+        state = self._read()
+        if state is None or (self.known and state == self.state):
+            return None
+        heard = self._compare(tuple(specs), state)
+        self.state, self.known = state, True
+        self._log(heard)
+        return heard
+
+    def pause_of(self, spec: TableSpec) -> str:
+        """Return who paused a table, when and why; nothing if it is not paused."""
+        pause = self.state.paused.get(str(spec.target))
+        return str(pause) if pause else ""
+
+    def _compare(self, specs: tuple[TableSpec, ...], state: ControlState) -> Heard:
+        before, moves = self.state, state.moved if self.known else {}
+        names = {str(spec.target): spec for spec in specs}
+        return Heard(
+            tuple(spec for name, spec in names.items() if name in state.paused and name not in before.paused),
+            tuple(spec for name, spec in names.items() if name in before.paused and name not in state.paused),
+            tuple(spec for name, spec in names.items() if moves.get(name) not in (None, before.moved.get(name))),
+        )
+
+    def _log(self, heard: Heard) -> None:
+        for spec in heard.paused:
+            log.info("table paused", pipeline=self.pipeline, table=str(spec.target), pause=self.pause_of(spec))
+        for spec in heard.resumed:
+            log.info("table resumed", pipeline=self.pipeline, table=str(spec.target))
+        for spec in heard.moved:
+            log.info("table moved from outside", pipeline=self.pipeline, table=str(spec.target))
+
+    def _read(self) -> ControlState | None:
+        try:
+            state = self.control.read()
+        except Exception as error:  # noqa: BLE001 - operators' wishes must never end the stream
+            if not self._failing:
+                log.warning("control table not read", pipeline=self.pipeline, error=_sentence(error))
+            self._failing = True
+            return None
+        if self._failing:
+            log.info("control table read again", pipeline=self.pipeline)
+        self._failing = False
+        return state
+
+
+def _sentence(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,387 @@
+"""Load: the first rows of a table, or all of them anew, while its changes go on (docs/decisions/0014).
+
+1. Capture has begun: every change from now on will be in the topic. Note where the topic ends, and then the log.
+2. Make the shadow, with the plan in it: from here on a crash costs only what was not committed yet.
+3. Read the ranges, in parallel; each commit to the shadow names the ranges that it holds.
+4. Apply the topic from the noted end on, until the connector has passed the log's end after the last range. Rows with
+   values that no event had are read again.
+5. Swap: the shadow's head becomes ``main``, with its progress, if it is at least as far as ``main`` is.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from cdc.core.collapse import READ_AGAIN, UNKNOWN
+from cdc.core.errors import CommitConflict, IncompatibleSchema, TerminalError, TransientError
+from cdc.core.evolution import CDC_COLUMNS, plan_schema
+from cdc.core.load import (
+    BYTES,
+    FAILURE,
+    PLAN,
+    RANGES,
+    ROWS,
+    LoadPlan,
+    LoadProgress,
+    LoadState,
+    RangeResult,
+    Stamp,
+    loaded,
+    new_epoch,
+)
+from cdc.core.names import TableName
+from cdc.core.progress import Progress
+from cdc.pipeline.apply import LAST_DELETE, PROGRESS, TOKEN, TRUNCATED, Applied, Applier, TableMemory, progress_of
+from cdc.pipeline.catch_up import CatchUp
+from cdc.pipeline.load_parts import LoadParts
+from cdc.pipeline.table import TableSpec, TargetTable
+
+log = structlog.get_logger()
+
+LOAD, LOAD_OFFSETS = "cdc.load", "cdc.load_offsets"
+"""Entries of a loaded table's summary: the load's id, and the progress that its epoch began with."""
+
+COMMIT_SECONDS = 5.0
+"""Results of ranges are gathered so long before they are committed together."""
+
+
+@dataclass
+class Load:
+    """The load of one table."""
+
+    parts: LoadParts
+    spec: TableSpec
+    source: TableName
+    on_progress: Callable[[LoadProgress], None] = lambda _progress: None
+    stopping: Callable[[], bool] = lambda: False
+    pause: Callable[[float], object] = time.sleep
+    _progress: LoadProgress = field(init=False)
+    _began: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._progress = LoadProgress(self.spec.target, LoadState.WAITING)
+        self._shadow = self.parts.shadow(self.spec)
+        self._shadow_spec = replace(self.spec, target=self._shadow.name)
+
+    def run(self, *, again: bool = False) -> LoadProgress:
+        """Load the table unless it is loaded, and return how it stands; with ``again`` load it anew.
+
+        A load that was interrupted goes on behind its last commit. Raises the errors of the parts: TransientError
+        where trying again may help, TerminalError where an operator has to act; what was committed stays.
+        """
+        with self.parts.engine.table(self.spec) as table:
+            if not again and not self._shadow.exists() and table.exists() and loaded(table.read().summary):
+                return self._tell(state=LoadState.LOADED, detail="it is loaded already")
+        plan = self._plan()
+        self._read(plan)
+        self._require_columns(plan)
+        self._seal(plan)
+        self._publish(plan)
+        return self._tell(state=LoadState.LOADED, seconds_left=0.0)
+
+    def dry_run(self) -> LoadPlan:
+        """Return the plan of a load that would begin now; changes nothing."""
+        size = self.parts.bulk.size(self.source)
+        ranges = self.parts.bulk.ranges(self.source, self.spec.key, self.parts.rows_per_range(size))
+        columns = dict(self.parts.declared(self.spec))
+        return LoadPlan("", self.source, self.spec.key, columns, size, ranges, Progress(self.spec.topic, ""), "", "")
+
+    def _plan(self) -> LoadPlan:
+        if self._shadow.exists():
+            plan = LoadPlan.from_json(self._shadow.properties()[PLAN])
+            if (
+                plan.columns == dict(self.parts.declared(self.spec))
+                and plan.key == self.spec.key
+                and self._same_topic(plan)
+            ):
+                log.info("load goes on", table=str(self.spec.target), load=plan.id)
+                self._shadow.set_properties({FAILURE: ""})
+                self._bring_columns(plan)
+                return plan
+            log.info("load begins anew: table or topic have changed", table=str(self.spec.target), load=plan.id)
+            self._shadow.drop(purge=True)
+        return self._begin()
+
+    def _same_topic(self, plan: LoadPlan) -> bool:
+        topic = self.parts.engine.topics([self.spec.topic]).get(self.spec.topic)
+        return topic is not None and topic.topic_id == plan.progress.topic_id
+
+    def _begin(self) -> LoadPlan:
+        self._await_capture()
+        before = self._target()
+        topic = self.parts.engine.topics([self.spec.topic])[self.spec.topic]
+        ends = {p: marks[1] for p, marks in topic.watermarks.items()}
+        base = self.parts.bulk.position()  # after the ends: what is before them was committed at or before it
+        plan = replace(
+            self.dry_run(),
+            id=uuid.uuid4().hex[:12],
+            progress=new_epoch(self.spec.topic, topic.topic_id, ends, before),
+            base=base,
+            started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        self._shadow.create({PLAN: plan.to_json()})
+        self._bring_columns(plan)
+        log.info(
+            "load begins",
+            table=str(self.spec.target),
+            load=plan.id,
+            ranges=len(plan.ranges),
+            rows_estimate=plan.size.rows,
+            position=base,
+        )
+        return plan
+
+    def _await_capture(self) -> None:
+        """Wait until changes are captured; they are what the rows read are set right with."""
+        deadline, lacking = time.monotonic() + self.parts.capture_seconds, ""
+        while True:
+            found = self.parts.capture.lacking(self.source)
+            if not found and self.spec.topic in self.parts.engine.topics([self.spec.topic]):
+                return
+            found = (
+                found or f"topic {self.spec.topic!r} does not exist; run `cdc connectors apply {self.spec.pipeline}`"
+            )
+            if found != lacking:
+                log.warning("load waits for capture", table=str(self.spec.target), lacking=found)
+                self._tell(state=LoadState.WAITING, detail=found)
+            lacking = found
+            if self.stopping() or time.monotonic() > deadline:
+                raise TransientError(
+                    f"{self.spec.target} is not loaded: {lacking}", hint=f"cdc connectors apply {self.spec.pipeline}"
+                )
+            self.pause(0.5)
+
+    def _target(self) -> Progress | None:
+        """Create the target, empty, unless it is there; return its progress if it has any."""
+        with self.parts.engine.table(self.spec) as table:
+            if not table.exists():
+                columns = dict(self.parts.declared(self.spec))
+                plan_schema({}, columns)  # refuses names that are ours
+                table.create(columns, self.spec.key, self.spec.partition_by, self.spec.properties)
+            state = table.read()
+            return progress_of(state, self.spec, "") if loaded(state.summary) else None
+
+    def _bring_columns(self, plan: LoadPlan) -> None:
+        with self.parts.engine.table(self._shadow_spec) as table:
+            present = {n: kind for n, kind in table.read().columns.items() if n not in CDC_COLUMNS}
+            clash = {}
+            for name, kind in plan.columns.items():
+                try:
+                    plan_schema(present, {name: kind})
+                except IncompatibleSchema:
+                    clash[name] = kind
+            if clash:
+                self._shadow.replace_columns(clash)
+            if change := plan_schema(table.read().columns, plan.columns):
+                table.evolve(change)
+
+    def _read(self, plan: LoadPlan) -> None:
+        """Read the ranges that no commit holds yet."""
+        history = self._shadow.history()
+        if any(PROGRESS in summary for summary in history):
+            return  # sealed: all ranges are in
+        done = {int(n) for summary in history for n in summary.get(RANGES, "").split(",") if n}
+        rows = sum(int(summary.get(ROWS, "0")) for summary in history)
+        self._tell(
+            state=LoadState.READING, ranges=len(plan.ranges), ranges_done=len(done), rows_estimate=plan.size.rows
+        )
+        self._tell(rows=rows, rows_before=rows, bytes=sum(int(summary.get(BYTES, "0")) for summary in history))
+        self._began = time.monotonic()
+        pending: list[RangeResult] = []
+        committed_at = time.monotonic()
+        left = [part for part in plan.ranges if part.number not in done]
+        results = self.parts.read(self.spec, plan, left, Stamp())
+        try:
+            for result in results:
+                pending.append(result)
+                self._count(result)
+                if time.monotonic() - committed_at > COMMIT_SECONDS:
+                    self._commit(plan, pending)
+                    pending, committed_at = [], time.monotonic()
+                if self.stopping():
+                    raise TransientError(
+                        f"load of {self.spec.target} was told to stop", hint="start it again: it goes on"
+                    )
+        finally:
+            close = getattr(results, "close", None)
+            if close:
+                close()
+            if pending:
+                self._commit(plan, pending)
+
+    def _count(self, result: RangeResult) -> None:
+        now = self._progress
+        rows, done = now.rows + result.rows, now.ranges_done + 1
+        seconds = time.monotonic() - self._began
+        read = rows - now.rows_before
+        left = seconds * max(0, now.rows_estimate - rows) / read if read else None
+        self._tell(rows=rows, ranges_done=done, bytes=now.bytes + result.bytes, seconds=seconds, seconds_left=left)
+
+    def _commit(self, plan: LoadPlan, results: Sequence[RangeResult]) -> None:
+        self.parts.still_holder()
+        self._shadow.append(
+            [file for result in results for file in result.files],
+            {
+                RANGES: ",".join(str(result.number) for result in results),
+                ROWS: str(sum(result.rows for result in results)),
+                BYTES: str(sum(result.bytes for result in results)),
+            },
+        )
+        numbers = [result.number for result in results]
+        log.info("ranges committed", table=str(self.spec.target), load=plan.id, ranges=numbers)
+
+    def _require_columns(self, plan: LoadPlan) -> None:
+        """A column that was added or changed meanwhile is not in the ranges read before it."""
+        if dict(self.parts.declared(self.spec)) != plan.columns:
+            self._shadow.drop(purge=True)
+            raise TransientError(
+                f"the columns of {self.source} were changed while it was loaded", hint="the load begins anew"
+            )
+
+    def _seal(self, plan: LoadPlan) -> None:
+        """Commit the progress that the stream goes on from; from here on the shadow is a table like any other."""
+        if any(PROGRESS in summary for summary in self._shadow.history()):
+            return
+        self._audit(plan)
+        while self._may_repeat(plan) and (keys := self._shadow.repeated_keys(plan.key, _MENDED)):
+            self._mend(plan, keys)
+        self._shadow.append(
+            [],
+            {
+                PROGRESS: plan.progress.to_json(),
+                LOAD_OFFSETS: plan.progress.to_json(),
+                LOAD: plan.id,
+                "cdc.pipeline": self.spec.pipeline,
+            },
+        )
+
+    def _audit(self, plan: LoadPlan) -> None:
+        """Refuse to go on unless every range is there once, with all of its rows."""
+        history = self._shadow.history()
+        numbers = sorted(int(n) for summary in history for n in summary.get(RANGES, "").split(",") if n)
+        rows = sum(int(summary.get(ROWS, "0")) for summary in history)
+        found = int(history[0].get("total-records", "0")) if history else 0
+        if numbers != [part.number for part in plan.ranges] or rows != found:
+            raise TerminalError(
+                f"audit of the load of {self.spec.target} failed: {len(numbers)} of {len(plan.ranges)} ranges, "
+                f"{found} of {rows} rows",
+                hint=f"begin it anew: cdc tables reset {self.source}",
+            )
+
+    @staticmethod
+    def _may_repeat(plan: LoadPlan) -> bool:
+        """Return whether a row may have been read twice: by place on disk, and with changes meanwhile."""
+        return len(plan.ranges) > 1 and not all(part.ordered for part in plan.ranges)
+
+    def _publish(self, plan: LoadPlan) -> None:
+        """Catch up until nothing is missing, and swap; whoever publishes to the target meanwhile is caught up with."""
+        memory = TableMemory(plan.progress.topic_id)
+        applier = Applier(0, self.parts.blocked_keys, self.parts.still_holder, doubtful="r" + READ_AGAIN)
+        catch_up = CatchUp(
+            self.parts.engine, applier, on_applied=self._applied, stopping=self.stopping, pause=self.pause
+        )
+        self._tell(state=LoadState.CATCHING_UP)
+        progress = self._whole(plan, catch_up, memory)
+        strict = replace(catch_up, applier=replace(applier, doubtful=""))  # now it is a table like any other
+        while True:
+            with self.parts.engine.table(self.spec) as table:
+                try:
+                    if self._swap(plan, table, progress):
+                        break
+                except CommitConflict as error:
+                    log.info("swap tried again", table=str(self.spec.target), reason=str(error))
+            progress = strict.run(self._shadow_spec, memory, self._ends())
+        self._shadow.drop(purge=False)
+        self.parts.moved(self.spec)
+        log.info("table loaded", table=str(self.spec.target), load=plan.id, rows=self._progress.rows)
+
+    def _whole(self, plan: LoadPlan, catch_up: CatchUp, memory: TableMemory) -> Progress:
+        """Catch up with everything that was committed when the last row was read, and read again what lacks values."""
+        while True:
+            self._await_passed(self.parts.bulk.position())
+            progress = catch_up.run(self._shadow_spec, memory, self._ends())
+            # What was read first is behind the events now, and can be trusted; what is read again is not yet.
+            catch_up = replace(catch_up, applier=replace(catch_up.applier, doubtful=READ_AGAIN))
+            marked = self._shadow.marked_keys(plan.key, UNKNOWN, _MENDED)
+            if not marked:
+                return progress
+            self._mend(plan, marked)
+
+    def _mend(self, plan: LoadPlan, keys: Sequence[Sequence[Any]]) -> None:
+        """Read rows again by their keys; a later position is waited for then."""
+        log.info("rows read again", table=str(self.spec.target), rows=len(keys))
+        part = replace(self.parts.bulk.keys(self.source, plan.key, keys), number=len(plan.ranges))
+        with self.parts.engine.table(self._shadow_spec) as table:
+            stamp = Stamp(READ_AGAIN, table.read().summary.get(TRUNCATED, ""))
+        results = list(self.parts.read(self.spec, plan, [part], stamp))
+        if sum(result.rows for result in results) > len(keys):
+            raise TerminalError(
+                f"key ({', '.join(plan.key)}) of {self.source} is not unique",
+                hint="choose a key with a unique constraint in tables[].key",
+            )
+        self._shadow.replace_rows(plan.key, keys, [file for result in results for file in result.files])
+
+    def _await_passed(self, high: str) -> None:
+        deadline = time.monotonic() + self.parts.passed_seconds
+        told = False
+        while not self.parts.capture.passed(high):
+            if not told:
+                self._tell(state=LoadState.CATCHING_UP, detail=f"waiting for the connector to pass {high}")
+                told = True
+            if self.stopping() or time.monotonic() > deadline:
+                raise TransientError(
+                    f"{self.spec.target} is read, and the connector has not passed {high} yet",
+                    hint=f"cdc connectors status {self.spec.pipeline}; the load goes on from here when started again",
+                )
+            self.pause(0.2)
+
+    def _ends(self) -> dict[int, int]:
+        return dict(self.parts.engine.ends(self.spec.topic))
+
+    def _swap(self, plan: LoadPlan, table: TargetTable, progress: Progress) -> bool:
+        """Return whether the shadow took the target's place; not while the target is further than it."""
+        self.parts.still_holder()
+        state = table.read()
+        if any(
+            s.next_offset > progress.of(p).next_offset for p, s in progress_of(state, self.spec, "").partitions.items()
+        ):
+            return False
+        self._shadow.hand_over_tombstones()
+        with self.parts.engine.table(self._shadow_spec) as shadow:
+            last_delete = max(state.summary.get(LAST_DELETE, ""), shadow.read().summary.get(LAST_DELETE, ""))
+        entries = {
+            PROGRESS: progress.to_json(),
+            TOKEN: state.summary.get(TOKEN, "0"),
+            LAST_DELETE: last_delete,
+            LOAD: plan.id,
+            LOAD_OFFSETS: plan.progress.to_json(),
+            "cdc.pipeline": self.spec.pipeline,
+        }
+        self._shadow.graft(state.snapshot_id, {name: value for name, value in entries.items() if value})
+        return True
+
+    def _applied(self, applied: Applied) -> None:
+        events = applied.collapsed.events
+        self._tell(state=LoadState.CATCHING_UP, detail=f"applied {events:,} changes made meanwhile")
+
+    def _tell(self, **changes: Any) -> LoadProgress:  # noqa: ANN401 - the fields of LoadProgress
+        if "state" in changes and changes["state"] is not self._progress.state:
+            changes = {"detail": "", **changes}
+        self._progress = replace(self._progress, **changes)
+        self.on_progress(self._progress)
+        return self._progress
+
+    def failed(self, error: Exception) -> None:
+        """Note why the load does not go on, where `cdc status` finds it."""
+        self._tell(state=LoadState.FAILED, detail=str(error))
+        if self._shadow.exists():
+            self._shadow.set_properties({FAILURE: str(error)})
+
+
+_MENDED = 10_000
+"""Keys that are read again at a time."""

@@ -1,0 +1,103 @@
+"""What a load works with: a shadow, the source's capture, and the functions that bootstrap puts in."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from cdc.core.load import BulkSource, LoadPlan, Range, RangeResult, Stamp, TableSize
+from cdc.core.names import TableName
+from cdc.pipeline.catch_up import RangeEngine
+from cdc.pipeline.table import TableSpec
+
+
+class ShadowTable(Protocol):
+    """The next state of a target, made beside it; commits are atomic, ``graft`` is a compare-and-swap."""
+
+    name: TableName
+
+    def exists(self) -> bool:
+        """Return whether the shadow is there."""
+        ...
+
+    def create(self, properties: Mapping[str, str], *, snapshot: int | None = None) -> None:
+        """Make it with the target's schema, without rows or with those of a snapshot of the target."""
+        ...
+
+    def replace_columns(self, columns: Mapping[str, str]) -> None:
+        """Drop and add columns whose type cannot be widened; their values are gone from the shadow."""
+        ...
+
+    def properties(self) -> Mapping[str, str]:
+        """Return the shadow's properties."""
+        ...
+
+    def set_properties(self, properties: Mapping[str, str]) -> None:
+        """Set properties of the shadow."""
+        ...
+
+    def history(self) -> Sequence[Mapping[str, str]]:
+        """Return the summaries of its commits, newest first."""
+        ...
+
+    def append(self, files: Sequence[Any], summary: Mapping[str, str]) -> None:
+        """Commit data files, or none, with these entries in the commit's summary."""
+        ...
+
+    def repeated_keys(self, key: Sequence[str], limit: int) -> Sequence[Sequence[Any]]:
+        """Return keys that more than one row has, up to a limit."""
+        ...
+
+    def marked_keys(self, key: Sequence[str], mark: str, limit: int) -> Sequence[Sequence[Any]]:
+        """Return the keys of rows whose ``_cdc_op`` is ``mark``, up to a limit."""
+        ...
+
+    def replace_rows(self, key: Sequence[str], values: Sequence[Sequence[Any]], files: Sequence[Any]) -> None:
+        """Put the rows of data files in the place of those with these keys, in one commit."""
+        ...
+
+    def hand_over_tombstones(self) -> None:
+        """Add the shadow's tombstones to the target's; idempotent."""
+        ...
+
+    def graft(self, base: int, summary: Mapping[str, str]) -> int:
+        """Make its head ``main`` of the target; raises CommitConflict if main is not ``base`` any more."""
+        ...
+
+    def drop(self, *, purge: bool) -> None:
+        """Forget it, with its files if nobody shares them; idempotent."""
+        ...
+
+
+class Capture(Protocol):
+    """What is known of a source's connector. Calls may raise TransientError."""
+
+    def lacking(self, table: TableName) -> str:
+        """Return why changes of a table may not be in its topic from now on; empty if they will be."""
+        ...
+
+    def passed(self, high: str) -> bool:
+        """Return whether all changes committed at or before a position are in the topics."""
+        ...
+
+
+@dataclass(frozen=True)
+class LoadParts:
+    """What a load of one source works with.
+
+    ``read`` carries out ranges of a plan and yields results as they come. ``shadow`` gives a table's shadow,
+    ``declared`` the columns that the source declares now; ``moved`` tells a running service that a table was swapped;
+    ``still_holder`` raises Fenced once another load of the source has begun.
+    """
+
+    bulk: BulkSource
+    engine: RangeEngine
+    capture: Capture
+    read: Callable[[TableSpec, LoadPlan, Sequence[Range], Stamp], Iterator[RangeResult]]
+    shadow: Callable[[TableSpec], ShadowTable]
+    declared: Callable[[TableSpec], Mapping[str, str]]
+    moved: Callable[[TableSpec], None]
+    still_holder: Callable[[], None]
+    rows_per_range: Callable[[TableSize], int]
+    blocked_keys: int = 1000
+    capture_seconds: float = 300.0
+    passed_seconds: float = 600.0

@@ -1,0 +1,89 @@
+"""The control table and its fake alike: pauses, moves, and writers that meet."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdc.core.control import ControlState
+from cdc.core.errors import ConfigError
+from cdc.lake.control import Control
+from cdc.lake.pyiceberg_catalog import HadoopReader
+from tests.fakes.control import MemoryControl
+from tests.sql_catalog import sql_catalog
+
+
+@pytest.fixture(params=["fake", "real"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Any]:
+    """Return a function that opens the control table as another process does."""
+    fake = MemoryControl()
+    return (lambda: fake) if request.param == "fake" else (lambda: Control(sql_catalog(tmp_path), "cdc"))
+
+
+def test_nothing_is_told_before_the_first_write(opened: Callable[[], Any]) -> None:
+    assert opened().read() == ControlState()
+    for _ in range(2):
+        opened().create()
+    assert opened().read() == ControlState()
+
+
+def test_a_pause_tells_who_when_and_why_until_it_is_ended(opened: Callable[[], Any]) -> None:
+    control = opened()
+    control.pause('shop."Order. Items"', "ann@host", "a bad deploy")
+    control.pause("shop.customers", "bob@host", "")
+    paused = opened().read().paused
+    assert set(paused) == {'shop."Order. Items"', "shop.customers"}
+    pause = paused['shop."Order. Items"']
+    assert (pause.who, pause.why, pause.at[:2]) == ("ann@host", "a bad deploy", "20")
+    for _ in range(2):
+        control.resume('shop."Order. Items"')
+    assert set(opened().read().paused) == {"shop.customers"}
+
+
+def test_every_move_has_an_id_of_its_own_and_touches_nothing_else(opened: Callable[[], Any]) -> None:
+    control = opened()
+    control.pause("shop.a", "ann", "")
+    control.moved("shop.a")
+    first = opened().read()
+    control.moved("shop.a")
+    control.moved("shop.b")
+    second = opened().read()
+    assert set(second.moved) == {"shop.a", "shop.b"}
+    assert second.moved["shop.a"] != first.moved["shop.a"]
+    assert second.paused == first.paused
+
+
+def test_writers_that_meet_all_get_through(opened: Callable[[], Any]) -> None:
+    opened().create()
+    threads = [threading.Thread(target=opened().moved, args=(f"shop.t{n}",)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(opened().read().moved) == {f"shop.t{n}" for n in range(4)}
+
+
+def test_a_pause_that_was_set_by_hand_is_a_pause(tmp_path: Path) -> None:
+    control = Control(sql_catalog(tmp_path), "cdc")
+    control.create()
+    table = sql_catalog(tmp_path).load_table(("cdc", "control"))
+    with table.transaction() as change:
+        change.set_properties({"paused.shop.a": "ann did it", "write.x": "y"})
+    state = control.read()
+    assert (set(state.paused), state.paused["shop.a"].why, state.moved) == ({"shop.a"}, "ann did it", {})
+
+
+def test_metadata_stays_bounded(tmp_path: Path) -> None:
+    control = Control(sql_catalog(tmp_path), "cdc")
+    for _ in range(15):
+        control.moved("shop.a")
+    assert len(list(tmp_path.glob("warehouse/cdc/control/metadata/*.metadata.json"))) <= 11
+
+
+def test_a_catalog_of_files_can_be_read_and_not_be_written(tmp_path: Path) -> None:
+    control = Control(HadoopReader("lake", str(tmp_path)), "cdc")
+    assert control.read() == ControlState()
+    with pytest.raises(ConfigError, match="hadoop"):
+        control.pause("shop.a", "ann", "")

@@ -1,0 +1,43 @@
+"""The Hadoop catalog of the contract tests, made writable for pyiceberg: what the product does on other catalogs."""
+
+from pathlib import Path
+from typing import Any
+
+from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.table.update import update_table_metadata
+
+from cdc.config.models import Config
+from cdc.lake.pyiceberg_catalog import HadoopReader
+
+
+class FileCatalog:
+    """Tables of a folder; a version is committed by whoever creates its file."""
+
+    name = "files"
+
+    def __init__(self, config: Config) -> None:
+        self._reader = HadoopReader(config.catalog.name, config.catalog.warehouse)
+
+    def load_table(self, identifier: Any) -> Any:
+        return self._reader.load_table(identifier)
+
+    def commit_table(self, table: Any, requirements: tuple[Any, ...], updates: tuple[Any, ...]) -> None:
+        current = self.load_table(_identifier(table))
+        for requirement in requirements:
+            requirement.validate(current.metadata)
+        location = current.metadata_location
+        changed = update_table_metadata(current.metadata, updates, metadata_location=location)
+        path = Path(location.removeprefix("file:"))
+        version = int(path.name.partition(".")[0].removeprefix("v")) + 1
+        try:
+            with path.with_name(f"v{version}.metadata.json").open("x") as file:
+                file.write(changed.model_dump_json(exclude_none=True))
+        except FileExistsError:
+            raise CommitFailedException("somebody else has made this version") from None
+        path.with_name(".version-hint.text.crc").unlink(missing_ok=True)
+        path.with_name("version-hint.text").write_text(str(version))
+
+
+def _identifier(table: Any) -> tuple[str, ...]:
+    """Return the name of a table that was loaded by its path: the last folders of its location."""
+    return tuple(table.metadata.location.rstrip("/").split("/")[-2:])

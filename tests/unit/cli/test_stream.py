@@ -1,0 +1,52 @@
+"""`cdc stream` on the command line: what signals do."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from cdc.cli import stream
+from tests.fakes.configuration import configuration
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+@pytest.fixture(autouse=True)
+def kept_signals() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_sighup_reads_the_configuration_again_and_sigterm_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads: list[Any] = []
+    seen: list[tuple[bool, bool]] = []
+
+    def load(path: Any, only: Any = None) -> Any:
+        loads.append((str(path), only))
+        return configuration()
+
+    def run(_config: Any, stop: threading.Event, *, standby: bool, reload: Any, reload_now: threading.Event) -> None:
+        assert not standby
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert reload_now.wait(10)
+        seen.append((reload_now.is_set(), stop.is_set()))
+        reload()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.wait(10)
+
+    monkeypatch.setattr(stream, "load_config", load)
+    monkeypatch.setattr(stream, "run_stream", run)
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    stream.register(app)
+    result = CliRunner().invoke(app, ["stream", "-c", "some.yaml", "-s", "shop"])
+    assert result.exit_code == 0, result.exception
+    assert seen == [(True, False)]
+    assert loads == [("some.yaml", ["shop"])] * 2
