@@ -26,7 +26,7 @@ from cdc.spark.batch import SparkTableBatch, TableFormat
 from cdc.spark.microbatch import MicroBatch, TopicSlice
 from cdc.spark.session import SessionPool
 from cdc.spark.source import query_failure, read_range, start_query
-from cdc.spark.staging import TableTarget, blocked_keys, create_quarantine
+from cdc.spark.staging import TableTarget, blocked_keys, create_quarantine, release_quarantined
 
 
 class SparkEngine:
@@ -62,6 +62,10 @@ class SparkEngine:
     def blocked(self, topics: Sequence[str]) -> Mapping[str, dict[bytes, tuple[int, int]]]:
         """Return per topic the raw keys that wait behind a quarantined message."""
         return blocked_keys(self._session, self._quarantine, topics)
+
+    def release(self, topic: str, before: Mapping[int, int]) -> None:
+        """Let go of quarantined messages below these offsets; keys wait behind them no more."""
+        release_quarantined(self._session, self._quarantine, topic, before)
 
     def start(
         self, progress: Mapping[str, tuple[Progress, frozenset[int]]], on_batch: Callable[[Batch], None]

@@ -180,8 +180,8 @@ class Demo:
         return sum(workload.changes for workload in workloads)
 
     def _await_first_row(self, activity: Activity) -> None:
-        """Wait for the first rows of the initial snapshot; the workload begins when there is something to see."""
-        self._tell("the service starts; the first rows to come are those of the initial snapshot")
+        """Wait for the first rows that are loaded; the workload begins when there is something to see."""
+        self._tell("the service starts; the first rows to come are those that it loads")
         deadline = time.monotonic() + _FIRST_ROW_SECONDS
         while not any(look.rows for look in activity.look()):
             self._check(())
@@ -222,7 +222,7 @@ class Demo:
 
 
 def _shop(source: SourceConfig, addresses: Addresses, seed: int) -> tuple[Callable[[], Connection], Shop]:
-    """Create a source's tables with their first rows; the initial snapshot reads these."""
+    """Create a source's tables with their first rows, which are loaded."""
     connect = _connector(source, addresses)
     shop = Shop(seed, "`" if source.type == "mysql" else '"')
     with closing(connect()) as connection:

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,12 +18,15 @@ from cdc.bootstrap.service import default_jars
 from cdc.bootstrap.specs import specs_of
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, SourceNames
 from cdc.cli.progress import LoadBars
+from cdc.cli.selection import all_tables, select_tables
 from cdc.config.loader import load_config
 from cdc.config.models import Config
 from cdc.config.sources import Snapshot, SourceConfig
 from cdc.core.errors import CdcError, ConfigError
 from cdc.core.load import LoadPlan
 from cdc.core.names import TableName
+from cdc.lake.audit import AuditLog
+from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.ops.logs import set_up_logs
 from cdc.pipeline.table import TableSpec
 from cdc.spark.session import build_session
@@ -35,6 +38,17 @@ Reload = Annotated[
     bool, typer.Option("--reload", help="Load tables anew that are loaded: readers see the old rows until the swap.")
 ]
 Rate = Annotated[int | None, typer.Option("--rows-per-second", min=0, help="Read no faster than this; 0: no limit.")]
+Why = Annotated[str, typer.Option("--why", help="Reason, for colleagues and the log of operations.")]
+
+Chosen = Sequence[tuple[SourceConfig, list[TableSpec]]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an operator asked for, as the log of operations has it."""
+
+    command: str
+    why: str = ""
 
 
 def register(app: typer.Typer) -> None:
@@ -49,6 +63,7 @@ def load(
     tables: Tables = None,
     reload: Reload = False,
     rows_per_second: Rate = None,
+    why: Why = "",
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -58,39 +73,42 @@ def load(
     Exit code 1 if a table could not be loaded; the others are.
     """
     loaded = load_config(config, only=source)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = heed_signals()
     chosen = chosen_tables(loaded, tables or [])
     if dry_run:
-        _show_plans(loaded, chosen, as_json=as_json)
+        show_plans(loaded, chosen, as_json=as_json)
         return
-    failed = run_loads(loaded, chosen, stop, again=reload, rows_per_second=rows_per_second, as_json=as_json)
+    asked = Asked("load --reload" if reload else "load", why)
+    failed = run_loads(
+        loaded, chosen, stop, again=reload, rows_per_second=rows_per_second, as_json=as_json, asked=asked
+    )
     if failed or stop.is_set():
         raise typer.Exit(1)
 
 
-Chosen = Sequence[tuple[SourceConfig, list[TableSpec]]]
+def heed_signals() -> threading.Event:
+    """Return an event that SIGTERM and Ctrl-C set: what runs ends behind its next commit."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
 
 
-def chosen_tables(config: Config, patterns: Sequence[str]) -> Chosen:
-    """Return the tables of each source that are loaded by us and fit a pattern; raises ConfigError if one fits none."""
-    unused = set(patterns)
-    chosen: list[tuple[SourceConfig, list[TableSpec]]] = []
-    for source in config.sources:
-        specs = []
-        for table, spec in zip(source.tables, specs_of(source), strict=True):
-            names = (str(table.source), str(spec.target))
-            fitting = {p for p in patterns if any(fnmatchcase(name, p) for name in names)}
-            unused -= fitting
-            if (fitting or not patterns) and source.snapshot_of(table) is Snapshot.LOAD:
-                specs.append(spec)
-            elif fitting:
-                raise ConfigError(f"{table.source} has `snapshot: connector`", hint="set `snapshot: load` for it")
-        chosen.append((source, specs))
-    if unused:
-        known = ", ".join(str(table.source) for source in config.sources for table in source.tables)
-        raise ConfigError(f"no table fits {min(unused)!r}", hint=f"the configuration has {known}")
+def chosen_tables(config: Config, patterns: Sequence[str], *, loaded_only: bool = True) -> Chosen:
+    """Return the tables that fit, source by source; all, without a pattern.
+
+    ``loaded_only`` leaves out those of which Debezium takes the snapshot, and refuses them by name. Raises ConfigError
+    for a pattern that fits no table.
+    """
+    selected = select_tables(config, patterns) if patterns else all_tables(config)
+    refused = [one for one in selected if loaded_only and one.source.snapshot_of(one.table) is not Snapshot.LOAD]
+    if patterns and refused:
+        raise ConfigError(
+            f"{refused[0].table.source} has `snapshot: connector`",
+            hint=f"set `snapshot: load` for it, or `cdc tables reset {refused[0].table.source}`",
+        )
+    topics = {one.source.topic_of(one.table) for one in selected if one not in refused}
+    chosen = [(source, [spec for spec in specs_of(source) if spec.topic in topics]) for source in config.sources]
     return [(source, specs) for source, specs in chosen if specs]
 
 
@@ -102,16 +120,20 @@ def run_loads(
     again: bool,
     rows_per_second: int | None = None,
     as_json: bool = False,
+    asked: Asked | None = None,
 ) -> Mapping[TableName, CdcError]:
     """Load the tables, source by source, showing how far they are; return the errors of those that failed."""
-    set_up_logs("json" if as_json else config.operations.log_format, "WARNING" if sys.stderr.isatty() else "INFO")
+    level = "WARNING" if sys.stderr.isatty() else "INFO"
+    set_up_logs("json" if as_json else config.operations.log_format, level)
     session = build_session(config, Path(config.spark.jars) if config.spark.jars else default_jars())
     failed: dict[TableName, CdcError] = {}
     try:
         with LoadBars(as_json=as_json) as bars:
             for source, specs in chosen:
                 loads = SourceLoads(config, source, session, bars.show, stop.is_set, rows_per_second)
-                failed |= loads.run(specs, again=again)
+                errors = loads.run(specs, again=again)
+                failed |= errors
+                _note(config, asked, specs, errors)
     finally:
         session.stop()
     for target, error in failed.items():
@@ -119,7 +141,19 @@ def run_loads(
     return failed
 
 
-def _show_plans(config: Config, chosen: Chosen, *, as_json: bool) -> None:
+def _note(
+    config: Config, asked: Asked | None, specs: Sequence[TableSpec], errors: Mapping[TableName, CdcError]
+) -> None:
+    """Write to the log of operations what was asked for and what came of it."""
+    if asked is None:
+        return
+    audit = AuditLog(open_catalog(config.catalog), config.metadata_namespace)
+    for spec in specs:
+        error = errors.get(spec.target)
+        audit.write(asked.command, str(spec.target), "loaded", asked.why, "done" if error is None else str(error))
+
+
+def show_plans(config: Config, chosen: Chosen, *, as_json: bool) -> None:
     """Print what would be read, without a JVM: ranges by number and size, never by the key values that bound them."""
     plans: list[tuple[TableSpec, LoadPlan]] = []
     for source, specs in chosen:
@@ -130,15 +164,9 @@ def _show_plans(config: Config, chosen: Chosen, *, as_json: bool) -> None:
         return
     table = Table("source", "target", "rows, about", "MB, about", "ranges", "columns")
     for spec, plan in plans:
-        megabytes = f"{plan.size.bytes / 1e6:,.1f}"
-        table.add_row(
-            str(plan.source),
-            str(spec.target),
-            f"{plan.size.rows:,}",
-            megabytes,
-            str(len(plan.ranges)),
-            str(len(plan.columns)),
-        )
+        rows, megabytes = f"{plan.size.rows:,}", f"{plan.size.bytes / 1e6:,.1f}"
+        ranges, columns = str(len(plan.ranges)), str(len(plan.columns))
+        table.add_row(str(plan.source), str(spec.target), rows, megabytes, ranges, columns)
     Console().print(table)
 
 

@@ -63,7 +63,7 @@ class LoadBars:
         total = max(progress.rows_estimate, progress.rows) or None
         done = progress.state is LoadState.LOADED
         bars.update(task, completed=total if done else progress.rows, total=total or 1 if done else total)
-        bars.update(task, description=f"{progress.target}", status=_status(progress))
+        bars.update(task, description=f"{progress.target}", status=status_text(progress))
 
 
 def progress_json(progress: LoadProgress) -> dict[str, Any]:
@@ -87,10 +87,11 @@ def _bars(console: Console) -> Progress:
 
 
 def _line(progress: LoadProgress) -> str:
-    return f"{progress.target}: {_status(progress)}"
+    return f"{progress.target}: {status_text(progress)}"
 
 
-def _status(progress: LoadProgress) -> str:
+def status_text(progress: LoadProgress) -> str:
+    """Return in one line how far a load is."""
     parts = [str(progress.state)]
     if progress.rows:
         parts.append(f"{progress.rows:,} rows, {progress.rows_per_second:,.0f}/s, {progress.bytes / 1e6:,.0f} MB")

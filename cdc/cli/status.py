@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
@@ -14,8 +14,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, Json, SourceNames
+from cdc.cli.progress import progress_json, status_text
 from cdc.config.loader import load_config
+from cdc.core.load import LoadProgress
 from cdc.core.status import StatusRow
+from cdc.lake.loads import read_loads
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.status_reader import read_status
 
@@ -41,33 +44,51 @@ def status(
     loaded = load_config(config, only=source)
     names = {one.name for one in loaded.sources}
 
-    def rows() -> list[StatusRow]:
-        found = read_status(open_catalog(loaded.catalog), loaded.metadata_namespace)
-        return [row for row in found if row.pipeline in names]
+    targets = [source.target_of(table) for source in loaded.sources for table in source.tables]
+
+    def look() -> Seen:
+        catalog = open_catalog(loaded.catalog)
+        found = [row for row in read_status(catalog, loaded.metadata_namespace) if row.pipeline in names]
+        return Seen(found, read_loads(catalog, loaded.metadata_namespace, targets))
 
     if watch:
-        _watch(rows)
+        _watch(look)
         return
-    found = rows()
+    seen = look()
     if as_json:
-        typer.echo(json.dumps([asdict(row) for row in found], default=str, indent=2))
+        typer.echo(json.dumps(_json(seen), default=str, indent=2))
     else:
-        Console().print(_table(found))
-    if any(row.state == "stopped" for row in found):
+        Console().print(_table(seen))
+    if any(row.state == "stopped" for row in seen.rows):
         raise typer.Exit(2)
 
 
-def _watch(rows: Callable[[], list[StatusRow]]) -> None:
+class Seen(NamedTuple):
+    """What there is to show: the tables' rows, and the loads that are under way or failed."""
+
+    rows: list[StatusRow]
+    loads: list[LoadProgress]
+
+
+def _json(seen: Seen) -> list[dict[str, Any]]:
+    """Return each table with its load; a table that no service has seen yet is its load alone."""
+    loads = {str(progress.target): progress_json(progress) for progress in seen.loads}
+    known = [{**asdict(row), "load": loads.pop(row.target, None)} for row in seen.rows]
+    return known + [{"target": target, "state": "loading", "load": load} for target, load in loads.items()]
+
+
+def _watch(look: Callable[[], Seen]) -> None:
     try:
-        with Live(_table(rows()), auto_refresh=False) as live:
+        with Live(_table(look()), auto_refresh=False) as live:
             while True:
                 time.sleep(2)
-                live.update(_table(rows()), refresh=True)
+                live.update(_table(look()), refresh=True)
     except KeyboardInterrupt:
         return
 
 
-def _table(rows: list[StatusRow]) -> Table:
+def _table(seen: Seen) -> Table:
+    rows = seen.rows
     titles = ("pipeline", "table", "state", "events", "ins/upd/del", "quarantined", "lag s", "last commit", "position")
     table = Table(*titles, caption="" if rows else "nothing yet: has `cdc stream` run?")
     for row in rows:
@@ -85,6 +106,8 @@ def _table(rows: list[StatusRow]) -> Table:
         )
         if row.last_error:
             table.add_row("", f"[{colour}]{escape(row.last_error)}[/]")
+    for progress in seen.loads:
+        table.add_row("", escape(f"load of {progress.target}"), "", "", "", "", "", "", escape(status_text(progress)))
     return table
 
 

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, Json, SourceNames
+from cdc.cli.load import Asked, chosen_tables, heed_signals, run_loads, show_plans
+from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, SourceNames
 from cdc.cli.selection import Selected, all_tables, select_tables
 from cdc.cli.status import COLOURS, ago
 from cdc.config.loader import load_config
@@ -29,7 +30,7 @@ Names = Annotated[
 ]
 Why = Annotated[str, typer.Option("--why", help="Reason, for colleagues and the log of operations.")]
 
-tables_app = typer.Typer(no_args_is_help=True, help="Show, pause and resume single tables.")
+tables_app = typer.Typer(no_args_is_help=True, help="Show, pause, resume and reset single tables.")
 
 
 def register(app: typer.Typer) -> None:
@@ -83,6 +84,31 @@ def resume_(table: Names, config: ConfigPath = DEFAULT_CONFIG, *, as_json: Json 
     loaded = load_config(config)
     switched = resume(_control(loaded), _audit(loaded), _targets(loaded, table))
     _tell(switched, "resumed", "not paused", as_json=as_json)
+
+
+@tables_app.command("reset")
+def reset(
+    table: Names,
+    config: ConfigPath = DEFAULT_CONFIG,
+    why: Why = "",
+    *,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Load tables anew, whatever state they are in: stopped, wrong, or of another type than their source.
+
+    Readers see the old rows until the new ones are swapped in; the other tables go on. The stream may run: it takes the
+    table up again by itself. Interrupted, it goes on behind its last commit when it is started again.
+    """
+    loaded = load_config(config)
+    stop = heed_signals()
+    chosen = chosen_tables(loaded, table, loaded_only=False)
+    if dry_run:
+        show_plans(loaded, chosen, as_json=as_json)
+        return
+    failed = run_loads(loaded, chosen, stop, again=True, as_json=as_json, asked=Asked("tables reset", why))
+    if failed or stop.is_set():
+        raise typer.Exit(1)
 
 
 def standing(row: StatusRow | None, control: ControlState, target: str) -> tuple[str, str]:

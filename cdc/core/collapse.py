@@ -184,7 +184,7 @@ def complete(
         if state.count and lacking and not lenient:
             raise UnavailableValue(
                 f"column {min(lacking)!r} was left out as unchanged and its value is known nowhere",
-                hint="set REPLICA IDENTITY FULL on the source table and load the table again",
+                hint="set REPLICA IDENTITY FULL on the source table, then `cdc tables reset TABLE`",
             )
         values = {**dict.fromkeys(image.unavailable), **image.values}
         marked = (UNKNOWN if lacking else image.doubtful) if state.count else ""

@@ -76,5 +76,5 @@ def wider(name: str, one: str, other: str) -> str:
         return one if int(a[1]) > int(b[1]) else other
     raise IncompatibleSchema(
         f"column {name!r} has type {one} in the table and {other} in the events",
-        hint="Iceberg cannot promote one to the other: load the table again under a new name, or rename the column",
+        hint="Iceberg cannot promote one to the other: `cdc tables reset TABLE` loads the table anew with the new type",
     )

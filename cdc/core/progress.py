@@ -84,14 +84,14 @@ def check_continuity(progress: Progress, topic: TopicState) -> None:
     if progress.topic_id and progress.topic_id != topic.topic_id:
         raise PositionLost(
             f"topic {progress.topic!r} was created anew: its id is {topic.topic_id}, not {progress.topic_id}",
-            hint="load the tables of this topic again: offsets of the old topic mean nothing in the new one",
+            hint="offsets of the old topic mean nothing in the new one: `cdc tables reset TABLE` loads the table anew",
         )
     for partition, state in sorted(progress.partitions.items()):
         first, end = topic.watermarks.get(partition, (0, 0))
         if not first <= state.next_offset <= end:
             raise PositionLost(
                 f"offset {state.next_offset} of {progress.topic}[{partition}] is not there: it has {first} to {end}",
-                hint="events were removed before they were read: raise the topic's retention and load the table again",
+                hint="unread events were removed: raise the topic's retention, then `cdc tables reset TABLE`",
             )
 
 

@@ -236,7 +236,7 @@ def _reached(known: Known) -> str:
 
 def _earliest(one: Checkpoint | None) -> str:
     if one is None:
-        return "none can be had any more: load the table again"
+        return "none can be had any more: `cdc tables reset TABLE` loads the table anew"
     return f"the earliest that can be had is {one.table_snapshot}, of {one.committed_at.isoformat()}"
 
 

@@ -133,5 +133,5 @@ def _instead(history: TableHistory, topic: TopicState) -> str:
     """Return the hint that names the oldest snapshot that can be had."""
     found = earliest(checkpoints_of(history), history.versions.keys(), topic)
     if found is None:
-        return "no snapshot of it can be had any more: load the table again"
+        return "no snapshot of it can be had any more: `cdc tables reset TABLE` loads the table anew"
     return f"the earliest that can be had is {found.table_snapshot}, of {found.committed_at.isoformat()}"

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as f
+from pyspark.sql.functions import partitioning
 
 from cdc.core.collapse import READ_AGAIN
 from cdc.core.ddl import spark_type
@@ -174,7 +174,7 @@ class Shadow:
                 else:
                     rows.writeTo(theirs).append()
                     return
-            rows.writeTo(theirs).partitionedBy(f.days("deleted_at")).create()
+            rows.writeTo(theirs).partitionedBy(partitioning.days("deleted_at")).create()
 
     def _tombstones(self, table: TableName) -> str:
         return _qualified(self._catalog, *tombstones_of(self._namespace, table))
@@ -224,7 +224,7 @@ class Shadow:
         if int(builder.build().defaultSpecId()) != number:
             raise IncompatibleSchema(
                 f"the partitioning of {self.target.name} was changed while its shadow was made",
-                hint="load the table again: `cdc load --reload`",
+                hint="begin it anew: `cdc tables reset TABLE`",
             )
 
     def _snapshot(

@@ -31,6 +31,10 @@ class RangeEngine(Protocol):
         """Return per topic the raw keys that wait behind a quarantined message."""
         ...
 
+    def release(self, topic: str, before: Mapping[int, int]) -> None:
+        """Let go of quarantined messages below these offsets; keys wait behind them no more."""
+        ...
+
     def ends(self, topic: str) -> Mapping[int, int]:
         """Return the ends of a topic's partitions, behind every message that was written before the call."""
         ...

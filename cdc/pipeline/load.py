@@ -270,7 +270,7 @@ class Load:
             raise TerminalError(
                 f"audit of the load of {self.spec.target} failed: {len(numbers)} of {len(plan.ranges)} ranges, "
                 f"{found} of {rows} rows",
-                hint=f"begin it anew: cdc tables reset {self.source}",
+                hint=f"begin it anew: `cdc tables reset {self.source}`",
             )
 
     @staticmethod
@@ -297,6 +297,8 @@ class Load:
                     log.info("swap tried again", table=str(self.spec.target), reason=str(error))
             progress = strict.run(self._shadow_spec, memory, self._ends())
         self._shadow.drop(purge=False)
+        began = {p: state.next_offset for p, state in plan.progress.partitions.items()}
+        self.parts.engine.release(self.spec.topic, began)
         self.parts.moved(self.spec)
         log.info("table loaded", table=str(self.spec.target), load=plan.id, rows=self._progress.rows)
 

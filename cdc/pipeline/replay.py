@@ -19,7 +19,17 @@ from cdc.core.evolution import CDC_COLUMNS
 from cdc.core.names import TableName
 from cdc.core.progress import Progress
 from cdc.core.replay import ReplayPlan
-from cdc.pipeline.apply import LAST_DELETE, PROGRESS, TOKEN, TRUNCATED, Applied, Applier, TableMemory, progress_of
+from cdc.pipeline.apply import (
+    LAST_DELETE,
+    PROGRESS,
+    TOKEN,
+    TRUNCATED,
+    Applied,
+    Applier,
+    TableMemory,
+    create_table,
+    progress_of,
+)
 from cdc.pipeline.catch_up import CatchUp, RangeEngine
 from cdc.pipeline.load_parts import ShadowTable
 from cdc.pipeline.rewind import Audit, Control, note
@@ -171,7 +181,7 @@ class Replay:
         with self.parts.engine.table(spec) as table:
             if table.exists():
                 raise TerminalError(f"table {into} is there already", hint="choose another name, or drop it first")
-            table.create(columns, spec.key, spec.partition_by, spec.properties)
+            create_table(spec, table, columns, 0)
         copied = 0
         if self.plan.base is not None:
             kept = {n: v for n, v in self.plan.entries.items() if n in (PROGRESS, *_CARRIED)}

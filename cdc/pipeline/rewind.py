@@ -83,7 +83,10 @@ def topic_state(operations: Operations, topic: str) -> TopicState:
     """Return a topic's state; raises PositionLost if it is not there."""
     state = operations.topics.state(topic)
     if state is None:
-        raise PositionLost(f"topic {topic!r} does not exist", hint="is it the right cluster? load the table again")
+        raise PositionLost(
+            f"topic {topic!r} does not exist",
+            hint="is it the right cluster? `cdc tables reset TABLE` loads the table anew",
+        )
     return state
 
 
@@ -128,7 +131,7 @@ def _move(operations: Operations, rewinder: Rewinder, plan: RewindPlan, topic: s
     return plan
 
 
-def note(audit: Audit, command: str, target: TableName, what: str, why: str, outcome: str) -> None:  # noqa: PLR0913
+def note(audit: Audit, command: str, target: TableName, what: str, why: str, outcome: str) -> None:
     """Write what was done into the log of operations; it is done also where that fails."""
     try:
         audit.write(command, str(target), what, why, outcome)

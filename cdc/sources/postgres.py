@@ -270,7 +270,7 @@ def _slot_findings(rows: Sequence[Mapping[str, Any]], source: PostgresSource) ->
             yield _finding(
                 "slot_lost",
                 what,
-                "drop it, remove the connector with --offsets, apply again, and load the tables again",
+                "drop it, remove the connector with --offsets, apply again, then `cdc tables reset '*'`",
             )
         if slot["plugin"] != "pgoutput" or slot["database"] != source.database:
             what = f"replication slot {source.slot_name!r} belongs to {slot['plugin']} in database {slot['database']!r}"

@@ -165,7 +165,7 @@ class SparkTableBatch:
         if folded.unknown is not None and not work.skip.doubtful:
             raise UnavailableValue(
                 f"column {folded.unknown!r} of {self._target.table} was left out as unchanged and is known nowhere",
-                hint="set REPLICA IDENTITY FULL on the source table and load the table again",
+                hint="set REPLICA IDENTITY FULL on the source table, then `cdc tables reset TABLE`",
             )
         changes = collapse.union([work.changes, collapse.folded_changes(states, missing)])
         work.changes = changes.persist(StorageLevel.MEMORY_AND_DISK)

@@ -144,8 +144,7 @@ class _State:
         here = f.col("row").isNotNull()
         moved_in = f.col("row.operation") == MOVED_IN
         count = f.when(~here, 0).when(moved_in, 2).otherwise(1)
-        everything = f.array(*[f.lit(name) for name in self._names])
-        unknown = f.when(f.col("row.operation") == UNKNOWN, everything)
+        unknown = f.when(~here | (f.col("row.operation") == UNKNOWN), _names(self._names))
         mark = f.when(f.col("row.operation").isin(*self._doubtful), f.col("row.operation"))
         image = self._image_of(f.col("row.v"), unknown, f.lit(None), f.lit(None), mark)
         return self._struct(count=count, image=image, position=f.col("row.position"), operation=f.col("row.operation"))
@@ -256,7 +255,7 @@ class _State:
         ).cast(self._image)
 
     def _struct(self, **given: Column) -> Column:
-        nothing = self._image_of(f.lit(None).cast(self._values))
+        nothing = self._image_of(f.lit(None).cast(self._values), _names(self._names))
         none = f.array()
         empty = {"image": nothing, "former": nothing, "departures": none, "arrivals": none, "touched": f.lit(False)}
         fields = []

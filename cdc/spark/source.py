@@ -81,6 +81,6 @@ def query_failure(query: StreamingQuery) -> CdcError | None:
     if "KAFKA_DATA_LOSS" in reason or "OffsetOutOfRange" in reason:
         return PositionLost(
             "Kafka no longer has the offsets that come next",
-            hint="the topic's retention is too short, or the topic was created anew; load its tables again",
+            hint="retention is too short, or the topic was created anew; `cdc tables reset TABLE` loads a table anew",
         )
     return TransientError(f"the streaming query ended: {reason.splitlines()[0][:300]}")

@@ -125,6 +125,16 @@ def create_quarantine(session: SparkSession, name: str) -> None:
     )
 
 
+def release_quarantined(session: SparkSession, name: str, topic: str, before: Mapping[int, int]) -> None:
+    """Remove a topic's quarantined messages below these offsets: a load has read what they were about."""
+    session.createDataFrame(list(before.items()), "p int, o bigint").createOrReplaceTempView("cdc_released")
+    escaped = topic.replace("\\", "\\\\").replace("'", "\\'")
+    session.sql(
+        f"DELETE FROM {name} t WHERE t.topic = '{escaped}' AND EXISTS "  # noqa: S608 - quoted names, escaped text
+        "(SELECT 1 FROM cdc_released r WHERE r.p = t.`partition` AND t.`offset` < r.o)"
+    )
+
+
 def blocked_keys(session: SparkSession, name: str, topics: Iterable[str]) -> dict[str, dict[bytes, tuple[int, int]]]:
     """Return per topic the raw keys that wait behind a quarantined message, with its (partition, offset)."""
     rows = session.table(name).where(f.col("topic").isin(*topics) & f.col("key").isNotNull())

@@ -86,6 +86,7 @@ def config_of(addresses: Addresses, batch: int, spark: dict[str, str]) -> Config
                     "host": "127.0.0.1",
                     "database": "none",
                     "password": "${env:NONE}",
+                    "snapshot": "connector",
                     "tables": [{"source": "public.accounts", "target": ".".join(TARGET), "key": ["id"]}],
                 }
             ],

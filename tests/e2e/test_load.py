@@ -19,7 +19,7 @@ from tests.e2e.scenario import SEED
 from tests.e2e.service import Service, await_true
 
 pytestmark = pytest.mark.timeout(900)
-ROWS = 60_000
+ROWS = 30_000
 KILLS = 10
 NUMBERS = itertools.count(1)
 

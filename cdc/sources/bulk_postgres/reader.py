@@ -104,7 +104,9 @@ class PostgresRange:
         wanted = filenode_of(self._part.predicate)
         if wanted is not None and answer.column("file")[0].as_py() != wanted:
             what = f"table {self._part.relation} was rewritten or truncated while it was loaded: its rows have moved"
-            raise TerminalError(what, hint="load the table again; avoid VACUUM FULL, CLUSTER and TRUNCATE meanwhile")
+            raise TerminalError(
+                what, hint="`cdc tables reset TABLE` begins anew; avoid VACUUM FULL, CLUSTER and TRUNCATE meanwhile"
+            )
         return str(answer.column("lsn")[0].as_py())
 
     def _next(self) -> list[pa.Array] | None:

@@ -79,7 +79,7 @@ def test_refused_with_the_earliest_that_can_be_had() -> None:
     assert "102" in refused.value.hint
     with pytest.raises(PositionLost, match="is gone") as refused:
         plan(made, 101, (9, 9), (9, 9))
-    assert "load the table again" in refused.value.hint
+    assert "cdc tables reset" in refused.value.hint
     foreign = {"operation": "append"}
     with pytest.raises(PositionLost, match="not known"):
         plan(without(history(batch(1, 0), foreign, batch(5, 4)), 101), 102)
