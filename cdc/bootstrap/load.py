@@ -18,7 +18,7 @@ from cdc.bootstrap.writers import source_columns
 from cdc.config.models import Config
 from cdc.config.services import HadoopCatalog
 from cdc.config.sources import MySqlSource, OracleSource, PostgresSource, SourceConfig
-from cdc.core.errors import CdcError, ConfigError, Fenced, TransientError
+from cdc.core.errors import CdcError, ConfigError, Fenced, LeaseHeld, TransientError
 from cdc.core.load import (
     BulkSource,
     LoadPlan,
@@ -104,7 +104,13 @@ class SourceLoads:
 
         Raises LeaseHeld while another process loads tables of this source.
         """
-        self._lease.acquire(wait=False, stopping=self.stopping, pause=time.sleep)
+        try:
+            self._lease.acquire(wait=False, stopping=self.stopping, pause=time.sleep)
+        except LeaseHeld as error:
+            raise LeaseHeld(
+                f"tables of source {self.source.name!r} are being loaded already: {error}",
+                hint="`cdc status` shows how far it is; start this again when it is over",
+            ) from error
         try:
             with self._beating(), ThreadPoolExecutor(self.config.load.parallel_tables, "load") as pool:
                 results = list(pool.map(lambda spec: self._one(spec, again=again), self.largest_first(specs)))

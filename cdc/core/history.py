@@ -13,6 +13,10 @@ from cdc.core.progress import Progress
 
 PREFIX = "cdc."
 PROGRESS, TOKEN, PIPELINE, FENCE = "cdc.progress", "cdc.token", "cdc.pipeline", "cdc.fence"
+TRUNCATED, LAST_DELETE = "cdc.truncated", "cdc.last_delete"
+LOAD, LOAD_OFFSETS = "cdc.load", "cdc.load_offsets"
+"""Entries of snapshot summaries; those of a load are its id, and the progress that its epoch began with."""
+
 REWOUND_FROM, REWOUND_TO = "cdc.rewound_from", "cdc.rewound_to"
 """Entries of the fence that a rewind puts onto the snapshot it went to: the snapshot it came from, and that one."""
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
+from cdc.core.history import PROGRESS
 from cdc.core.names import TableName
 from cdc.core.positions import OFFSET_DIGITS, Position, hexadecimal
 from cdc.core.progress import PartitionProgress, Progress
@@ -230,4 +231,4 @@ def reread_position(position: str, truncated: str) -> str:
 
 def loaded(summary: Mapping[str, str]) -> bool:
     """Return whether a table has its first rows, by what its history has recorded."""
-    return "cdc.progress" in summary
+    return PROGRESS in summary

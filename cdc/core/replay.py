@@ -21,12 +21,9 @@ from cdc.core.checkpoints import (
     reachable,
 )
 from cdc.core.errors import PositionLost, TerminalError
-from cdc.core.history import TableHistory
+from cdc.core.history import LOAD_OFFSETS, TableHistory
 from cdc.core.names import TableName
 from cdc.core.progress import PartitionProgress, Progress, TopicState
-
-LOAD_OFFSETS = "cdc.load_offsets"
-"""Entry of a load's commit: the progress that its epoch began with."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.table import Table
 
+from cdc.core.history import PROGRESS
 from cdc.core.load import BYTES, FAILURE, PLAN, RANGES, ROWS, LoadPlan, LoadProgress, LoadState
 from cdc.core.names import TableName, shadow_of
 
@@ -54,7 +55,7 @@ def _progress(target: TableName, shadow: Table) -> LoadProgress | None:
 def _state(shadow: Table, summaries: Sequence[dict[str, str]]) -> LoadState:
     if shadow.properties.get(FAILURE):
         return LoadState.FAILED
-    sealed = any("cdc.progress" in summary for summary in summaries)
+    sealed = any(PROGRESS in summary for summary in summaries)
     return LoadState.CATCHING_UP if sealed else LoadState.READING
 
 

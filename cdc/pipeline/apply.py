@@ -19,13 +19,11 @@ import structlog
 from cdc.core.batch import Collapsed, Skip
 from cdc.core.errors import Fenced, Moved, TerminalError
 from cdc.core.evolution import plan_schema, unify
+from cdc.core.history import LAST_DELETE, PIPELINE, PROGRESS, TOKEN, TRUNCATED
 from cdc.core.progress import PartitionEvents, PartitionProgress, Progress, after, epochs, short_of
 from cdc.pipeline.table import Epochs, TableBatch, TableSpec, TargetState, TargetTable
 
 log = structlog.get_logger()
-
-PROGRESS, TOKEN, TRUNCATED, LAST_DELETE = "cdc.progress", "cdc.token", "cdc.truncated", "cdc.last_delete"
-"""Entries of a snapshot summary that the next batch depends on."""
 
 _INSERTED = "spark.merge-into.num-target-rows-inserted"
 _UPDATED = "spark.merge-into.num-target-rows-updated"
@@ -255,7 +253,7 @@ class Applier:
             TOKEN: str(self.token),
             TRUNCATED: max(truncate, state.summary.get(TRUNCATED, "")),
             LAST_DELETE: max(collapsed.last_delete, state.summary.get(LAST_DELETE, "")),
-            "cdc.pipeline": spec.pipeline,
+            PIPELINE: spec.pipeline,
             "cdc.first_position": collapsed.first_position,
             "cdc.last_position": collapsed.last_position,
             "cdc.events": str(collapsed.events),
@@ -283,7 +281,7 @@ def create_table(spec: TableSpec, table: TargetTable, columns: Mapping[str, str]
         )
     plan_schema({}, columns)  # refuses names that are ours
     table.create(columns, spec.key, spec.partition_by, spec.properties)
-    table.fence({TOKEN: str(token), "cdc.pipeline": spec.pipeline})
+    table.fence({TOKEN: str(token), PIPELINE: spec.pipeline})
 
 
 def check_place(spec: TableSpec, progress: Progress, memory: TableMemory) -> None:

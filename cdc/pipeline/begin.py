@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
+from cdc.core.history import PIPELINE, PROGRESS, TOKEN
 from cdc.core.progress import Progress
-from cdc.pipeline.apply import PROGRESS, TOKEN, TableMemory, check_token, create_table, progress_of
+from cdc.pipeline.apply import TableMemory, check_token, create_table, progress_of
 from cdc.pipeline.table import TableSpec, TargetState, TargetTable
 
 LOAD = "load"
@@ -48,7 +49,7 @@ def fence(spec: TableSpec, table: TargetTable, state: TargetState, token: int, t
     if state.summary.get(TOKEN) == str(token):
         return progress_of(state, spec, topic_id)
     # The fence bears nothing but the token: a former holder may publish progress until the moment that it stands.
-    table.fence({TOKEN: str(token), "cdc.pipeline": spec.pipeline})
+    table.fence({TOKEN: str(token), PIPELINE: spec.pipeline})
     return progress_of(table.read(), spec, topic_id)
 
 

@@ -20,6 +20,7 @@ import structlog
 from cdc.core.collapse import READ_AGAIN, UNKNOWN
 from cdc.core.errors import CommitConflict, IncompatibleSchema, TerminalError, TransientError
 from cdc.core.evolution import CDC_COLUMNS, plan_schema
+from cdc.core.history import LAST_DELETE, LOAD, LOAD_OFFSETS, PIPELINE, PROGRESS, TOKEN, TRUNCATED
 from cdc.core.load import (
     BYTES,
     FAILURE,
@@ -36,15 +37,12 @@ from cdc.core.load import (
 )
 from cdc.core.names import TableName
 from cdc.core.progress import Progress
-from cdc.pipeline.apply import LAST_DELETE, PROGRESS, TOKEN, TRUNCATED, Applied, Applier, TableMemory, progress_of
+from cdc.pipeline.apply import Applied, Applier, TableMemory, progress_of
 from cdc.pipeline.catch_up import CatchUp
 from cdc.pipeline.load_parts import LoadParts
 from cdc.pipeline.table import TableSpec, TargetTable
 
 log = structlog.get_logger()
-
-LOAD, LOAD_OFFSETS = "cdc.load", "cdc.load_offsets"
-"""Entries of a loaded table's summary: the load's id, and the progress that its epoch began with."""
 
 COMMIT_SECONDS = 5.0
 """Results of ranges are gathered so long before they are committed together."""
@@ -256,7 +254,7 @@ class Load:
                 PROGRESS: plan.progress.to_json(),
                 LOAD_OFFSETS: plan.progress.to_json(),
                 LOAD: plan.id,
-                "cdc.pipeline": self.spec.pipeline,
+                PIPELINE: self.spec.pipeline,
             },
         )
 
@@ -362,7 +360,7 @@ class Load:
             LAST_DELETE: last_delete,
             LOAD: plan.id,
             LOAD_OFFSETS: plan.progress.to_json(),
-            "cdc.pipeline": self.spec.pipeline,
+            PIPELINE: self.spec.pipeline,
         }
         self._shadow.graft(state.snapshot_id, {name: value for name, value in entries.items() if value})
         return True

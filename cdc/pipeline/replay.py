@@ -16,20 +16,11 @@ import structlog
 from cdc.core.checkpoints import KIND
 from cdc.core.errors import CdcError, CommitConflict, TerminalError
 from cdc.core.evolution import CDC_COLUMNS
+from cdc.core.history import LAST_DELETE, LOAD_OFFSETS, PIPELINE, PROGRESS, TOKEN, TRUNCATED
 from cdc.core.names import TableName
 from cdc.core.progress import Progress
 from cdc.core.replay import ReplayPlan
-from cdc.pipeline.apply import (
-    LAST_DELETE,
-    PROGRESS,
-    TOKEN,
-    TRUNCATED,
-    Applied,
-    Applier,
-    TableMemory,
-    create_table,
-    progress_of,
-)
+from cdc.pipeline.apply import Applied, Applier, TableMemory, create_table, progress_of
 from cdc.pipeline.catch_up import CatchUp, RangeEngine
 from cdc.pipeline.load_parts import ShadowTable
 from cdc.pipeline.rewind import Audit, Control, note
@@ -40,7 +31,7 @@ log = structlog.get_logger()
 REPLAY = "replay.range"
 """Property of a shadow that a replay has made, so that the next one knows it from a load's."""
 
-_CARRIED = (TRUNCATED, LAST_DELETE, "cdc.pipeline", "cdc.load_offsets")
+_CARRIED = (TRUNCATED, LAST_DELETE, PIPELINE, LOAD_OFFSETS)
 
 
 class Copier(Protocol):

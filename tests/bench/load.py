@@ -21,7 +21,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cdc.core.names import TableName
 from cdc.local.places import REPOSITORY
 from cdc.local.stack import LocalStack
 from tests.bench.load_stages import Bench
@@ -95,31 +94,26 @@ def run(bench: Bench, rows: Mapping[str, int], options: argparse.Namespace) -> b
 
 def measure(bench: Bench, tables: Tables, rows: int, options: argparse.Namespace) -> dict[str, Any]:
     """Return the figures of one database, and whether the contents are equal."""
-    name = tables.engine[:2]
-    source, small = tables.source(f"{name}_load", TABLE, "load"), tables.source(f"{name}_snap", SMALL, "connector")
-    expected = {f"lake.{name}_load.{TABLE}": _fill(tables, TABLE, rows, options.seed)}
-    target = str(TableName("plain", name))
-    expected[f"lake.{target}"] = expected[f"lake.{name}_load.{TABLE}"]
-    found = {"dump": {"rows": rows, **_told(f"{tables.engine}: dump", bench.dump, tables, TABLE)}}
-    found["jdbc"] = _told(f"{tables.engine}: jdbc", bench.jdbc, tables, TABLE, f"lake.{target}")
-    found["cdc load"] = _told(
-        f"{tables.engine}: cdc load", bench.load, tables, bench.configuration(source), source["name"]
-    )
-    where = {"jdbc": f"lake.{target}", "cdc load": f"lake.{name}_load.{TABLE}"}
+    plain, loaded, captured = (f"lake.{tables.engine}_{name}" for name in ("plain.t", f"load.{TABLE}", f"snap.{SMALL}"))
+    expected = dict.fromkeys((plain, loaded), _fill(tables, TABLE, rows, options.seed))
+    found = {"dump": {"rows": rows, **_told(tables, "dump", bench.dump, TABLE)}}
+    found["jdbc"] = _told(tables, "jdbc", bench.jdbc, TABLE, plain)
+    source = tables.source(f"{tables.engine}_load", TABLE, "load")
+    found["cdc load"] = _told(tables, "cdc load", bench.load, bench.configuration(source), source["name"])
     if options.debezium_rows:
-        where["snapshot"] = f"lake.{name}_snap.{SMALL}"
-        expected[where["snapshot"]] = _fill(tables, SMALL, options.debezium_rows, options.seed + 1)
-        task = (tables, bench.configuration(small), small["name"], options.debezium_rows)
-        found["snapshot"] = _told(f"{tables.engine}: snapshot", bench.snapshot, *task)
+        expected[captured] = _fill(tables, SMALL, options.debezium_rows, options.seed + 1)
+        source = tables.source(f"{tables.engine}_snap", SMALL, "connector")
+        what = (bench.configuration(source), source["name"], options.debezium_rows)
+        found["snapshot"] = _told(tables, "snapshot", bench.snapshot, *what)
     say(f"{tables.engine}: comparing contents")
     lake = bench.fingerprints(list(expected))
-    equal = {t: Fingerprint(lake[t]["rows"], lake[t]["total"]) == one for t, one in expected.items()}
-    for way, one in where.items():
-        found[way] |= {"rows": lake[one]["rows"], "files": lake[one]["files"], "bytes": lake[one]["bytes"]}
+    for way, name in {"jdbc": plain, "cdc load": loaded, "snapshot": captured}.items():
+        if way in found:
+            found[way] |= {key: lake[name][key] for key in ("rows", "files", "bytes")}
     return {
-        "equal": all(equal.values()),
+        "equal": all(Fingerprint(lake[t]["rows"], lake[t]["total"]) == one for t, one in expected.items()),
         "table_bytes": tables.bytes(TABLE),
-        "fingerprints": {t: {"source": expected[t], "lake": lake[t], "equal": equal[t]} for t in expected},
+        "fingerprints": {t: {"source": one._asdict(), "lake": lake[t]} for t, one in expected.items()},
         **{way: _rates(one) for way, one in found.items()},
     }
 
@@ -130,10 +124,10 @@ def _fill(tables: Tables, table: str, rows: int, seed: int) -> Fingerprint:
     return tables.fingerprint(table)
 
 
-def _told(what: str, measure: Any, *task: Any) -> dict[str, Any]:
-    say(f"{what} ..")
-    found: dict[str, Any] = measure(*task)
-    say(f"{what}: {found['seconds']} s, {found['client_cpu_seconds']} CPU-s {found.get('phases', '')}")
+def _told(tables: Tables, what: str, measure: Any, *task: Any) -> dict[str, Any]:
+    say(f"{tables.engine}: {what} ..")
+    found: dict[str, Any] = measure(tables, *task)
+    say(f"{tables.engine}: {what}: {found['seconds']} s, {found['client_cpu_seconds']} CPU-s {found.get('phases', '')}")
     return found
 
 

@@ -46,7 +46,7 @@ def start(jars: str, memory: str, catalog: dict[str, str]) -> SparkSession:
 
 def copy(session: SparkSession, task: dict[str, Any]) -> dict[str, Any]:
     """Copy a table into the lake, as the documentation of Spark shows it."""
-    session.sql("CREATE NAMESPACE IF NOT EXISTS lake.plain")
+    session.sql(f"CREATE NAMESPACE IF NOT EXISTS {task['target'].rpartition('.')[0]}")
     session.read.format("jdbc").options(**task["options"]).load().writeTo(task["target"]).using("iceberg").create()
     return {}
 
