@@ -18,6 +18,7 @@ from cdc.core.errors import CdcError, LeaseHeld
 from cdc.core.load import LoadProgress, LoadState, loaded
 from cdc.lake.tables import IcebergTable
 from cdc.ops.metrics import Metrics
+from cdc.pipeline.capture import Capture
 from cdc.pipeline.table import TableSpec
 from cdc.spark.session import sibling_session
 
@@ -40,6 +41,7 @@ class AutoLoads:
     session: SparkSession
     metrics: Metrics
     stop: threading.Event
+    capture: Capture | None = None
     _done: set[str] = field(default_factory=set)
     _told: dict[str, tuple[LoadState, float]] = field(default_factory=dict)
     _changed: threading.Event = field(default_factory=threading.Event)
@@ -66,7 +68,7 @@ class AutoLoads:
         if not waiting:
             return _LOOK_SECONDS
         try:
-            loads = SourceLoads(self.config, self.source, session, self._show, self.stop.is_set)
+            loads = SourceLoads(self.config, self.source, session, self._show, self.stop.is_set, None, self.capture)
             failed = loads.run(waiting)
         except LeaseHeld:
             return _LOOK_SECONDS  # another process loads them; its progress is in `cdc status`

@@ -1,9 +1,14 @@
 """The use cases of connectors with their real parts."""
 
+import threading
+import time
+from contextlib import suppress
+
 from cdc.config.models import Config
 from cdc.config.sources import MySqlSource, OracleSource, PostgresSource, SourceConfig
 from cdc.connect.client import ConnectClient
 from cdc.connect.render import render, table_pattern
+from cdc.core.errors import CdcError
 from cdc.kafka.topics import KafkaTopics
 from cdc.pipeline.capture import Capture, CaptureSource
 from cdc.pipeline.register import Connectors
@@ -16,6 +21,27 @@ def connectors_of(config: Config) -> Connectors:
     return Connectors(
         config, lambda source: render(source, config), ConnectClient(config.connect), KafkaTopics(config.kafka)
     )
+
+
+_WATCH_SECONDS = 60.0
+
+
+def watched_capture(config: Config, stop: threading.Event) -> Capture:
+    """Return what is known of the connectors, asked from now on in a thread: some of it takes seconds to be sure of.
+
+    What starts beside it, such as a JVM, takes as long.
+    """
+    capture = capture_of(config)
+
+    def watch() -> None:
+        deadline = time.monotonic() + _WATCH_SECONDS
+        while time.monotonic() < deadline and not stop.wait(1.0):
+            for source in config.sources:
+                with suppress(CdcError):
+                    capture.lacking(source, [table.source for table in source.tables])
+
+    threading.Thread(target=watch, name="capture", daemon=True).start()
+    return capture
 
 
 def capture_of(config: Config) -> Capture:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 from pyspark.errors import PySparkException
@@ -33,11 +33,13 @@ from cdc.core.load import (
 )
 from cdc.core.names import TableName
 from cdc.core.positions import LAYOUTS
+from cdc.core.preflight import Finding
 from cdc.core.progress import Progress
 from cdc.lake.control import Control
 from cdc.lake.lease import Lease
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.shadow import Shadow
+from cdc.pipeline.capture import Capture
 from cdc.pipeline.load import Load
 from cdc.pipeline.load_parts import LoadParts
 from cdc.pipeline.table import TableSpec
@@ -80,7 +82,7 @@ class SourceLoads:
     on_progress: Progressed = lambda _progress: None
     stopping: Callable[[], bool] = lambda: False
     rows_per_second: int | None = None
-    _failed: dict[TableName, CdcError] = field(default_factory=dict)
+    capture: Capture | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.config.catalog, HadoopCatalog):
@@ -89,7 +91,7 @@ class SourceLoads:
                 hint="use a jdbc, rest, glue or hive catalog, or set `snapshot: connector`",
             )
         self._engine = SparkEngine(self.config, self.source, self.session)
-        self._capture = capture_of(self.config)
+        self._capture = self.capture or capture_of(self.config)
         self._lease = Lease(
             self.session,
             self.config.catalog.name,
@@ -97,7 +99,6 @@ class SourceLoads:
             f"{self.source.name}_load",
             self.config.stream.lease_ttl.total_seconds(),
         )
-        self._sizes: dict[TableName, int] = {}
 
     def run(self, specs: Sequence[TableSpec], *, again: bool = False) -> dict[TableName, CdcError]:
         """Load the tables, the largest first, and return the errors of those that failed; the others go on.
@@ -283,11 +284,17 @@ class _Bulk:
 class _CaptureOf:
     """The capture of one source, as a load asks for it."""
 
-    capture: object
+    capture: Capture
     source: SourceConfig
 
     def lacking(self, table: TableName) -> str:
-        return str(self.capture.lacking(self.source, [table]).get(table, ""))  # type: ignore[attr-defined]
+        return self.capture.lacking(self.source, [table]).get(table, "")
 
     def passed(self, high: str) -> bool:
-        return bool(self.capture.passed(self.source, high))  # type: ignore[attr-defined]
+        return self.capture.passed(self.source, high)
+
+    def trouble(self) -> str:
+        return self.capture.trouble(self.source)
+
+    def retention(self, seconds: float) -> list[Finding]:
+        return self.capture.retention(self.source, seconds)

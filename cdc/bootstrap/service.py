@@ -9,6 +9,7 @@ import structlog
 from pyspark.sql import SparkSession
 
 from cdc.bootstrap.auto_load import AutoLoads, auto_loading, wanted
+from cdc.bootstrap.connectors import watched_capture
 from cdc.bootstrap.databases import source_database
 from cdc.bootstrap.engine import SparkEngine
 from cdc.bootstrap.health import add_dependencies, add_liveness, new_health
@@ -90,12 +91,16 @@ def run_stream(
         add_dependencies(health, config)
         if stop.is_set():  # each step of the start takes seconds; a stop does not wait for all of them
             return
+        capture = watched_capture(config, stop) if wanted(config) else None
         session = build_session(config, Path(config.spark.jars) if config.spark.jars else default_jars())
         try:
             if not stop.is_set():
                 pipelines = [build_pipeline(config, source, session, metrics) for source in config.sources]
-                loads = [AutoLoads(config, source, session, metrics, threading.Event()) for source in config.sources]
-                running = loads if wanted(config) else []
+                running = [
+                    AutoLoads(config, source, session, metrics, threading.Event(), capture)
+                    for source in config.sources
+                    if capture is not None
+                ]
                 with (
                     auto_loading(running, DRAIN_SECONDS),
                     _reloading(config, pipelines, running, session, reload, reload_now or threading.Event()),

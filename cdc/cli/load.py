@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cdc.bootstrap.connectors import watched_capture
 from cdc.bootstrap.load import SourceLoads
 from cdc.bootstrap.service import default_jars
 from cdc.bootstrap.specs import specs_of
@@ -125,12 +126,13 @@ def run_loads(
     """Load the tables, source by source, showing how far they are; return the errors of those that failed."""
     level = "WARNING" if sys.stderr.isatty() else "INFO"
     set_up_logs("json" if as_json else config.operations.log_format, level)
+    capture = watched_capture(config, stop)
     session = build_session(config, Path(config.spark.jars) if config.spark.jars else default_jars())
     failed: dict[TableName, CdcError] = {}
     try:
         with LoadBars(as_json=as_json) as bars:
             for source, specs in chosen:
-                loads = SourceLoads(config, source, session, bars.show, stop.is_set, rows_per_second)
+                loads = SourceLoads(config, source, session, bars.show, stop.is_set, rows_per_second, capture)
                 errors = loads.run(specs, again=again)
                 failed |= errors
                 _note(config, asked, specs, errors)

@@ -202,6 +202,16 @@ class LoadProgress:
         return (self.rows - self.rows_before) / self.seconds if self.seconds else 0.0
 
 
+def audit_ranges(plan: LoadPlan, history: Sequence[Mapping[str, str]]) -> str:
+    """Return what is wrong with a shadow's commits: every range has to be there once, with all its rows."""
+    numbers = sorted(int(n) for summary in history for n in summary.get(RANGES, "").split(",") if n)
+    rows = sum(int(summary.get(ROWS, "0")) for summary in history)
+    found = int(history[0].get("total-records", "0")) if history else 0
+    if numbers == [part.number for part in plan.ranges] and rows == found:
+        return ""
+    return f"{len(numbers)} of {len(plan.ranges)} ranges, {found} of {rows} rows"
+
+
 def new_epoch(topic: str, topic_id: str, ends: Mapping[int, int], before: Progress | None) -> Progress:
     """Return the progress that a load starts from: the ends of the topic, in an epoch above all of before.
 

@@ -32,6 +32,7 @@ from cdc.core.load import (
     LoadState,
     RangeResult,
     Stamp,
+    audit_ranges,
     loaded,
     new_epoch,
 )
@@ -43,6 +44,9 @@ from cdc.pipeline.load_parts import LoadParts
 from cdc.pipeline.table import TableSpec, TargetTable
 
 log = structlog.get_logger()
+
+RETENTION_SECONDS = 60.0
+"""How often it is looked whether log and topic last for as long as the load takes."""
 
 COMMIT_SECONDS = 5.0
 """Results of ranges are gathered so long before they are committed together."""
@@ -60,6 +64,7 @@ class Load:
     pause: Callable[[float], object] = time.sleep
     _progress: LoadProgress = field(init=False)
     _began: float = 0.0
+    _retention_at: float = 0.0
 
     def __post_init__(self) -> None:
         self._progress = LoadProgress(self.spec.target, LoadState.WAITING)
@@ -219,6 +224,19 @@ class Load:
         read = rows - now.rows_before
         left = seconds * max(0, now.rows_estimate - rows) / read if read else None
         self._tell(rows=rows, ranges_done=done, bytes=now.bytes + result.bytes, seconds=seconds, seconds_left=left)
+        if left is not None and time.monotonic() - self._retention_at > RETENTION_SECONDS:
+            self._retention_at = time.monotonic()
+            self._check_retention(seconds + left)
+
+    def _check_retention(self, seconds: float) -> None:
+        """Warn when the changes that the load needs at its end may not be kept for so long."""
+        try:
+            findings = self.parts.capture.retention(seconds)
+        except TransientError as error:
+            log.warning("retention not checked", table=str(self.spec.target), error=str(error))
+            return
+        for finding in findings:
+            log.warning("retention", table=str(self.spec.target), what=finding.what, hint=finding.hint)
 
     def _commit(self, plan: LoadPlan, results: Sequence[RangeResult]) -> None:
         self.parts.still_holder()
@@ -259,17 +277,9 @@ class Load:
         )
 
     def _audit(self, plan: LoadPlan) -> None:
-        """Refuse to go on unless every range is there once, with all of its rows."""
-        history = self._shadow.history()
-        numbers = sorted(int(n) for summary in history for n in summary.get(RANGES, "").split(",") if n)
-        rows = sum(int(summary.get(ROWS, "0")) for summary in history)
-        found = int(history[0].get("total-records", "0")) if history else 0
-        if numbers != [part.number for part in plan.ranges] or rows != found:
-            raise TerminalError(
-                f"audit of the load of {self.spec.target} failed: {len(numbers)} of {len(plan.ranges)} ranges, "
-                f"{found} of {rows} rows",
-                hint=f"begin it anew: `cdc tables reset {self.source}`",
-            )
+        if wrong := audit_ranges(plan, self._shadow.history()):
+            hint = f"begin it anew: `cdc tables reset {self.source}`"
+            raise TerminalError(f"audit of the load of {self.spec.target} failed: {wrong}", hint=hint)
 
     @staticmethod
     def _may_repeat(plan: LoadPlan) -> bool:
@@ -328,14 +338,17 @@ class Load:
 
     def _await_passed(self, high: str) -> None:
         deadline = time.monotonic() + self.parts.passed_seconds
-        told = False
+        told: str | None = None
         while not self.parts.capture.passed(high):
-            if not told:
-                self._tell(state=LoadState.CATCHING_UP, detail=f"waiting for the connector to pass {high}")
-                told = True
+            trouble = self.parts.capture.trouble()
+            if trouble != told:
+                detail = f"waiting for the connector to pass {high}" + (f"; {trouble}" if trouble else "")
+                self._tell(state=LoadState.CATCHING_UP, detail=detail)
+                told = trouble
             if self.stopping() or time.monotonic() > deadline:
                 raise TransientError(
-                    f"{self.spec.target} is read, and the connector has not passed {high} yet",
+                    f"{self.spec.target} is read, and the connector has not passed {high} yet"
+                    + (f": {trouble}" if trouble else ""),
                     hint=f"cdc connectors status {self.spec.pipeline}; the load goes on from here when started again",
                 )
             self.pause(0.2)

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from cdc.core.load import BulkSource, LoadPlan, Range, RangeResult, Stamp, TableSize
 from cdc.core.names import TableName
+from cdc.core.preflight import Finding
 from cdc.pipeline.catch_up import RangeEngine
 from cdc.pipeline.table import TableSpec
 
@@ -77,6 +78,14 @@ class Capture(Protocol):
 
     def passed(self, high: str) -> bool:
         """Return whether all changes committed at or before a position are in the topics."""
+        ...
+
+    def trouble(self) -> str:
+        """Return what is wrong with the connector, empty if it runs."""
+        ...
+
+    def retention(self, seconds: float) -> Sequence[Finding]:
+        """Return what does not keep changes for so long."""
         ...
 
 

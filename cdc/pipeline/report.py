@@ -159,6 +159,7 @@ class Report:
                 self._rows[spec.topic] = replace(row, state=state, last_error=why, updated_at=self.now())
                 self._dirty = True
                 self._due_at = 0.0
+                log.info("table rests", pipeline=self.pipeline, table=str(spec.target), state=str(state), detail=why)
         self.metrics.table_state(self.pipeline, str(spec.target), state)
 
     def flush_when_due(self) -> None:
