@@ -18,7 +18,7 @@ from cdc.bootstrap.writers import source_columns
 from cdc.config.models import Config
 from cdc.config.services import HadoopCatalog
 from cdc.config.sources import MySqlSource, OracleSource, PostgresSource, SourceConfig
-from cdc.core.errors import CdcError, ConfigError, Fenced, LeaseHeld, TransientError
+from cdc.core.errors import CdcError, ConfigError, Fenced, LeaseHeld, TerminalError, TransientError
 from cdc.core.load import (
     BulkSource,
     LoadPlan,
@@ -141,6 +141,13 @@ class SourceLoads:
                     log.error("load failed", error=str(error), hint=error.hint)  # noqa: TRY400 - known: no traceback
                     load.failed(error)
                 return spec.target, error
+            except Exception as error:
+                if self.stopping():
+                    return spec.target, TransientError("told to stop")
+                log.exception(
+                    "load failed", error=type(error).__name__
+                )  # a bug, or a failure not known: the others go on
+                return spec.target, TerminalError(f"{type(error).__name__}: see the log", hint="please report it")
         return spec.target, None
 
     def _with_retries(self, load: Load, *, again: bool) -> None:

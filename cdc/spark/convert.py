@@ -131,4 +131,4 @@ def _bits(value: Column, length: int, *, varying: bool) -> Column:
         return f.pmod(f.call_function("shiftright", byte, f.pmod(index, f.lit(8)).cast("int")), f.lit(2)).cast("string")
 
     text = f.array_join(f.transform(f.sequence(number - 1, f.lit(0), f.lit(-1)), bit), "")
-    return f.when(octets == 0, "").when(value.isNotNull(), text)
+    return f.when(f.lit(varying) & (octets == 0), "").when(value.isNotNull(), text)

@@ -288,6 +288,17 @@ def test_a_value_that_a_row_from_nowhere_left_out_became_null_p4_p6(new_table: C
         table.apply([half, other])
 
 
+def test_bits_that_were_all_zero_became_an_empty_text_p51(new_table: Callable[..., LakeTable]) -> None:
+    """Debezium leaves out high bytes that are zero, and all of them are."""
+    source = {"__debezium.source.column.type": "BIT", "__debezium.source.column.length": "5"}
+    kind = {"type": "bytes", "connect.name": "io.debezium.data.Bits", "connect.parameters": {"length": "5", **source}}
+    table, topic = new_table("zeros", [column("id", "int"), column("bits", ["null", kind])]), Topic()
+    table.apply(
+        [topic.change("c", {"id": 1, "bits": b""}, (10, 11)), topic.change("c", {"id": 2, "bits": b"\x05"}, (10, 12))]
+    )
+    assert {row.id: row.bits for row in table.rows()} == {1: "00000", 2: "00101"}
+
+
 def test_a_snapshot_after_streaming_opens_a_new_epoch(new_table: Callable[..., LakeTable]) -> None:
     """A re-snapshot wins over what was streamed before it, even where the source's log starts lower again."""
     table, topic = new_table("read_again", NUMBERED), Topic()

@@ -63,7 +63,7 @@ class Changes:
         """Return statements that change about so many rows; keys lie all over the table and beyond."""
         low = r.randrange(self.rows)
         some = f"id BETWEEN {low} AND {low + 9}"
-        new = 10 * self.rows + 2 * self.made
+        new = 10 * self.rows + self.seed % 1000 * 10**9 + 2 * self.made  # no key of another run of changes
         return [
             f"UPDATE {self.table} SET n = n + 1 WHERE {some}",
             f"UPDATE {self.table} SET payload = {self._large(r)} WHERE id = {r.randrange(self.rows)}",

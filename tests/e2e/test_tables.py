@@ -159,7 +159,7 @@ def test_rewinds_under_a_running_stream_converge(shop: Shop) -> None:
     r = random.Random(SEED)
     with Changes(shop.connect, f"{NAME}.busy", ROWS, SEED + 1, 100):
         for _ in range(4):
-            found = [one for one in shop.checkpoints() if one["kind"] == "batch"]
+            found = [one for one in shop.checkpoints()[1:] if one["kind"] == "batch"]
             to = r.choice(found)["table_snapshot"]
             answer = json.loads(shop.command("rewind", "-t", f"{NAME}.busy", "--to", to, "--yes", "--json"))
             assert answer["done"]
