@@ -16,7 +16,7 @@ from cdc.local.stack import LocalStack
 from cdc.sources.postgres import publication_sql
 from tests.e2e.loading import Changes, LoadRun, reconfigure
 from tests.e2e.scenario import SEED
-from tests.e2e.service import Service, await_true
+from tests.e2e.service import Service
 
 pytestmark = pytest.mark.timeout(900)
 ROWS = 30_000
@@ -189,32 +189,3 @@ def test_load_under_changes_with_kills(database: Database) -> None:
     committed = run.committed_ranges()
     assert max(len(ranges) for ranges in committed.values()) > 5, committed
     assert all(times == 1 for ranges in committed.values() for times in ranges.values()), committed
-
-
-def test_the_stream_takes_a_table_in_when_it_is_loaded(database: Database) -> None:
-    """The service runs all the while, and another load of a table under changes swaps it under the running stream."""
-    run = LoadRun(database.service)
-    database.register()
-    database.service.start()
-    with database.changes(500):
-        database.service.await_log("waits for its load", 90)
-        run.finish()
-        database.service.await_log("batch applied", 60)
-        LoadRun(database.service, ("--reload",)).finish()
-    database.service.await_equal()
-
-
-@pytest.mark.parametrize("moment", ["during", "after"])
-def test_connector_started_late(database: Database, moment: str) -> None:
-    """The load reads nothing before changes are captured, and swaps nothing before they are there."""
-    run = LoadRun(database.service)
-    with database.changes(500):
-        process = run.start()
-        if moment == "during":
-            database.register()
-        else:
-            await_true(lambda: "waits for capture" in run.tail(), 90, "the load waits for the connector")
-            database.register()
-        assert process.wait(300) == 0, run.tail()
-    database.service.start()
-    database.service.await_equal()
