@@ -54,13 +54,14 @@ class AutoLoads:
     def run(self) -> None:
         """Load what waits, until told to stop."""
         session = sibling_session(self.session, self.config.catalog)
-        pause = 0.0
-        while not self.stop.wait(min(pause, 0.5) if pause else 0.01):
-            pause -= 0.5
-            if pause > 0 and not self._changed.is_set():
-                continue
+        while not self.stop.is_set():
             self._changed.clear()
-            pause = self._look(session)
+            self._changed.wait(self._look(session))
+
+    def end(self) -> None:
+        """Tell the loads to end, each behind its next commit."""
+        self.stop.set()
+        self._changed.set()
 
     def _look(self, session: SparkSession) -> float:
         """Load what waits now; return the seconds after which to look again."""
@@ -125,7 +126,7 @@ def auto_loading(loads: Sequence[AutoLoads], seconds: float) -> Iterator[None]:
         yield
     finally:
         for one in loads:
-            one.stop.set()
+            one.end()
         for thread in threads:
             thread.join(seconds)
 

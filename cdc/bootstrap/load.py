@@ -1,10 +1,8 @@
 """Loads with their real parts: tables of a source, one after another or side by side, under the lease for loads."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -34,14 +32,14 @@ from cdc.core.load import (
 from cdc.core.names import TableName
 from cdc.core.positions import LAYOUTS
 from cdc.core.preflight import Finding
-from cdc.core.progress import Progress
 from cdc.lake.control import Control
 from cdc.lake.lease import Lease
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.shadow import Shadow
 from cdc.pipeline.capture import Capture
+from cdc.pipeline.hold import beating, release
 from cdc.pipeline.load import Load
-from cdc.pipeline.load_parts import LoadParts
+from cdc.pipeline.load_parts import LoadParts, draft
 from cdc.pipeline.table import TableSpec
 from cdc.sources.bulk_mysql import MySqlBulk
 from cdc.sources.bulk_oracle import OracleBulk
@@ -113,10 +111,12 @@ class SourceLoads:
                 hint="`cdc status` shows how far it is; start this again when it is over",
             ) from error
         try:
-            with self._beating(), ThreadPoolExecutor(self.config.load.parallel_tables, "load") as pool:
+            interval, name = self.config.stream.lease_ttl.total_seconds() / 4, f"{self.source.name}_load"
+            beats = beating(self._lease, interval, name, lambda _error: None)  # whoever asks still_holder is told
+            with beats, ThreadPoolExecutor(self.config.load.parallel_tables, "load") as pool:
                 results = list(pool.map(lambda spec: self._one(spec, again=again), self.largest_first(specs)))
         finally:
-            self._lease.release()
+            release(self._lease, self.source.name)
         return {target: error for target, error in results if error is not None}
 
     def largest_first(self, specs: Sequence[TableSpec]) -> list[TableSpec]:
@@ -171,10 +171,8 @@ class SourceLoads:
     def plan_of(config: Config, source: SourceConfig, table: TableName, spec: TableSpec) -> LoadPlan:
         """Return the plan of a load that would begin now; needs no JVM and changes nothing."""
         bulk = bulk_source(source, config, replica=True)
-        size = bulk.size(table)
-        ranges = bulk.ranges(table, spec.key, rows_per_range(config, size))
         columns = source_columns(source)(spec.topic)[1].columns()
-        return LoadPlan("", table, spec.key, columns, size, ranges, Progress(spec.topic, ""), "", "")
+        return draft(bulk, table, spec, columns, lambda size: rows_per_range(config, size))
 
     def load_of(self, spec: TableSpec) -> Load:
         """Return the load of one table, not yet begun."""
@@ -241,27 +239,6 @@ class SourceLoads:
                 yield result
         except PySparkException as error:
             raise TransientError(f"a task of the load of {spec.target} ended: {type(error).__name__}") from error
-
-    @contextmanager
-    def _beating(self) -> Iterator[None]:
-        ended = threading.Event()
-
-        def beat() -> None:
-            while not ended.wait(self.config.stream.lease_ttl.total_seconds() / 4):
-                try:
-                    self._lease.renew()
-                except TransientError as error:
-                    log.warning("lease for loads not renewed", pipeline=self.source.name, error=str(error))
-                except CdcError:
-                    return  # whoever asks still_holder is told
-
-        thread = threading.Thread(target=beat, name=f"{self.source.name}-load-lease", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,12 @@ _OWN_ROWS = 1 << 40
 """Row ids of format 3 begin so far behind the target's."""
 
 
+SHARED = "shadow.shared"
+"""Property of a shadow whose files its target has too, or may have."""
+
+_SHARED = {SHARED: "true", "gc.enabled": "false"}
+
+
 class Shadow:
     """The shadow of one target. Not thread-safe; whoever makes one holds the lease for loads of its source."""
 
@@ -185,6 +191,7 @@ class Shadow:
         ``summary`` adds to what the shadow has recorded. Schema and partition spec come along. Raises CommitConflict if
         ``main`` is no longer ``base`` (-1: there is none); an unknown outcome is resolved by looking for the snapshot.
         """
+        self.set_properties(_SHARED)  # before the swap: a crash right after it leaves the shadow behind
         with java_errors(f"read the shadow of {self.target.name}"):
             shadow = load_table(self._session, self.table.sql_name)
             entries = {**recorded(shadow), **summary}
@@ -248,12 +255,12 @@ class Shadow:
         document["summary"] = {**document["summary"], **entries}
         return parser.fromJson(json.dumps(document))
 
-    def drop(self, *, purge: bool) -> None:
-        """Forget the shadow; idempotent. With ``purge`` its files go too, which nobody may share by then."""
+    def drop(self) -> None:
+        """Forget the shadow; idempotent. Its files go too, unless the target may have them in its history."""
         with java_errors(f"drop the shadow of {self.target.name}"):
             self._session.sql(f"DROP TABLE IF EXISTS {self._tombstones(self.name)} PURGE")
             if self.exists():
-                self._java_catalog().dropTable(self._identifier(), purge)
+                self._java_catalog().dropTable(self._identifier(), SHARED not in self.properties())
 
     @property
     def _parser(self) -> Any:  # noqa: ANN401 - py4j
@@ -277,7 +284,7 @@ def _copied(metadata: Mapping[str, Any], snapshot: int | None, properties: Mappi
     location = metadata["location"].rstrip("/")
     present = metadata.get("properties", {})
     kept = {n: v for n, v in present.items() if n == MODE_BY_SIZE or not n.startswith(SUMMARY_PREFIX)}
-    shared = {} if snapshot is None else {"gc.enabled": "false"}
+    shared = {} if snapshot is None else _SHARED
     paths = {"write.data.path": f"{location}/data", "write.metadata.path": f"{location}/metadata"}
     chosen = [s for s in metadata.get("snapshots", ()) if s["snapshot-id"] == snapshot]
     copy = {

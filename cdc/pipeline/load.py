@@ -40,7 +40,7 @@ from cdc.core.names import TableName
 from cdc.core.progress import Progress
 from cdc.pipeline.apply import Applied, Applier, TableMemory, progress_of
 from cdc.pipeline.catch_up import CatchUp
-from cdc.pipeline.load_parts import LoadParts
+from cdc.pipeline.load_parts import LoadParts, draft
 from cdc.pipeline.table import TableSpec, TargetTable
 
 log = structlog.get_logger()
@@ -87,27 +87,18 @@ class Load:
         self._publish(plan)
         return self._tell(state=LoadState.LOADED, seconds_left=0.0)
 
-    def dry_run(self) -> LoadPlan:
-        """Return the plan of a load that would begin now; changes nothing."""
-        size = self.parts.bulk.size(self.source)
-        ranges = self.parts.bulk.ranges(self.source, self.spec.key, self.parts.rows_per_range(size))
-        columns = dict(self.parts.declared(self.spec))
-        return LoadPlan("", self.source, self.spec.key, columns, size, ranges, Progress(self.spec.topic, ""), "", "")
-
     def _plan(self) -> LoadPlan:
-        if self._shadow.exists():
-            plan = LoadPlan.from_json(self._shadow.properties()[PLAN])
-            if (
-                plan.columns == dict(self.parts.declared(self.spec))
-                and plan.key == self.spec.key
-                and self._same_topic(plan)
-            ):
+        kept = self._shadow.properties().get(PLAN) if self._shadow.exists() else None
+        if kept is not None:
+            plan = LoadPlan.from_json(kept)
+            declared = dict(self.parts.declared(self.spec))
+            if (plan.columns, plan.key) == (declared, self.spec.key) and self._same_topic(plan):
                 log.info("load goes on", table=str(self.spec.target), load=plan.id)
                 self._shadow.set_properties({FAILURE: ""})
                 self._bring_columns(plan)
                 return plan
             log.info("load begins anew: table or topic have changed", table=str(self.spec.target), load=plan.id)
-            self._shadow.drop(purge=True)
+        self._shadow.drop()  # also one that a replay left behind
         return self._begin()
 
     def _same_topic(self, plan: LoadPlan) -> bool:
@@ -121,7 +112,7 @@ class Load:
         ends = {p: marks[1] for p, marks in topic.watermarks.items()}
         base = self.parts.bulk.position()  # after the ends: what is before them was committed at or before it
         plan = replace(
-            self.dry_run(),
+            draft(self.parts.bulk, self.source, self.spec, self.parts.declared(self.spec), self.parts.rows_per_range),
             id=uuid.uuid4().hex[:12],
             progress=new_epoch(self.spec.topic, topic.topic_id, ends, before),
             base=base,
@@ -254,7 +245,7 @@ class Load:
     def _require_columns(self, plan: LoadPlan) -> None:
         """A column that was added or changed meanwhile is not in the ranges read before it."""
         if dict(self.parts.declared(self.spec)) != plan.columns:
-            self._shadow.drop(purge=True)
+            self._shadow.drop()
             raise TransientError(
                 f"the columns of {self.source} were changed while it was loaded", hint="the load begins anew"
             )
@@ -304,7 +295,7 @@ class Load:
                 except CommitConflict as error:
                     log.info("swap tried again", table=str(self.spec.target), reason=str(error))
             progress = strict.run(self._shadow_spec, memory, self._ends())
-        self._shadow.drop(purge=False)
+        self._shadow.drop()
         began = {p: state.next_offset for p, state in plan.progress.partitions.items()}
         self.parts.engine.release(self.spec.topic, began)
         self.parts.moved(self.spec)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from cdc.core.load import BulkSource, LoadPlan, Range, RangeResult, Stamp, TableSize
 from cdc.core.names import TableName
 from cdc.core.preflight import Finding
+from cdc.core.progress import Progress
 from cdc.pipeline.catch_up import RangeEngine
 from cdc.pipeline.table import TableSpec
 
@@ -64,8 +65,8 @@ class ShadowTable(Protocol):
         """Make its head ``main`` of the target; raises CommitConflict if main is not ``base`` any more."""
         ...
 
-    def drop(self, *, purge: bool) -> None:
-        """Forget it, with its files if nobody shares them; idempotent."""
+    def drop(self) -> None:
+        """Forget it, with its files unless the target may have them; idempotent."""
         ...
 
 
@@ -110,3 +111,16 @@ class LoadParts:
     blocked_keys: int = 1000
     capture_seconds: float = 300.0
     passed_seconds: float = 600.0
+
+
+def draft(
+    bulk: BulkSource,
+    source: TableName,
+    spec: TableSpec,
+    columns: Mapping[str, str],
+    rows_per_range: Callable[[TableSize], int],
+) -> LoadPlan:
+    """Return what a load that began now would read; changes nothing."""
+    size = bulk.size(source)
+    ranges = bulk.ranges(source, spec.key, rows_per_range(size))
+    return LoadPlan("", source, spec.key, dict(columns), size, ranges, Progress(spec.topic, ""), "", "")

@@ -114,11 +114,11 @@ class Replay:
         spec = replace(self.spec, target=shadow.name, beside=self.spec.target)
         reached = self._catch_up(head).run(spec, self._memory, _ends(self.plan))
         if not self._changed:
-            shadow.drop(purge=False)
+            shadow.drop()
             return Replayed(self.plan.messages, self._events, 0)
         changed, events = self._changed, self._events
         snapshot = self._publish(shadow, spec, _further(reached, head))
-        shadow.drop(purge=False)
+        shadow.drop()
         self.parts.control.moved(str(self.spec.target))
         return Replayed(self.plan.messages, events, changed, snapshot_id=snapshot)
 
@@ -163,7 +163,7 @@ class Replay:
             raise TerminalError(
                 f"{self.spec.target} is being loaded", hint="`cdc load` goes on with it; replay the table afterwards"
             )
-        shadow.drop(purge=False)
+        shadow.drop()
 
     def _copy(self, into: TableName) -> Replayed:
         spec = replace(self.spec, target=into, beside=self.spec.target)

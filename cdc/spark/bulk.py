@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from cdc.core.load import Range
@@ -40,8 +39,3 @@ def run_tasks(
         finally:
             if running:
                 context.cancelJobGroup(group)
-
-
-def failure_text(error: PySparkException) -> str:
-    """Return all that is known of a failed task, its own error included."""
-    return str(error)

@@ -181,5 +181,5 @@ def test_a_load_that_is_under_way_is_left_alone(operated: Operated) -> None:
         assert shadow.exists()
         assert operated.table.table.read().snapshot_id == operated.snapshots[-1]
     finally:
-        shadow.drop(purge=True)
+        shadow.drop()
     assert shadow.name == shadow_of("cdc", operated.table.spec.target)

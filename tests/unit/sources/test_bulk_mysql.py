@@ -8,7 +8,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pymysql
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdc.core.errors import IncompatibleSchema, PreflightError, TerminalError, TransientError
@@ -68,6 +68,7 @@ def read_back(rows, columns, end=b"\xfe\0\0\x02\0"):
 cells = st.one_of(st.none(), st.binary(max_size=300), st.integers(248, 260).map(bytes), st.just(bytes(65536)))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 4).flatmap(lambda n: st.lists(st.tuples(*[cells] * n), max_size=30)))
 def test_rows_come_as_they_were_sent(rows):
     assert read_back(rows, len(rows[0]) if rows else 1) == rows
