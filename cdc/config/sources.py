@@ -87,7 +87,7 @@ class SourceSection(Section):
         description="Text that stands for an unchanged large value; choose one that no row holds.",
     )
     heartbeat: Duration = Field(
-        "10s", validate_default=True, description="Interval of connector heartbeats; keeps an idle log position moving."
+        "2s", validate_default=True, description="Interval of connector heartbeats; keeps an idle log position moving."
     )
     snapshot: Snapshot = Field(
         Snapshot.LOAD,

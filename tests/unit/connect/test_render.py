@@ -96,7 +96,7 @@ def test_oracle_abandons_no_transaction():
         ("event.converting.failure.handling.mode", "fail"),
         ("errors.tolerance", "none"),  # K11
         ("provide.transaction.metadata", "false"),  # P28
-        ("heartbeat.interval.ms", "10000"),  # P21
+        ("heartbeat.interval.ms", "2000"),  # P21
         ("value.converter.replace.null.with.default", "false"),  # P73
         ("producer.override.acks", "all"),  # K7
         ("exactly.once.support", "required"),  # K9
