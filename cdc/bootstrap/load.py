@@ -10,13 +10,22 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from cdc.bootstrap.connectors import capture_of
+from cdc.bootstrap.databases import source_database
 from cdc.bootstrap.engine import SparkEngine
 from cdc.bootstrap.range_task import RangeFailure, RangeTask
 from cdc.bootstrap.writers import source_columns
 from cdc.config.models import Config
 from cdc.config.services import HadoopCatalog
 from cdc.config.sources import MySqlSource, OracleSource, PostgresSource, SourceConfig
-from cdc.core.errors import CdcError, ConfigError, Fenced, LeaseHeld, TerminalError, TransientError
+from cdc.core.errors import (
+    CdcError,
+    ConfigError,
+    Fenced,
+    LeaseHeld,
+    PreflightError,
+    TerminalError,
+    TransientError,
+)
 from cdc.core.load import (
     BulkSource,
     LoadPlan,
@@ -31,7 +40,7 @@ from cdc.core.load import (
 )
 from cdc.core.names import TableName
 from cdc.core.positions import LAYOUTS
-from cdc.core.preflight import Finding
+from cdc.core.preflight import Finding, check_key
 from cdc.lake.control import Control
 from cdc.lake.lease import Lease
 from cdc.lake.pyiceberg_catalog import open_catalog
@@ -209,6 +218,10 @@ class SourceLoads:
                 f"{self.name_of(spec)} has a column whose type in events is not known beforehand",
                 hint="set `snapshot: connector` for this table, or leave the column out with column.exclude.list",
             )
+        name = self.name_of(spec)
+        for finding in check_key(source_database(self.source).table(*name), spec.key):
+            if finding.fatal:  # what was right when the connector was registered may be so no more
+                raise PreflightError(finding.what, hint=finding.hint)
         return dict(columns)
 
     def _moved(self, spec: TableSpec) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from cdc.core.errors import CdcError
+from cdc.core.errors import CdcError, TransientError
 from cdc.core.load import Range, RangeReader, RangeResult
 from cdc.lake.data_files import FileWriter
 
@@ -44,6 +44,9 @@ class RangeTask:
             return self._done(part)
         except CdcError as error:
             return RangeFailure(part, type(error), str(error), error.hint)
+        except OSError as error:  # of the storage: readers raise errors of ours
+            what = f"a data file cannot be written to {self.writer.folder}: {error.strerror or type(error).__name__}"
+            return RangeFailure(part, TransientError, what, "free or grant what is missing there; the load goes on")
 
     def _done(self, part: Range) -> RangeResult:
         began, now = time.monotonic(), datetime.now(UTC)

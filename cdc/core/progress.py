@@ -79,18 +79,20 @@ class TopicState:
 def check_continuity(progress: Progress, topic: TopicState) -> None:
     """Refuse to go on when the offsets that come next are gone or belong to another topic (K1, K3).
 
-    Raises PositionLost with what is missing.
+    A table without progress needs its topic from the beginning: what came first are its rows. Raises PositionLost with
+    what is missing.
     """
     if progress.topic_id and progress.topic_id != topic.topic_id:
         raise PositionLost(
             f"topic {progress.topic!r} was created anew: its id is {topic.topic_id}, not {progress.topic_id}",
             hint="offsets of the old topic mean nothing in the new one: `cdc tables reset TABLE` loads the table anew",
         )
-    for partition, state in sorted(progress.partitions.items()):
+    for partition in sorted({*progress.partitions, *topic.watermarks}):
         first, end = topic.watermarks.get(partition, (0, 0))
-        if not first <= state.next_offset <= end:
+        wanted = progress.of(partition).next_offset
+        if not first <= wanted <= end:
             raise PositionLost(
-                f"offset {state.next_offset} of {progress.topic}[{partition}] is not there: it has {first} to {end}",
+                f"offset {wanted} of {progress.topic}[{partition}] is not there: it has {first} to {end}",
                 hint="unread events were removed: raise the topic's retention, then `cdc tables reset TABLE`",
             )
 

@@ -1,7 +1,7 @@
 """Bulk reads as Spark jobs: a task for each range, wherever Spark's workers are, its result back at the driver."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TypeVar
 
 from pyspark.sql import SparkSession
@@ -16,11 +16,9 @@ def run_tasks(
 ) -> Iterator[T]:
     """Yield the results of ``task`` for each range, as they come; at most ``parallel`` run at a time.
 
-    The task runs in a Python process of Spark's. Closing the iterator ends those that run. What a task raises is
-    raised here as PySparkException, its text in the message.
+    The task runs in a Python process of Spark's; the next begins whether or not the last result has been taken. Closing
+    the iterator ends those that run. What a task raises is raised here as PySparkException, its text in the message.
     """
-    waiting = list(parts)
-    running: set[Future[T]] = set()
     context = session.sparkContext
 
     def one(part: Range) -> T:
@@ -28,14 +26,12 @@ def run_tasks(
         context.setLocalProperty("spark.scheduler.pool", group)
         return context.parallelize([part], 1).map(task).collect()[0]
 
-    with ThreadPoolExecutor(parallel, group) as pool:
-        try:
-            while waiting or running:
-                while waiting and len(running) < parallel:
-                    running.add(pool.submit(one, waiting.pop(0)))
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-        finally:
-            if running:
-                context.cancelJobGroup(group)
+    pool = ThreadPoolExecutor(parallel, group)
+    try:
+        for future in as_completed([pool.submit(one, part) for part in parts]):
+            yield future.result()
+    finally:
+        # A job that begins between the two is ended with the pool: it is waited for, and its range is done again.
+        pool.shutdown(wait=False, cancel_futures=True)
+        context.cancelJobGroup(group)
+        pool.shutdown(wait=True)

@@ -65,8 +65,19 @@ def test_a_partition_that_is_gone_stops_the_table() -> None:
         check_continuity(progress(5), TopicState("one", {}))
 
 
-def test_a_table_not_begun_continues_anywhere() -> None:
-    check_continuity(Progress("t", ""), TopicState("two", {0: (100, 200)}))
+def test_a_table_not_begun_takes_a_topic_from_its_beginning() -> None:
+    check_continuity(Progress("t", ""), TopicState("two", {0: (0, 200), 1: (0, 0)}))
+
+
+def test_a_table_not_begun_stops_when_its_topic_has_lost_its_beginning() -> None:
+    """5 of 500 rows were in the lake, and the state was `running`: the target had been renamed after retention."""
+    with pytest.raises(PositionLost, match=r"offset 0 of t\[1\] is not there: it has 100 to 200"):
+        check_continuity(Progress("t", ""), TopicState("two", {0: (0, 5), 1: (100, 200)}))
+
+
+def test_a_partition_that_was_never_read_stops_the_table_when_its_beginning_is_gone() -> None:
+    with pytest.raises(PositionLost, match=r"\[1\]"):
+        check_continuity(progress(5), TopicState("one", {0: (0, 9), 1: (1, 1)}))
 
 
 def test_snapshot_then_stream_is_one_epoch() -> None:
