@@ -35,6 +35,7 @@ from cdc.local.stack import LocalStack
 from cdc.local.state import locked
 from cdc.pipeline.verify import VerifyReport
 from cdc.sources.postgres import publication_sql
+from cdc.spark.session import QUICK_START
 
 CONFIG = REPOSITORY / "config" / "local.yaml"
 _SOURCES = {"postgres": "shop", "mysql": "store"}
@@ -44,7 +45,7 @@ _CATCH_UP_SECONDS = 180.0
 _QUICK = {
     "CDC_OPERATIONS__HTTP_PORT": "0",
     "CDC_STREAM__PARALLEL_TABLES": str(min(4, os.cpu_count() or 1)),
-    "CDC_SPARK__PROPERTIES__spark.driver.extraJavaOptions": system.QUICK_START,
+    "CDC_SPARK__PROPERTIES__spark.driver.extraJavaOptions": QUICK_START,
 }
 """Settings with which the first rows arrive sooner on a small machine."""
 

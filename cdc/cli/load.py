@@ -127,7 +127,7 @@ def run_loads(
     level = "WARNING" if sys.stderr.isatty() else "INFO"
     set_up_logs("json" if as_json else config.operations.log_format, level)
     capture = watched_capture(config, stop)
-    session = build_session(config, Path(config.spark.jars) if config.spark.jars else default_jars())
+    session = build_session(config, Path(config.spark.jars) if config.spark.jars else default_jars(), brief=True)
     failed: dict[TableName, CdcError] = {}
     try:
         with LoadBars(as_json=as_json) as bars:

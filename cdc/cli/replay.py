@@ -160,7 +160,7 @@ def carry_out(config: Config, chosen: Selected, plan: ReplayPlan, why: str) -> R
         signal.signal(number, lambda *_: stop.set())
     topic = chosen.source.topic_of(chosen.table)
     spec = next(spec for spec in specs_of(chosen.source) if spec.topic == topic)
-    session = build_session(config, Path(config.spark.jars) if config.spark.jars else default_jars())
+    session = build_session(config, Path(config.spark.jars) if config.spark.jars else default_jars(), brief=True)
     try:
         return run_replay(config, chosen.source, session, spec, plan, why, on_applied=_tell, stopping=stop.is_set)
     finally:

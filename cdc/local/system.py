@@ -11,12 +11,6 @@ from cdc.local.places import as_root
 
 _LIBRARIES = Path("/usr/lib")
 
-QUICK_START = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
-"""Options of a Spark JVM that runs for minutes: the compiler that is quick at first, with room for its code.
-
-Told to use that one only, the JVM keeps 48 MB for code; a few tables fill it, and then it compiles no more.
-"""
-
 
 def ensure_programs(on_step: Callable[[str], None]) -> None:
     """See that Java 17 and Maven are installed, with apt-get where that is possible; raises PreflightError if not."""

@@ -23,11 +23,10 @@ from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.local.addresses import Addresses
 from cdc.local.artifacts import spark_jars
 from cdc.local.stack import LocalStack
-from cdc.local.system import QUICK_START
 from cdc.ops.logs import set_up_logs
 from cdc.ops.metrics import Metrics
 from cdc.pipeline.report import Report
-from cdc.spark.session import build_session
+from cdc.spark.session import QUICK_START, build_session
 from tests.bench.topic import TARGET, TOPIC, Contents, fill
 
 QUICK = f"spark.driver.extraJavaOptions={QUICK_START} -XX:+UseParallelGC"

@@ -30,8 +30,9 @@ TABLE, SMALL = "loaded", "captured"
 COUNTED = {
     "seconds": "from the start of the process to its end; snapshot: from `cdc connectors apply` and the start of "
     "`cdc stream` to the last row in the lake, seen every quarter of a second",
-    "client_cpu_seconds": "user and system time of the process and all that came of it (JVM, Python workers), ended "
-    "ones included, from the kernel's accounts; snapshot: with Connect, Kafka and the registry",
+    "client_cpu_seconds": "user and system time of the process and all that came of it (JVM, Python workers), from the "
+    "kernel's accounts of ended processes or, where that is more, seen every half second; "
+    "snapshot: with Connect, Kafka and the registry",
     "server_cpu_seconds": "the database's processes meanwhile; the catalog is in PostgreSQL and counted there",
     "peak_pss_mb": "largest sum of proportional memory of these processes, seen every half second; RSS counts shared "
     "pages once for each process",

@@ -16,7 +16,7 @@ from cdc.cli.verify import line, verify_when_caught_up
 from cdc.config.loader import load_config
 from cdc.config.models import Config
 from cdc.local.stack import LocalStack
-from cdc.local.system import QUICK_START
+from cdc.spark.session import QUICK_START
 
 CATCH_UP_SECONDS = 240.0
 
