@@ -20,7 +20,7 @@ from cdc.kafka.client import java_settings
 from cdc.kafka.registry import SchemaRegistry
 from cdc.kafka.topics import KafkaTopics
 from cdc.lake.tables import IcebergTable
-from cdc.pipeline.stream import Batch
+from cdc.pipeline.engine import Batch
 from cdc.pipeline.table import TableBatch, TableSpec, TargetTable
 from cdc.spark.batch import SparkTableBatch, TableFormat
 from cdc.spark.microbatch import MicroBatch, TopicSlice

@@ -212,14 +212,22 @@ def audit_ranges(plan: LoadPlan, history: Sequence[Mapping[str, str]]) -> str:
     return f"{len(numbers)} of {len(plan.ranges)} ranges, {found} of {rows} rows"
 
 
-def new_epoch(topic: str, topic_id: str, ends: Mapping[int, int], before: Progress | None) -> Progress:
+def may_repeat(plan: LoadPlan) -> bool:
+    """Return whether a row may have been read twice: by place on disk, and with changes meanwhile."""
+    return len(plan.ranges) > 1 and not all(part.ordered for part in plan.ranges)
+
+
+def new_epoch(
+    topic: str, topic_id: str, ends: Mapping[int, int], before: Progress | None, capture: str = ""
+) -> Progress:
     """Return the progress that a load starts from: the ends of the topic, in an epoch above all of before.
 
-    A snapshot by the connector that follows opens another one.
+    A snapshot by the connector that follows opens another one. ``capture`` as in ``Progress``.
     """
     known = before.partitions.values() if before else ()
     epoch = max((state.epoch for state in known), default=0) + 1
-    return Progress(topic, topic_id, {p: PartitionProgress(end, epoch, streaming=True) for p, end in ends.items()})
+    partitions = {p: PartitionProgress(end, epoch, streaming=True) for p, end in ends.items()}
+    return Progress(topic, topic_id, partitions, capture)
 
 
 def loaded_position(engine: str, epoch: int, base: str) -> Position:

@@ -17,6 +17,14 @@ class TableName(NamedTuple):
         return ".".join(part if re.fullmatch(r"[^\s\".]+", part) else quote(part) for part in self)
 
 
+def heartbeat_topic(source: str) -> str:
+    """Return the topic of a connector's heartbeats.
+
+    It goes when the connector's offsets go, so its id names one stretch of the log that is captured without a gap.
+    """
+    return f"__debezium-heartbeat.{source}"
+
+
 def parse_table_name(text: str) -> TableName:
     """Parse ``namespace.table``; parts with dots, quotes or spaces stand in double quotes.
 

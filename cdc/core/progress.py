@@ -25,23 +25,29 @@ class PartitionProgress:
 
 @dataclass(frozen=True)
 class Progress:
-    """Everything of a topic below these offsets is in the table."""
+    """Everything of a topic below these offsets is in the table.
+
+    ``capture`` names the stretch of the log that the connector captures without a gap, and that the table's load began
+    in (``heartbeat_topic``); it is empty where nothing was loaded.
+    """
 
     topic: str
     topic_id: str
     partitions: Mapping[int, PartitionProgress] = field(default_factory=dict)
+    capture: str = ""
 
     def to_json(self) -> str:
         """Return the form that is kept in snapshot summaries."""
         parts = {str(p): [s.next_offset, s.epoch, int(s.streaming)] for p, s in sorted(self.partitions.items())}
-        return json.dumps({"topic": self.topic, "topic_id": self.topic_id, "partitions": parts}, separators=(",", ":"))
+        known = {"topic": self.topic, "topic_id": self.topic_id, "partitions": parts}
+        return json.dumps(known | ({"capture": self.capture} if self.capture else {}), separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "Progress":
         """Return the progress that ``to_json`` wrote."""
         data = json.loads(text)
         partitions = {int(p): PartitionProgress(n, e, bool(s)) for p, (n, e, s) in data["partitions"].items()}
-        return cls(data["topic"], data["topic_id"], partitions)
+        return cls(data["topic"], data["topic_id"], partitions, data.get("capture", ""))
 
     def of(self, partition: int) -> PartitionProgress:
         """Return the progress of one partition; a new partition starts at its first offset."""
@@ -76,16 +82,26 @@ class TopicState:
     watermarks: Mapping[int, tuple[int, int]]
 
 
-def check_continuity(progress: Progress, topic: TopicState) -> None:
+def same_capture(one: str, other: str) -> bool:
+    """Return whether two names of a stretch of the log may be the same; one that is not known may be any."""
+    return not (one and other) or one == other
+
+
+def check_continuity(progress: Progress, topic: TopicState, capture: str = "") -> None:
     """Refuse to go on when the offsets that come next are gone or belong to another topic (K1, K3).
 
-    A table without progress needs its topic from the beginning: what came first are its rows. Raises PositionLost with
-    what is missing.
+    A table without progress needs its topic from the beginning: what came first are its rows. A table that was loaded
+    needs the connector to go on where it was. Raises PositionLost with what is missing.
     """
     if progress.topic_id and progress.topic_id != topic.topic_id:
         raise PositionLost(
             f"topic {progress.topic!r} was created anew: its id is {topic.topic_id}, not {progress.topic_id}",
             hint="offsets of the old topic mean nothing in the new one: `cdc tables reset TABLE` loads the table anew",
+        )
+    if not same_capture(progress.capture, capture):
+        raise PositionLost(
+            f"the connector behind {progress.topic} has begun anew without its offsets: changes in between are missing",
+            hint="`cdc tables reset TABLE` loads the table anew",
         )
     for partition in sorted({*progress.partitions, *topic.watermarks}):
         first, end = topic.watermarks.get(partition, (0, 0))

@@ -9,7 +9,7 @@ from typing import Protocol
 from cdc.core.errors import TransientError
 from cdc.core.progress import Progress, TopicState, slice_of
 from cdc.pipeline.apply import Applied, Applier, TableMemory, progress_of
-from cdc.pipeline.stream import Batch
+from cdc.pipeline.engine import Batch
 from cdc.pipeline.table import TableSpec, TargetTable
 
 SLICE = 200_000

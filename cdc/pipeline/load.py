@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 
@@ -34,13 +34,15 @@ from cdc.core.load import (
     Stamp,
     audit_ranges,
     loaded,
+    may_repeat,
     new_epoch,
 )
-from cdc.core.names import TableName
-from cdc.core.progress import Progress
+from cdc.core.names import TableName, heartbeat_topic
+from cdc.core.progress import Progress, TopicState, same_capture
 from cdc.pipeline.apply import Applied, Applier, TableMemory, progress_of
 from cdc.pipeline.catch_up import CatchUp
-from cdc.pipeline.load_parts import LoadParts, draft
+from cdc.pipeline.engine import capture_id
+from cdc.pipeline.load_parts import LoadParts, draft, warn_of_retention
 from cdc.pipeline.table import TableSpec, TargetTable
 
 log = structlog.get_logger()
@@ -97,24 +99,34 @@ class Load:
                 self._shadow.set_properties({FAILURE: ""})
                 self._bring_columns(plan)
                 return plan
-            log.info("load begins anew: table or topic have changed", table=str(self.spec.target), load=plan.id)
+            log.info(
+                "load begins anew: table, topic or connector have changed", table=str(self.spec.target), load=plan.id
+            )
         self._shadow.drop()  # also one that a replay left behind
         return self._begin()
 
     def _same_topic(self, plan: LoadPlan) -> bool:
-        topic = self.parts.engine.topics([self.spec.topic]).get(self.spec.topic)
-        return topic is not None and topic.topic_id == plan.progress.topic_id
+        topic, capture = self._topic()
+        known = plan.progress
+        return topic is not None and topic.topic_id == known.topic_id and same_capture(known.capture, capture)
+
+    def _topic(self) -> tuple[TopicState | None, str]:
+        """Return the topic, and what names the stretch of the log that is captured into it now."""
+        found = self.parts.engine.topics([self.spec.topic, heartbeat_topic(self.spec.pipeline)])
+        return found.get(self.spec.topic), capture_id(found, self.spec.pipeline)
 
     def _begin(self) -> LoadPlan:
         self._await_capture()
         before = self._target()
-        topic = self.parts.engine.topics([self.spec.topic])[self.spec.topic]
+        topic, capture = self._topic()
+        if topic is None:
+            raise TransientError(f"topic {self.spec.topic!r} is gone again")
         ends = {p: marks[1] for p, marks in topic.watermarks.items()}
         base = self.parts.bulk.position()  # after the ends: what is before them was committed at or before it
         plan = replace(
             draft(self.parts.bulk, self.source, self.spec, self.parts.declared(self.spec), self.parts.rows_per_range),
             id=uuid.uuid4().hex[:12],
-            progress=new_epoch(self.spec.topic, topic.topic_id, ends, before),
+            progress=new_epoch(self.spec.topic, topic.topic_id, ends, before, capture),
             base=base,
             started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
@@ -217,17 +229,7 @@ class Load:
         self._tell(rows=rows, ranges_done=done, bytes=now.bytes + result.bytes, seconds=seconds, seconds_left=left)
         if left is not None and time.monotonic() - self._retention_at > RETENTION_SECONDS:
             self._retention_at = time.monotonic()
-            self._check_retention(seconds + left)
-
-    def _check_retention(self, seconds: float) -> None:
-        """Warn when the changes that the load needs at its end may not be kept for so long."""
-        try:
-            findings = self.parts.capture.retention(seconds)
-        except TransientError as error:
-            log.warning("retention not checked", table=str(self.spec.target), error=str(error))
-            return
-        for finding in findings:
-            log.warning("retention", table=str(self.spec.target), what=finding.what, hint=finding.hint)
+            warn_of_retention(self.parts.capture, self.spec.target, seconds + left)
 
     def _commit(self, plan: LoadPlan, results: Sequence[RangeResult]) -> None:
         self.parts.still_holder()
@@ -245,17 +247,23 @@ class Load:
     def _require_columns(self, plan: LoadPlan) -> None:
         """A column that was added or changed meanwhile is not in the ranges read before it."""
         if dict(self.parts.declared(self.spec)) != plan.columns:
-            self._shadow.drop()
-            raise TransientError(
-                f"the columns of {self.source} were changed while it was loaded", hint="the load begins anew"
-            )
+            self._give_up(f"the columns of {self.source} were changed while it was loaded")
+
+    def _require_capture(self, plan: LoadPlan) -> None:
+        """What a connector that began anew has passed by is in no topic."""
+        if not self._same_topic(plan):
+            self._give_up(f"the connector of {self.spec.pipeline} began anew while {self.source} was loaded")
+
+    def _give_up(self, why: str) -> NoReturn:
+        self._shadow.drop()
+        raise TransientError(why, hint="the load begins anew")
 
     def _seal(self, plan: LoadPlan) -> None:
         """Commit the progress that the stream goes on from; from here on the shadow is a table like any other."""
         if any(PROGRESS in summary for summary in self._shadow.history()):
             return
         self._audit(plan)
-        while self._may_repeat(plan) and (keys := self._shadow.repeated_keys(plan.key, _MENDED)):
+        while may_repeat(plan) and (keys := self._shadow.repeated_keys(plan.key, _MENDED)):
             self._mend(plan, keys)
         self._shadow.append(
             [],
@@ -272,11 +280,6 @@ class Load:
             hint = f"begin it anew: `cdc tables reset {self.source}`"
             raise TerminalError(f"audit of the load of {self.spec.target} failed: {wrong}", hint=hint)
 
-    @staticmethod
-    def _may_repeat(plan: LoadPlan) -> bool:
-        """Return whether a row may have been read twice: by place on disk, and with changes meanwhile."""
-        return len(plan.ranges) > 1 and not all(part.ordered for part in plan.ranges)
-
     def _publish(self, plan: LoadPlan) -> None:
         """Catch up until nothing is missing, and swap; whoever publishes to the target meanwhile is caught up with."""
         memory = TableMemory(plan.progress.topic_id)
@@ -286,6 +289,7 @@ class Load:
         )
         self._tell(state=LoadState.CATCHING_UP)
         progress = self._whole(plan, catch_up, memory)
+        self._require_capture(plan)
         strict = replace(catch_up, applier=replace(applier, doubtful=""))  # now it is a table like any other
         while True:
             with self.parts.engine.table(self.spec) as table:

@@ -4,12 +4,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import structlog
+
+from cdc.core.errors import TransientError
 from cdc.core.load import BulkSource, LoadPlan, Range, RangeResult, Stamp, TableSize
 from cdc.core.names import TableName
 from cdc.core.preflight import Finding
 from cdc.core.progress import Progress
 from cdc.pipeline.catch_up import RangeEngine
 from cdc.pipeline.table import TableSpec
+
+log = structlog.get_logger()
 
 
 class ShadowTable(Protocol):
@@ -124,3 +129,14 @@ def draft(
     size = bulk.size(source)
     ranges = bulk.ranges(source, spec.key, rows_per_range(size))
     return LoadPlan("", source, spec.key, dict(columns), size, ranges, Progress(spec.topic, ""), "", "")
+
+
+def warn_of_retention(capture: Capture, target: TableName, seconds: float) -> None:
+    """Warn when the changes that a load needs at its end may not be kept for so long."""
+    try:
+        findings = capture.retention(seconds)
+    except TransientError as error:
+        log.warning("retention not checked", table=str(target), error=str(error))
+        return
+    for finding in findings:
+        log.warning("retention", table=str(target), what=finding.what, hint=finding.hint)

@@ -12,6 +12,7 @@ from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_a
 from cdc.config.models import Config
 from cdc.config.sources import MySqlSource, PostgresSource, SourceConfig
 from cdc.core.errors import ConfigError, TerminalError, TransientError
+from cdc.core.names import heartbeat_topic
 from cdc.pipeline.connector_state import ConnectorStatus, parse_status, redacted
 
 Json = Mapping[str, Any]
@@ -65,6 +66,9 @@ class TopicAdmin(Protocol):
 
     def configure(self, name: str, settings: Mapping[str, str]) -> None:
         """Set these settings of an existing topic; idempotent."""
+
+    def delete(self, names: Collection[str]) -> Collection[str]:
+        """Delete those of the topics that exist, and return their names."""
 
 
 class Change(NamedTuple):
@@ -211,6 +215,7 @@ class Connectors:
         source = self.source(name)
         wanted = _topics(source, self._config, settings or self._render(source))
         present = self._topics.existing([topic.name for topic in wanted])
+        present -= {heartbeat_topic(name)} if offsets else set()
         kept = (
             ()
             if offsets
@@ -257,6 +262,7 @@ class Connectors:
     def _forget(self, name: str, timeout: float) -> None:
         self._cluster.stop(name)
         self._wait(name, lambda s: s.state == "STOPPED" and not s.tasks, timeout)
+        self._topics.delete([heartbeat_topic(name)])  # first: tables loaded before must not go on behind the gap
         self._cluster.delete_offsets(name)
 
     def _wait_running(self, name: str, timeout: float, settle: float) -> ConnectorStatus:
@@ -325,7 +331,7 @@ def _topics(source: SourceConfig, config: Config, settings: Mapping[str, str]) -
         return TopicPlan(name, "create", partitions, replicas, values, ())
 
     topics = [topic(source.topic_of(table), config.kafka.partitions, kept) for table in source.tables]
-    topics.append(topic(f"__debezium-heartbeat.{source.name}", 1, kept))
+    topics.append(topic(heartbeat_topic(source.name), 1, kept))
     if history := settings.get("schema.history.internal.kafka.topic"):
         topics += [topic(history, 1, for_ever), topic(source.name, 1, kept)]
     return tuple(topics)

@@ -11,13 +11,12 @@ configuration) makes the query start again where the tables say, so that no batc
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Protocol
 
 import structlog
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
@@ -32,79 +31,27 @@ from cdc.core.errors import (
     TerminalError,
     TransientError,
 )
-from cdc.core.progress import Progress, TopicState, check_continuity
+from cdc.core.names import heartbeat_topic
+from cdc.core.progress import Progress, TopicState, check_continuity, same_capture
 from cdc.pipeline.apply import Applied, Applier
 from cdc.pipeline.begin import begin, loaded
 from cdc.pipeline.control import POLL_SECONDS, Control, Marks
+from cdc.pipeline.engine import Batch, Engine, Query, capture_id
 from cdc.pipeline.hold import Lease, beating, release
 from cdc.pipeline.report import Report
 from cdc.pipeline.roster import Roster
-from cdc.pipeline.table import TableBatch, TableSpec, TargetTable
+from cdc.pipeline.table import TableSpec
 
 log = structlog.get_logger()
 
 DRAIN_SECONDS = 20.0
 """How long a stopping service lets a running batch come to its end before it abandons it."""
 
+CAPTURE_SECONDS = 10.0
+"""How often it is looked whether the connector has begun anew."""
+
 HEALTHY_SECONDS = 60.0
 """A query that ran this long was well: when it ends, the time for retries begins anew."""
-
-
-class Query(Protocol):
-    """A running streaming query."""
-
-    def failure(self) -> Exception | None:
-        """Return why the query ended; None while it runs."""
-        ...
-
-    def stop(self) -> None:
-        """End the query; a running batch is abandoned."""
-        ...
-
-
-class Batch(Protocol):
-    """A micro-batch: read once, shared by its tables."""
-
-    def topics(self) -> Sequence[str]:
-        """Return the topics that it has messages of."""
-        ...
-
-    def of(self, spec: TableSpec) -> AbstractContextManager[TableBatch]:
-        """Open one table's share of it, for the calling thread."""
-        ...
-
-    def close(self) -> None:
-        """Let go of cached data."""
-        ...
-
-
-class Engine(Protocol):
-    """What a pipeline runs on: topics, tables and queries."""
-
-    def topics(self, names: Sequence[str]) -> Mapping[str, TopicState]:
-        """Return the topics that exist."""
-        ...
-
-    def table(self, spec: TableSpec) -> AbstractContextManager[TargetTable]:
-        """Open a table for the calling thread."""
-        ...
-
-    def declared(self, spec: TableSpec) -> Mapping[str, str] | None:
-        """Return the columns that the source declares, name -> Iceberg type; None where only events can tell.
-
-        Raises TransientError if the source does not answer, TerminalError if it has no such table.
-        """
-        ...
-
-    def blocked(self, topics: Sequence[str]) -> Mapping[str, dict[bytes, tuple[int, int]]]:
-        """Return per topic the raw keys that wait behind a quarantined message."""
-        ...
-
-    def start(
-        self, progress: Mapping[str, tuple[Progress, frozenset[int]]], on_batch: Callable[[Batch], None]
-    ) -> Query:
-        """Start reading every topic at its progress; ``on_batch`` is called for one batch after another."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -134,6 +81,8 @@ class Pipeline:
     _held: HeldBack | Moved | None = None
     _again: bool = False
     _look_at: float = 0.0
+    _capture: str = ""
+    _capture_at: float = 0.0
     _wanted: deque[tuple[Sequence[TableSpec], Engine]] = field(default_factory=lambda: deque(maxlen=1))
     _idle: threading.Event = field(default_factory=threading.Event)
     _draining: threading.Event = field(default_factory=threading.Event)
@@ -205,6 +154,7 @@ class Pipeline:
                 failure = (query.failure() if query else None) or self._held
                 self._heed()
                 self._look_for_loaded()
+                self._look_at_capture()
                 self.report.flush_when_due()
         finally:
             self._drain(query, stop)
@@ -242,6 +192,14 @@ class Pipeline:
             with suppress(CdcError), self.engine.table(self._roster.loading[0]) as table:
                 self._again = self._again or loaded(table)
 
+    def _look_at_capture(self) -> None:
+        """Begin again where the connector has: what it has passed by is in no topic."""
+        if time.monotonic() >= self._capture_at:
+            self._capture_at = time.monotonic() + CAPTURE_SECONDS
+            with suppress(CdcError):
+                now = capture_id(self.engine.topics([heartbeat_topic(self.name)]), self.name)
+                self._again = self._again or not same_capture(now, self._capture)
+
     def _pause(self, spec: TableSpec) -> None:
         self._roster.reading.discard(spec.topic)
         if spec.topic not in self._roster.stopped:
@@ -261,8 +219,9 @@ class Pipeline:
         for spec in candidates:
             if spec not in active:
                 self._pause(spec)
-        topics = self.engine.topics([spec.topic for spec in active])
-        blocked = self.engine.blocked(list(topics))
+        topics = self.engine.topics([*(spec.topic for spec in active), heartbeat_topic(self.name)])
+        self._capture = capture_id(topics, self.name)
+        blocked = self.engine.blocked([spec.topic for spec in active if spec.topic in topics])
         found: dict[str, tuple[Progress, frozenset[int]]] = {}
         for spec in active:
             try:
@@ -297,7 +256,7 @@ class Pipeline:
             raise TerminalError(
                 f"topic {spec.topic!r} does not exist", hint="run `cdc connectors apply`, which creates it"
             )
-        check_continuity(progress, topic)
+        check_continuity(progress, topic, self._capture)
         self.report.found(spec, progress)
         return progress, frozenset(topic.watermarks)
 

@@ -135,6 +135,12 @@ class Database:
         )
         self.sql(gone.format(f"cdc_{self.name}"), role="cdc")
 
+    def slots(self) -> list[Any]:
+        """Return the replication slot of the source, if there is one."""
+        with closing(self.connect("cdc")) as connection:
+            wanted = (f"cdc_{self.name}",)
+            return connection.execute("SELECT 1 FROM pg_replication_slots WHERE slot_name = %s", wanted).fetchall()
+
     def clean(self, service: Service) -> None:
         """End the service, remove the connector with its offsets, and drop everything."""
         service.kill()

@@ -3,16 +3,16 @@
 import itertools
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cdc.local.stack import LocalStack
 from tests.e2e.databases import Database
-from tests.e2e.loading import Changes, LoadRun, reconfigure
+from tests.e2e.loading import Changes, LoadRun
 from tests.e2e.scenario import SEED
-from tests.e2e.service import Service, await_true
+from tests.e2e.service import await_true
+from tests.e2e.shop import Shop, shop_of, stack_for
 
 pytestmark = pytest.mark.timeout(900)
 ROWS = 30_000
@@ -20,39 +20,32 @@ KILLS = 10
 NUMBERS = itertools.count(1)
 
 
-@dataclass
-class Items:
+class ItemsShop(Shop):
     """One table of one database, and what captures it."""
 
-    service: Service
-    database: Database
-
     def changes(self, rate: float = 2000) -> Changes:
-        return Changes(self.database.connect, f"{self.database.name}.items", ROWS, SEED, rate)
+        return Changes(self.database.connect, f"{self.name}.items", ROWS, SEED, rate)
 
     def register(self) -> None:
-        applied = self.service.run("connectors", "apply", self.database.name)
-        assert applied.returncode == 0, applied.stdout + applied.stderr
+        self.command("connectors", "apply", self.name)
+
+
+def settings(document: dict[str, Any]) -> None:
+    # small ranges: there are dozens of them, and a kill hits in between
+    document["load"] = {"range_bytes": "1m", "auto": False}
 
 
 @pytest.fixture(params=["postgres", "mysql"])
-def items(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Items]:
-    stack: LocalStack = request.getfixturevalue("mysql_stack" if request.param == "mysql" else "stack")
-    number = next(NUMBERS)
+def items(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ItemsShop]:
+    stack, number = stack_for(request, request.param), next(NUMBERS)
     database = Database(stack.addresses(), request.param, f"loads{number}", number)
-    service = Service.create(tmp_path, stack, [database.source("items")])
-    # small ranges: there are dozens of them, and a kill hits in between
-    reconfigure(service, lambda c: c.update(load={"range_bytes": "1m", "auto": False}))
-    database.make()
-    try:
+    with shop_of(stack, tmp_path, database, ("items",), settings) as made:
         database.create("items", ROWS)
-        database.publish(service)
-        yield Items(service, database)
-    finally:
-        database.clean(service)
+        database.publish(made.service)
+        yield ItemsShop(made.database, made.service)
 
 
-def test_load_under_changes_with_kills(items: Items) -> None:
+def test_load_under_changes_with_kills(items: ItemsShop) -> None:
     """S13, P29, P34: 2,000 changes a second on the table, SIGKILL at ten random moments; no range is loaded twice."""
     print(f"seed {SEED}")
     moments, run = random.Random(SEED), LoadRun(items.service, ("--rows-per-second", "4000"))
@@ -68,7 +61,7 @@ def test_load_under_changes_with_kills(items: Items) -> None:
     assert all(times == 1 for ranges in committed.values() for times in ranges.values()), committed
 
 
-def test_the_stream_takes_a_table_in_when_it_is_loaded_and_again_when_it_is_reloaded(items: Items) -> None:
+def test_the_stream_takes_a_table_in_when_it_is_loaded_and_again_when_it_is_reloaded(items: ItemsShop) -> None:
     """The service runs all the while; each load takes the table's place under the running stream."""
     run = LoadRun(items.service)
     items.register()
@@ -82,7 +75,7 @@ def test_the_stream_takes_a_table_in_when_it_is_loaded_and_again_when_it_is_relo
 
 
 @pytest.mark.parametrize("moment", ["during", "after"])
-def test_a_connector_that_starts_late(items: Items, moment: str) -> None:
+def test_a_connector_that_starts_late(items: ItemsShop, moment: str) -> None:
     """A load reads nothing before changes are captured: registered while it starts, and long after it began to wait."""
     run = LoadRun(items.service)
     with items.changes(500):

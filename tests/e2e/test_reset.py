@@ -3,19 +3,17 @@
 One service with a table for each state; the others of the source go on, and nothing is started again.
 """
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from cdc.local.stack import LocalStack
 from tests.e2e.databases import Database
 from tests.e2e.loading import reconfigure
-from tests.e2e.service import Service, await_true
+from tests.e2e.service import await_true
+from tests.e2e.shop import Shop, shop_of, stack_for
 
 pytestmark = pytest.mark.timeout(900)
 ROWS = 2_000
@@ -23,46 +21,12 @@ BROKEN = ("retyped", "defaulted", "renamed", "recreated", "unheard", "expired", 
 STOPPED = ("retyped", "expired", "shifted")
 
 
-class Shop:
+class BrokenShop(Shop):
     """A source with a table for each trouble, and one that is left in peace."""
-
-    def __init__(self, stack: LocalStack, engine: str, folder: Path) -> None:
-        self.at = stack.addresses()
-        self.database = Database(self.at, engine, f"reset_{engine}", 60)
-        self.name = self.database.name
-        self.service = Service.create(folder, stack, [self.database.source("calm", *BROKEN)])
-        reconfigure(self.service, self._settings)
-
-    @staticmethod
-    def _settings(document: dict[str, Any]) -> None:
-        document["stream"]["reload_interval"] = "2s"
-        document["load"] = {"parallel_tables": 4}
-        document["sources"][0]["tables"][-1]["snapshot"] = "connector"  # a loaded one would be loaded by itself
-
-    def command(self, *arguments: str) -> str:
-        done = self.service.run(*arguments)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def await_states(self, states: dict[str, str], seconds: float = 120) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = {}
-
-        def reached() -> bool:
-            self.service.check_alive()
-            lines = json.loads(self.command("tables", "list", "--json"))
-            found.update({line["source"].removeprefix(f"{self.name}."): line for line in lines})
-            return all(found[name]["state"] == state for name, state in states.items())
-
-        try:
-            await_true(reached, seconds, f"tables are {states}")
-        except AssertionError:
-            print(json.dumps(found, indent=1))
-            raise
-        return found
 
     def purge(self, table: str) -> None:
         """Remove all that the table's topic holds, as its retention does."""
-        admin = AdminClient({"bootstrap.servers": self.at.kafka})
+        admin = AdminClient({"bootstrap.servers": self.database.at.kafka})
         topic = f"{self.name}.{self.name}.{table}"
         partitions = admin.list_topics(topic, timeout=10).topics[topic].partitions
         for future in admin.delete_records([TopicPartition(topic, p, -1) for p in partitions]).values():
@@ -84,23 +48,26 @@ class Shop:
                 self.database.sql(one)
 
 
+def settings(document: dict[str, Any]) -> None:
+    document["stream"]["reload_interval"] = "2s"
+    document["load"] = {"parallel_tables": 4}
+    document["sources"][0]["tables"][-1]["snapshot"] = "connector"  # a loaded one would be loaded by itself
+
+
 @pytest.fixture(scope="module", params=["postgres", "mysql"])
-def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    stack: LocalStack = request.getfixturevalue("mysql_stack" if request.param == "mysql" else "stack")
-    shop = Shop(stack, request.param, tmp_path_factory.mktemp("reset"))
-    shop.database.make()
-    try:
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokenShop]:
+    stack, folder = stack_for(request, request.param), tmp_path_factory.mktemp("reset")
+    database = Database(stack.addresses(), request.param, f"reset_{request.param}", 60)
+    with shop_of(stack, folder, database, ("calm", *BROKEN), settings) as made:
         for table in ("calm", *BROKEN):
-            shop.database.create(table, ROWS)
-        shop.database.publish(shop.service)
-        shop.command("connectors", "apply", shop.name)
-        shop.service.start()
-        yield shop
-    finally:
-        shop.database.clean(shop.service)
+            database.create(table, ROWS)
+        database.publish(made.service)
+        made.command("connectors", "apply", made.name)
+        made.service.start()
+        yield BrokenShop(made.database, made.service)
 
 
-def test_reset_mends_every_state_in_which_a_table_is_stopped_or_wrong(shop: Shop) -> None:
+def test_reset_mends_every_state_in_which_a_table_is_stopped_or_wrong(shop: BrokenShop) -> None:
     """S28, P33, K1: wrong types, old values of new and renamed columns, a table made anew, rows nobody told of,
     events that Kafka has no more, a new target whose topic has lost its beginning.
     """
@@ -108,21 +75,21 @@ def test_reset_mends_every_state_in_which_a_table_is_stopped_or_wrong(shop: Shop
     break_all(shop)
     found = shop.await_states(dict.fromkeys(STOPPED, "stopped") | {"calm": "running"})
     assert all("cdc tables reset" in found[name]["detail"] for name in STOPPED), found
-    shop.database.sql("UPDATE {s}.calm SET n = n + 1")
-    shop.command("tables", "reset", *(f"{shop.name}.{name}" for name in BROKEN), "--why", "a test")
+    shop.sql("UPDATE {s}.calm SET n = n + 1")
+    shop.tables("reset", *BROKEN, why="a test")
     shop.await_states(dict.fromkeys(("calm", *BROKEN), "running"))
-    shop.database.sql(*(f"UPDATE {{s}}.{name} SET amount = 1 WHERE id < 20" for name in ("calm", *BROKEN)))
+    shop.sql(*(f"UPDATE {{s}}.{name} SET amount = 1 WHERE id < 20" for name in ("calm", *BROKEN)))
     shop.service.await_equal()
     assert shop.service.log.read_text(errors="replace").count("lease taken") == 1  # never started again
 
 
-def break_all(shop: Shop) -> None:
+def break_all(shop: BrokenShop) -> None:
     """Bring each table into its state."""
     text = {"postgres": "ALTER COLUMN n TYPE text", "mysql": "MODIFY n text"}[shop.database.engine]
-    shop.command("tables", "pause", f"{shop.name}.expired")
-    shop.await_states({"expired": "paused"})
-    shop.database.sql("UPDATE {s}.expired SET n = n + 1")
-    shop.database.sql(
+    shop.tables("pause", "expired")
+    shop.await_state("expired", "paused")
+    shop.sql("UPDATE {s}.expired SET n = n + 1")
+    shop.sql(
         f"ALTER TABLE {{s}}.retyped {text}",
         "UPDATE {s}.retyped SET n = 'x' WHERE id < 50",
         "ALTER TABLE {s}.defaulted ADD COLUMN extra int NOT NULL DEFAULT 5",
@@ -134,11 +101,11 @@ def break_all(shop: Shop) -> None:
     shop.database.create("recreated", 50)
     shop.database.publish_also("recreated")
     shop.unheard()
-    shop.database.sql("UPDATE {s}.calm SET n = n + 1")
+    shop.sql("UPDATE {s}.calm SET n = n + 1")
     await_lines(shop, "batch applied")
     shop.purge("expired")
     shop.purge("shifted")
-    shop.command("tables", "resume", f"{shop.name}.expired")
+    shop.tables("resume", "expired")
     reconfigure(shop.service, lambda c: c["sources"][0]["tables"][-1].update(target="elsewhere.shifted"))
 
 

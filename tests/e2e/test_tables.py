@@ -1,59 +1,42 @@
 """Tables that come, go, rest and begin anew while the service runs and another table goes on changing."""
 
 import json
+import os
 import random
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cdc.bootstrap.operations import OperatorParts
+from cdc.bootstrap.replay import run_replay
+from cdc.bootstrap.specs import specs_of
+from cdc.cli.checkpoint import one_table
+from cdc.cli.replay import make_plan
 from cdc.lake.pyiceberg_catalog import open_catalog
-from cdc.local.stack import LocalStack
+from cdc.local.artifacts import spark_jars
+from cdc.spark.session import build_session
 from tests.e2e.databases import Database
 from tests.e2e.loading import Changes, reconfigure
 from tests.e2e.scenario import SEED
-from tests.e2e.service import Service, await_true
+from tests.e2e.service import await_true
+from tests.e2e.shop import Shop, shop_of, stack_for
 
 pytestmark = pytest.mark.timeout(900)
 ROWS = 5_000
 ADDED_ROWS = 100_000
+REWINDS = int(os.environ.get("CDC_TEST_REWINDS", "3"))  # noqa: TID251 - how long a test goes on
+REPLAYS = int(os.environ.get("CDC_TEST_REPLAYS", "5"))  # noqa: TID251
 MOST_LAG = 15.0
 """Seconds that changes of a table may take, whatever happens to the other tables of its source."""
 
 
-class Shop:
+class BusyShop(Shop):
     """A source with a busy table and a quiet one, and its running service."""
-
-    def __init__(self, stack: LocalStack, engine: str, folder: Path) -> None:
-        self.database = Database(stack.addresses(), engine, f"comego_{engine}", 50)
-        self.name = self.database.name
-        self.service = Service.create(folder, stack, [self.database.source("busy", "quiet")])
-        reconfigure(self.service, lambda c: c["stream"].update(reload_interval="2s"))
 
     def changes(self, rate: float, seed: int = SEED) -> Changes:
         return Changes(self.database.connect, f"{self.name}.busy", ROWS, seed, rate)
-
-    def sql(self, *statements: str) -> None:
-        self.database.sql(*statements)
-
-    def command(self, *arguments: str) -> str:
-        done = self.service.run(*arguments)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def listed(self) -> dict[str, dict[str, Any]]:
-        lines = json.loads(self.command("tables", "list", "--json"))
-        return {line["source"].removeprefix(f"{self.name}."): line for line in lines}
-
-    def await_state(self, name: str, state: str, rows: int = 0, seconds: float = 180) -> None:
-        def reached() -> bool:
-            self.service.check_alive()
-            line = self.listed().get(name)
-            return line is not None and line["state"] == state and (line["rows"] or 0) >= rows
-
-        await_true(reached, seconds, f"{name} is {state} with {rows} rows")
 
     def checkpoints(self) -> list[dict[str, Any]]:
         """Return the busy table's checkpoints that can be had, newest first."""
@@ -76,23 +59,24 @@ class Shop:
         return [float(found[1]) for line in lines if (found := re.search(r"lag_seconds=([\d.]+)", line))]
 
 
+def settings(document: dict[str, Any]) -> None:
+    document["stream"]["reload_interval"] = "2s"
+
+
 @pytest.fixture(scope="module", params=["postgres", "mysql"])
-def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    stack: LocalStack = request.getfixturevalue("mysql_stack" if request.param == "mysql" else "stack")
-    shop = Shop(stack, request.param, tmp_path_factory.mktemp("tables"))
-    shop.database.make()
-    try:
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusyShop]:
+    stack, folder = stack_for(request, request.param), tmp_path_factory.mktemp("tables")
+    database = Database(stack.addresses(), request.param, f"comego_{request.param}", 50)
+    with shop_of(stack, folder, database, ("busy", "quiet"), settings) as made:
         for table in ("busy", "quiet"):
-            shop.database.create(table, ROWS)
-        shop.database.publish(shop.service)
-        shop.command("connectors", "apply", shop.name)
-        shop.service.start()
-        yield shop
-    finally:
-        shop.database.clean(shop.service)
+            database.create(table, ROWS)
+        database.publish(made.service)
+        made.command("connectors", "apply", made.name)
+        made.service.start()
+        yield BusyShop(made.database, made.service)
 
 
-def test_tables_are_added_reset_paused_and_removed_while_another_goes_on(shop: Shop) -> None:
+def test_tables_are_added_reset_paused_and_removed_while_another_goes_on(shop: BusyShop) -> None:
     """X1, X2, T9: one process all the while; what happens to a table is no matter of the others."""
     print(f"seed {SEED}")
     shop.await_state("busy", "running", ROWS)
@@ -106,11 +90,11 @@ def test_tables_are_added_reset_paused_and_removed_while_another_goes_on(shop: S
         shop.await_state("added", "running", ADDED_ROWS)
         shop.sql("UPDATE {s}.added SET n = 1 WHERE id % 10 = 0", "DELETE FROM {s}.added WHERE id % 10 = 1")
 
-        shop.command("tables", "reset", f"{shop.name}.quiet", "--why", "a test")
-        shop.command("tables", "pause", f"{shop.name}.added", "--why", "a test")
+        shop.tables("reset", "quiet", why="a test")
+        shop.tables("pause", "added", why="a test")
         shop.await_state("added", "paused")
         shop.sql("UPDATE {s}.added SET n = 2 WHERE id % 100 = 0", "UPDATE {s}.quiet SET n = 3")
-        shop.command("tables", "resume", f"{shop.name}.added")
+        shop.tables("resume", "added")
         shop.await_state("added", "running")
     shop.service.await_equal()
     lags = shop.lags()[began:]
@@ -124,29 +108,45 @@ def test_tables_are_added_reset_paused_and_removed_while_another_goes_on(shop: S
     assert shop.service.log.read_text(errors="replace").count("lease taken") == 1  # never started again
 
 
-def test_rewinds_under_a_running_stream_converge(shop: Shop) -> None:
+def test_rewinds_under_a_running_stream_converge(shop: BusyShop) -> None:
     """S21, S22: to random checkpoints, while the table changes; the stream applies what came since again."""
-    r = random.Random(SEED)
+    print(f"seed {SEED}")
+    r, quiet = random.Random(SEED), shop.rows(shop.name, "added")
     with shop.changes(100, SEED + 1):
-        for _ in range(4):
+        for _ in range(REWINDS):
             found = [one for one in shop.checkpoints()[1:] if one["kind"] == "batch"]
             to = r.choice(found)["table_snapshot"]
             answer = json.loads(shop.command("rewind", "-t", f"{shop.name}.busy", "--to", to, "--yes", "--json"))
             assert answer["done"]
             shop.await_more_commits()
     shop.service.await_equal()
+    assert shop.rows(shop.name, "added") == quiet
 
 
-def test_a_replay_of_what_was_applied_changes_nothing(shop: Shop) -> None:
-    """S15: beside the running service, from the first checkpoint that the table's epoch has."""
-    oldest = shop.checkpoints()[-1]["table_snapshot"]
-    answer = json.loads(shop.command("replay", "-t", f"{shop.name}.busy", "--from", oldest, "--json"))
-    assert answer["messages"] > 0
-    assert (answer["no_op"], answer["changed"]) == (True, 0)
+def test_replays_from_random_points_change_nothing(shop: BusyShop) -> None:
+    """S15: beside the running service, from offsets that no commit ends at, and from the beginning."""
+    print(f"seed {SEED}")
+    r, config, before = random.Random(SEED), shop.service.config, shop.rows(shop.name, "busy")
+    parts, chosen = OperatorParts(config), one_table(config, f"{shop.name}.busy")
+    spec = next(spec for spec in specs_of(chosen.source) if spec.target == chosen.target)
+    whole = make_plan(parts, chosen, "earliest", "latest", None)
+    assert whole.messages > 1000
+    session = build_session(config, spark_jars(), brief=True)
+    try:
+        for _ in range(REPLAYS):
+            places = ",".join(f"{p}={r.randint(first, end)}" for p, (first, end) in whole.offsets.items())
+            plan = make_plan(parts, chosen, f"offset:{places}", "latest", None)
+            done = run_replay(config, chosen.source, session, spec, plan, "a test")
+            assert (done.no_op, done.changed) == (True, 0), places
+    finally:
+        session.stop()
+    answer = json.loads(shop.command("replay", "-t", f"{shop.name}.busy", "--from", "earliest", "--json"))
+    assert (answer["no_op"], answer["changed"], answer["messages"]) == (True, 0, whole.messages)
+    assert shop.rows(shop.name, "busy") == before
     shop.service.await_equal()
 
 
-def test_a_replay_into_a_new_table_equals_the_original(shop: Shop) -> None:
+def test_a_replay_into_a_new_table_equals_the_original(shop: BusyShop) -> None:
     start = shop.checkpoints()[len(shop.checkpoints()) // 2]["table_snapshot"]
     shop.command("replay", "-t", f"{shop.name}.busy", "--from", start, "--into", "check.busy", "--json")
     assert shop.rows("check", "busy") == shop.rows(shop.name, "busy")

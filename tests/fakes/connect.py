@@ -99,6 +99,12 @@ class FakeTopics:
     def configure(self, name: str, settings: Mapping[str, str]) -> None:
         self.topics[name] |= settings
 
+    def delete(self, names: Collection[str]) -> tuple[str, ...]:
+        gone = tuple(sorted(self.existing(names)))
+        for name in gone:
+            del self.topics[name]
+        return gone
+
 
 class FakeLog:
     """What a database says of its log: whose changes it withholds, who writes, for how long it keeps them."""

@@ -170,6 +170,18 @@ def test_remove_with_offsets_stops_first(stand):
     assert "offsets" not in [item.what for item in left]
 
 
+def test_the_heartbeat_topic_goes_with_the_offsets_and_not_without(stand):
+    """Its id tells tables that were loaded before that the log has a gap for them."""
+    stand.applied()
+    stand.connectors.remove("shop")
+    assert "__debezium-heartbeat.shop" in stand.topics.topics
+    stand.applied()
+    would = stand.connectors.leftovers("shop", offsets=True)
+    assert would == stand.connectors.remove("shop", offsets=True)
+    assert "__debezium-heartbeat.shop" not in [item.name for item in would]
+    assert "__debezium-heartbeat.shop" not in stand.topics.topics
+
+
 def test_an_unknown_name_and_a_missing_connector_are_named(stand):
     with pytest.raises(ConfigError, match="no source is named 'shp'") as caught:
         stand.connectors.plan("shp")

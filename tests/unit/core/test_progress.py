@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +16,8 @@ from cdc.core.progress import (
 )
 
 PARTITION = st.builds(PartitionProgress, st.integers(0, 2**63 - 1), st.integers(0, 2**31), st.booleans())
-PROGRESS = st.builds(Progress, st.text(min_size=1), st.text(), st.dictionaries(st.integers(0, 999), PARTITION))
+PARTITIONS = st.dictionaries(st.integers(0, 999), PARTITION)
+PROGRESS = st.builds(Progress, st.text(min_size=1), st.text(), PARTITIONS, st.text())
 
 
 @settings(deadline=None, max_examples=60)
@@ -78,6 +81,20 @@ def test_a_table_not_begun_stops_when_its_topic_has_lost_its_beginning() -> None
 def test_a_partition_that_was_never_read_stops_the_table_when_its_beginning_is_gone() -> None:
     with pytest.raises(PositionLost, match=r"\[1\]"):
         check_continuity(progress(5), TopicState("one", {0: (0, 9), 1: (1, 1)}))
+
+
+@pytest.mark.parametrize(("loaded", "now"), [("a", "a"), ("", "a"), ("a", "")])
+def test_a_loaded_table_goes_on_while_its_connector_does(loaded: str, now: str) -> None:
+    table = replace(progress(5), capture=loaded)
+    assert Progress.from_json(table.to_json()).advanced({}).capture == loaded
+    check_continuity(table, TopicState("one", {0: (0, 9)}), now)
+
+
+def test_a_loaded_table_stops_when_its_connector_began_anew_without_offsets() -> None:
+    """P18, P19: after a lost slot only new changes came, and the state was `running`."""
+    with pytest.raises(PositionLost, match="has begun anew without its offsets") as caught:
+        check_continuity(replace(progress(5), capture="a"), TopicState("one", {0: (0, 9)}), "b")
+    assert "cdc tables reset" in caught.value.hint
 
 
 def test_snapshot_then_stream_is_one_epoch() -> None:

@@ -14,12 +14,14 @@ from cdc.core.errors import (
     TerminalError,
     TransientError,
 )
+from cdc.core.names import heartbeat_topic
 from cdc.core.progress import PartitionProgress, Progress, TopicState
 from cdc.core.status import TableState
+from cdc.pipeline import stream
 from cdc.pipeline.apply import PROGRESS, TOKEN, TableMemory
 from cdc.pipeline.begin import begin
 from tests.fakes.pipeline import MemoryMicroBatch, MemoryTable
-from tests.unit.pipeline.rig import BOTH, COLUMNS, LATER, A, B, Rig, progress_at
+from tests.unit.pipeline.rig import BOTH, COLUMNS, LATER, A, B, Rig, progress_at, until
 
 
 def test_batches_reach_all_tables_and_the_end_is_reported() -> None:
@@ -295,3 +297,23 @@ def test_a_table_that_is_moved_while_a_batch_is_applied_starts_again_where_it_is
     assert rig.started_at(A) == [8, 5]
     assert rig.table(A).calls.count("publish") == 1, "nothing was applied behind the gap"
     assert (rig.next_offset(A), rig.next_offset(B)) == (12, 12)
+
+
+def test_a_connector_that_begins_anew_stops_the_tables_that_were_loaded_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """P18, P19: what the slot did not hold is in no topic; the service notices, and the other table goes on."""
+    monkeypatch.setattr(stream, "CAPTURE_SECONDS", 0.0)
+    rig, heartbeats = Rig(), heartbeat_topic("shop")
+    rig.engine.existing[heartbeats] = TopicState("before", {0: (0, 1)})
+    loaded = Progress(A.topic, "id", {0: PartitionProgress(5, 1, streaming=True)}, "before")
+    rig.hold(A, 5, **{PROGRESS: loaded.to_json()})
+    rig.hold(B, 10)
+    rig.engine.done = lambda: None
+    thread = rig.run_beside()
+    until(lambda: rig.state(A) == "running")
+    rig.engine.existing[heartbeats] = TopicState("after", {0: (0, 1)})
+    until(lambda: rig.state(A) == "stopped")
+    assert rig.state(B) == "running"
+    assert "begun anew" in rig.states()[str(A.target)][1]
+    rig.finish(thread)
