@@ -126,6 +126,17 @@ class Shadow:
             builder = builder.withPartitionValues(list(file.partition))
         return builder.build()
 
+    def set_key(self, key: Sequence[str]) -> None:
+        """Make these columns the identifier fields; those that were it before may be null from then on."""
+        with java_errors(f"change the key of the shadow of {self.target.name}"):
+            table = load_table(self._session, self.table.sql_name)
+            update = table.updateSchema().allowIncompatibleChanges().setIdentifierFields(list(key))
+            for name in key:
+                update.requireColumn(name)
+            for name in self.table.read().key - set(key):
+                update.makeColumnOptional(name)
+            update.commit()
+
     def replace_columns(self, columns: Mapping[str, str]) -> None:
         """Drop and add columns whose type cannot be widened: readers of the target see the old ones until the swap."""
         with java_errors(f"change columns of the shadow of {self.target.name}"):
@@ -167,20 +178,24 @@ class Shadow:
         staged, _ = self.table.staged(base.snapshot_id)
         self.table.publish(base.snapshot_id, staged, {})
 
-    def hand_over_tombstones(self) -> None:
-        """Add the shadow's tombstones to the target's; done again it adds nothing that counts."""
+    def hand_over_tombstones(self, key: Sequence[str]) -> None:
+        """Add the shadow's tombstones to the target's; done again it adds nothing that counts.
+
+        Those of the target go if they are of another key: what they tell of was before the load.
+        """
         mine, theirs = (self._tombstones(name) for name in (self.name, self.target.name))
         with java_errors(f"hand over the tombstones of {self.target.name}"):
+            present = self._session.catalog.tableExists(theirs)
+            if present and set(self._session.table(theirs).columns) != {*key, "_cdc_position", "deleted_at"}:
+                self._session.sql(f"DROP TABLE {theirs}")
+                present = False
             if not self._session.catalog.tableExists(mine):
                 return
             rows = self._session.table(mine)
-            if self._session.catalog.tableExists(theirs):
-                if self._session.table(theirs).columns != rows.columns:  # of another key: it was migrated
-                    self._session.sql(f"DROP TABLE {theirs}")
-                else:
-                    rows.writeTo(theirs).append()
-                    return
-            rows.writeTo(theirs).partitionedBy(partitioning.days("deleted_at")).create()
+            if present:
+                rows.writeTo(theirs).append()
+            else:
+                rows.writeTo(theirs).partitionedBy(partitioning.days("deleted_at")).create()
 
     def _tombstones(self, table: TableName) -> str:
         return _qualified(self._catalog, *tombstones_of(self._namespace, table))

@@ -47,13 +47,15 @@ SMALL_BYTES = 1 << 20
 class TableSnapshot:
     """A table as a writer found it: the snapshot of ``main``, its uuid, columns and what earlier commits recorded.
 
-    ``summary`` holds the ``cdc.`` entries of the newest batch among ``main``'s ancestors, and of fences after it.
+    ``key`` are its identifier fields; ``summary`` holds the ``cdc.`` entries of the newest batch among ``main``'s
+    ancestors, and of fences after it.
     """
 
     snapshot_id: int
     uuid: str
     columns: Mapping[str, str]
     summary: Mapping[str, str]
+    key: frozenset[str] = frozenset()
 
 
 class IcebergTable:
@@ -111,7 +113,8 @@ class IcebergTable:
             summary = recorded(table)
             columns = {f.name(): iceberg_type(f.type().toString()) for f in table.schema().columns()}
             snapshot_id = -1 if current is None else int(current.snapshotId())
-            return TableSnapshot(snapshot_id, str(table.uuid()), columns, summary)
+            key = frozenset(str(name) for name in table.schema().identifierFieldNames())
+            return TableSnapshot(snapshot_id, str(table.uuid()), columns, summary, key)
 
     def row_count(self) -> int:
         """Return the number of rows on ``main``, 0 if there is no table; rows that were deleted since may count."""

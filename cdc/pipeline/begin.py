@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from cdc.core.errors import TerminalError
 from cdc.core.history import PIPELINE, PROGRESS, TOKEN
 from cdc.core.progress import Progress
 from cdc.pipeline.apply import TableMemory, check_token, create_table, progress_of
@@ -21,7 +22,7 @@ def begin(
     """Return the table's progress, None while it waits for its load; from then on nobody else can publish to it.
 
     A table that is not there is made, empty, if ``declared`` knows its columns. Raises Fenced if the table bears a
-    newer token already, TerminalError if it cannot be made.
+    newer token already, TerminalError if it cannot be made or has another key.
     """
     if not table.exists():
         columns = declared()
@@ -31,6 +32,7 @@ def begin(
     state = table.read()
     if spec.snapshot == LOAD and PROGRESS not in state.summary:
         return _found(memory, None)
+    _require_key(spec, state)
     return _found(memory, fence(spec, table, state, token, memory.topic_id))
 
 
@@ -51,6 +53,16 @@ def fence(spec: TableSpec, table: TargetTable, state: TargetState, token: int, t
     # The fence bears nothing but the token: a former holder may publish progress until the moment that it stands.
     table.fence({TOKEN: str(token), PIPELINE: spec.pipeline})
     return progress_of(table.read(), spec, topic_id)
+
+
+def _require_key(spec: TableSpec, state: TargetState) -> None:
+    """Merged by another key, a row that is there already would not be found, and stay beside its next version."""
+    if state.key and state.key != frozenset(spec.key):
+        there, wanted = (", ".join(sorted(key)) for key in (state.key, spec.key))
+        raise TerminalError(
+            f"{spec.target} was made with the key ({there}), and the configuration says ({wanted})",
+            hint="`cdc tables reset TABLE` loads it anew by the new key, or put the former key back",
+        )
 
 
 def _found(memory: TableMemory, progress: Progress | None) -> Progress | None:

@@ -185,6 +185,8 @@ class Load:
                 self._shadow.replace_columns(clash)
             if change := plan_schema(table.read().columns, plan.columns):
                 table.evolve(change)
+            if table.read().key != frozenset(plan.key):
+                self._shadow.set_key(plan.key)
 
     def _read(self, plan: LoadPlan) -> None:
         """Read the ranges that no commit holds yet."""
@@ -359,7 +361,7 @@ class Load:
             s.next_offset > progress.of(p).next_offset for p, s in progress_of(state, self.spec, "").partitions.items()
         ):
             return False
-        self._shadow.hand_over_tombstones()
+        self._shadow.hand_over_tombstones(plan.key)
         with self.parts.engine.table(self._shadow_spec) as shadow:
             last_delete = max(state.summary.get(LAST_DELETE, ""), shadow.read().summary.get(LAST_DELETE, ""))
         entries = {

@@ -30,6 +30,10 @@ class ShadowTable(Protocol):
         """Make it with the target's schema, without rows or with those of a snapshot of the target."""
         ...
 
+    def set_key(self, key: Sequence[str]) -> None:
+        """Make these columns its key, and no others; idempotent."""
+        ...
+
     def replace_columns(self, columns: Mapping[str, str]) -> None:
         """Drop and add columns whose type cannot be widened; their values are gone from the shadow."""
         ...
@@ -62,8 +66,8 @@ class ShadowTable(Protocol):
         """Put the rows of data files in the place of those with these keys, in one commit."""
         ...
 
-    def hand_over_tombstones(self) -> None:
-        """Add the shadow's tombstones to the target's; idempotent."""
+    def hand_over_tombstones(self, key: Sequence[str]) -> None:
+        """Add the shadow's tombstones to the target's, which go if they are of another key; idempotent."""
         ...
 
     def graft(self, base: int, summary: Mapping[str, str]) -> int:

@@ -93,6 +93,11 @@ class TargetState(Protocol):
         """Return the newest ``cdc.`` entries among main's ancestors."""
         ...
 
+    @property
+    def key(self) -> frozenset[str]:
+        """Return the columns that the table was made with as its key; empty if it was made without."""
+        ...
+
 
 class TableBatch(Protocol):
     """The messages of one table in one micro-batch; collapse first, everything else after it."""

@@ -17,8 +17,8 @@ from tests.e2e.shop import Shop, shop_of, stack_for
 
 pytestmark = pytest.mark.timeout(900)
 ROWS = 2_000
-BROKEN = ("retyped", "defaulted", "renamed", "recreated", "unheard", "expired", "shifted")
-STOPPED = ("retyped", "expired", "shifted")
+BROKEN = ("retyped", "defaulted", "renamed", "recreated", "unheard", "rekeyed", "expired", "shifted")
+STOPPED = ("retyped", "rekeyed", "expired", "shifted")
 
 
 class BrokenShop(Shop):
@@ -69,7 +69,7 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def test_reset_mends_every_state_in_which_a_table_is_stopped_or_wrong(shop: BrokenShop) -> None:
     """S28, P33, K1: wrong types, old values of new and renamed columns, a table made anew, rows nobody told of,
-    events that Kafka has no more, a new target whose topic has lost its beginning.
+    another key, events that Kafka has no more, a new target whose topic has lost its beginning.
     """
     shop.service.await_equal()
     break_all(shop)
@@ -103,10 +103,26 @@ def break_all(shop: BrokenShop) -> None:
     shop.unheard()
     shop.sql("UPDATE {s}.calm SET n = n + 1")
     await_lines(shop, "batch applied")
+    rekey(shop)
     shop.purge("expired")
     shop.purge("shifted")
     shop.tables("resume", "expired")
     reconfigure(shop.service, lambda c: c["sources"][0]["tables"][-1].update(target="elsewhere.shifted"))
+
+
+def rekey(shop: BrokenShop) -> None:
+    """Choose another key for a table, with all that its source needs for it."""
+    if shop.database.engine == "mysql":
+        shop.sql("ALTER TABLE {s}.rekeyed MODIFY name varchar(40) NOT NULL, ADD UNIQUE (name)")
+    else:
+        shop.sql(
+            "ALTER TABLE {s}.rekeyed ALTER COLUMN name SET NOT NULL, ADD UNIQUE (name)",
+            "ALTER TABLE {s}.rekeyed REPLICA IDENTITY FULL",
+        )
+    number = BROKEN.index("rekeyed") + 1
+    reconfigure(shop.service, lambda c: c["sources"][0]["tables"][number].update(key=["name"]))
+    shop.command("connectors", "apply", shop.name)
+    shop.sql("DELETE FROM {s}.rekeyed WHERE id % 3 = 0", "UPDATE {s}.rekeyed SET id = id + 100000 WHERE id % 3 = 1")
 
 
 def await_lines(shop: Shop, text: str) -> None:

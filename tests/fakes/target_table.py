@@ -15,6 +15,7 @@ class FakeState:
     snapshot_id: int
     columns: Mapping[str, str]
     summary: Mapping[str, str]
+    key: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -26,6 +27,7 @@ class FakeTargetTable:
     snapshots: dict[int, tuple[int, dict[str, str]]] = field(default_factory=dict)
     main: int = -1
     branch: int = -1
+    key: frozenset[str] = frozenset()
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def exists(self) -> bool:
@@ -38,8 +40,9 @@ class FakeTargetTable:
         partition_by: tuple[str, ...],
         properties: Mapping[str, str],
     ) -> None:
-        del key, partition_by
+        del partition_by
         if not self.columns:
+            self.key = frozenset(key)
             self.columns = {**columns, **CDC_COLUMNS}
             self.properties = dict(properties)
 
@@ -52,7 +55,7 @@ class FakeTargetTable:
             if own and "cdc.fence" not in own:
                 break
             at = parent
-        return FakeState(self.main, dict(self.columns), summary)
+        return FakeState(self.main, dict(self.columns), summary, self.key)
 
     def fence(self, summary: Mapping[str, str]) -> None:
         self.main = self._commit(self.main, {**summary, "cdc.fence": "true"})

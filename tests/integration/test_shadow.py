@@ -155,6 +155,25 @@ def test_a_column_of_another_type_is_seen_with_its_old_values_until_the_swap(ses
     assert [r.name for r in old] == ["old"]
 
 
+def test_another_key_comes_with_the_swap(session: SparkSession) -> None:
+    table = target(session, "rekeyed")
+    session.sql(f"INSERT INTO {table.sql_name} VALUES (1, 'old', null, '0', 'r', null, null)")
+    assert table.read().key == {"id"}
+    shadow = Shadow(session, "lake", "cdc", table.name)
+    shadow.drop()
+    shadow.create({})
+    shadow.set_key(("name",))
+    shadow.set_key(("name",))
+    files = shadow.file_writer(("name",), ROW, {}).write("load-x-000001", [batch([7, 8], "x")], ordered=False)
+    shadow.append(files, {})
+    assert table.read().key == {"id"}
+    shadow.hand_over_tombstones(("name",))
+    shadow.graft(table.read().snapshot_id, {})
+    assert table.read().key == {"name"}
+    session.sql(f"INSERT INTO {table.sql_name} VALUES (null, 'no id', null, '0', 'r', null, null)")
+    assert session.sql(f"SELECT count(*) AS n FROM {table.sql_name} WHERE id IS NULL").collect()[0].n == 1
+
+
 def test_a_clone_with_rows_shares_them_and_gives_back_what_was_changed(session: SparkSession) -> None:
     table = target(session, "cloned")
     session.sql(f"INSERT INTO {table.sql_name} VALUES (1, 'a', null, '0', 'r', null, null)")

@@ -317,3 +317,13 @@ def test_a_connector_that_begins_anew_stops_the_tables_that_were_loaded_before(
     assert rig.state(B) == "running"
     assert "begun anew" in rig.states()[str(A.target)][1]
     rig.finish(thread)
+
+
+def test_a_table_of_another_key_stops_before_a_row_is_merged_by_the_new_one() -> None:
+    rig = Rig({B.topic: (0, 9)})
+    rig.hold(A, 5)
+    rig.table(A).key = frozenset({"other"})
+    rig.run()
+    state, error = rig.states()[str(A.target)]
+    assert (state, rig.next_offset(A)) == ("stopped", 5)
+    assert "made with the key (other), and the configuration says (id)" in error
