@@ -1,5 +1,6 @@
 """Loads with their real parts: tables of a source, one after another or side by side, under the lease for loads."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -98,6 +99,7 @@ class SourceLoads:
                 hint="use a jdbc, rest, glue or hive catalog, or set `snapshot: connector`",
             )
         self._engine = SparkEngine(self.config, self.source, self.session)
+        self._slots = threading.BoundedSemaphore(self.config.load.parallel)
         self._capture = self.capture or capture_of(self.config)
         self._lease = Lease(
             self.session,
@@ -244,7 +246,7 @@ class SourceLoads:
             plan.id,
             limit / parallel,
         )
-        results = run_tasks(session, task, parts, parallel=parallel, group=f"load {spec.topic}")
+        results = run_tasks(session, task, parts, slots=self._slots, parallel=parallel, group=f"load {spec.topic}")
         try:
             for result in results:
                 if isinstance(result, RangeFailure):

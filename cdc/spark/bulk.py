@@ -1,7 +1,8 @@
 """Bulk reads as Spark jobs: a task for each range, wherever Spark's workers are, its result back at the driver."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from typing import TypeVar
 
 from pyspark.sql import SparkSession
@@ -12,25 +13,36 @@ T = TypeVar("T")
 
 
 def run_tasks(
-    session: SparkSession, task: Callable[[Range], T], parts: Sequence[Range], *, parallel: int, group: str
+    session: SparkSession,
+    task: Callable[[Range], T],
+    parts: Sequence[Range],
+    *,
+    slots: threading.Semaphore,
+    parallel: int,
+    group: str,
 ) -> Iterator[T]:
     """Yield the results of ``task`` for each range, as they come; at most ``parallel`` run at a time.
 
-    The task runs in a Python process of Spark's; the next begins whether or not the last result has been taken. Closing
-    the iterator ends those that run. What a task raises is raised here as PySparkException, its text in the message.
+    The task runs in a Python process of Spark's; the next begins whether or not the last result has been taken. Each
+    has one of the ``slots``, which other tables of the source want too. Closing the iterator ends those that run. What
+    a task raises is raised here as PySparkException, its text in the message.
     """
-    context = session.sparkContext
+    context, ended = session.sparkContext, threading.Event()
 
     def one(part: Range) -> T:
-        context.setJobGroup(group, "bulk read", interruptOnCancel=True)
-        context.setLocalProperty("spark.scheduler.pool", group)
-        return context.parallelize([part], 1).map(task).collect()[0]
+        with slots:
+            if ended.is_set():
+                raise CancelledError
+            context.setJobGroup(group, "bulk read", interruptOnCancel=True)
+            context.setLocalProperty("spark.scheduler.pool", group)
+            return context.parallelize([part], 1).map(task).collect()[0]
 
     pool = ThreadPoolExecutor(parallel, group)
     try:
         for future in as_completed([pool.submit(one, part) for part in parts]):
             yield future.result()
     finally:
+        ended.set()
         # A job that begins between the two is ended with the pool: it is waited for, and its range is done again.
         pool.shutdown(wait=False, cancel_futures=True)
         context.cancelJobGroup(group)
