@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from cdc.config.services import Section
 from cdc.config.values import Duration, QualifiedName, Secret, Settings
 from cdc.core.names import TableName, lake_part, topic_part
+from cdc.core.partitioning import parse_term
 
 
 class Mode(StrEnum):
@@ -50,7 +51,9 @@ class TableConfig(Section):
     )
     snapshot: Snapshot | None = Field(None, description="Who reads the first rows; by default as the source says.")
     partition_by: tuple[str, ...] = Field(
-        (), description="Iceberg partition terms, e.g. bucket(16, id) or day(created_at)."
+        (),
+        description="Iceberg partition terms, e.g. bucket(16, id) or day(created_at); "
+        "a table that has rows is partitioned by new ones when it is reset.",
     )
     properties: Settings = Field(default_factory=dict, description="Iceberg table properties set at creation.")
 
@@ -60,6 +63,13 @@ class TableConfig(Section):
         if mode is not Mode.MIRROR:
             raise ValueError(f"mode {mode.value} is reserved and not implemented; use mirror")
         return mode
+
+    @field_validator("partition_by")
+    @classmethod
+    def _partition_terms(cls, terms: tuple[str, ...]) -> tuple[str, ...]:
+        for term in terms:
+            parse_term(term)
+        return terms
 
     @field_validator("key")
     @classmethod

@@ -20,6 +20,7 @@ from cdc.core.collapse import READ_AGAIN
 from cdc.core.ddl import spark_type
 from cdc.core.errors import CommitConflict, CommitStateUnknown, IncompatibleSchema
 from cdc.core.names import TableName, quote, shadow_of, tombstones_of
+from cdc.core.partitioning import PartitionTerm
 from cdc.lake.data_files import FileWriter, WrittenFile
 from cdc.lake.java import java_class, java_errors, load_table
 from cdc.lake.tables import BRANCH, MODE_BY_SIZE, SUMMARY_PREFIX, IcebergTable, merge_mode, recorded
@@ -135,6 +136,19 @@ class Shadow:
                 update.requireColumn(name)
             for name in self.table.read().key - set(key):
                 update.makeColumnOptional(name)
+            update.commit()
+
+    def set_partitioning(self, terms: Sequence[PartitionTerm]) -> None:
+        """Partition what is written from now on by these terms; what was written before stays as it is."""
+        expressions = java_class(self._session, "org.apache.iceberg.expressions.Expressions")
+        with java_errors(f"change the partitioning of the shadow of {self.target.name}"):
+            table = load_table(self._session, self.table.sql_name)
+            update = table.updateSpec()
+            for field in table.spec().fields():
+                update.removeField(field.name())
+            for transform, argument, column in terms:
+                make = getattr(expressions, "ref" if transform == "identity" else transform)
+                update.addField(make(column, argument) if argument else make(column))
             update.commit()
 
     def replace_columns(self, columns: Mapping[str, str]) -> None:

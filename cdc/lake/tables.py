@@ -15,6 +15,7 @@ from cdc.core.ddl import iceberg_type, spark_type
 from cdc.core.errors import CommitConflict, CommitStateUnknown
 from cdc.core.evolution import CDC_COLUMNS, SchemaPlan
 from cdc.core.names import TableName, quote
+from cdc.core.partitioning import parse_term, shown_term
 from cdc.lake.java import java_class, java_errors, load_table
 
 BRANCH = "cdc"
@@ -47,8 +48,8 @@ SMALL_BYTES = 1 << 20
 class TableSnapshot:
     """A table as a writer found it: the snapshot of ``main``, its uuid, columns and what earlier commits recorded.
 
-    ``key`` are its identifier fields; ``summary`` holds the ``cdc.`` entries of the newest batch among ``main``'s
-    ancestors, and of fences after it.
+    ``key`` are its identifier fields, ``partitioning`` its partition terms; ``summary`` holds the ``cdc.`` entries of
+    the newest batch among ``main``'s ancestors, and of fences after it.
     """
 
     snapshot_id: int
@@ -56,6 +57,13 @@ class TableSnapshot:
     columns: Mapping[str, str]
     summary: Mapping[str, str]
     key: frozenset[str] = frozenset()
+    partitioning: tuple[str, ...] = ()
+
+
+def partitioning_of(table: Any) -> tuple[str, ...]:  # noqa: ANN401 - py4j
+    """Return the partition terms of Iceberg's ``Table``."""
+    fields, schema = table.spec().fields(), table.schema()
+    return tuple(shown_term(str(f.transform()), str(schema.findColumnName(f.sourceId()))) for f in fields)
 
 
 class IcebergTable:
@@ -92,7 +100,8 @@ class IcebergTable:
             f"{quote(name, '`')} {spark_type(kind)}{' NOT NULL' if name in key else ''}"
             for name, kind in {**columns, **CDC_COLUMNS}.items()
         ]
-        partitioned = f" PARTITIONED BY ({', '.join(partition_by)})" if partition_by else ""
+        terms = ", ".join(parse_term(term).sql() for term in partition_by)
+        partitioned = f" PARTITIONED BY ({terms})" if terms else ""
         chosen = {**DEFAULT_PROPERTIES, **({} if MERGE_MODE in properties else {MODE_BY_SIZE: "true"}), **properties}
         settings = ", ".join(f"{_literal(n)} = {_literal(v)}" for n, v in chosen.items())
         namespace = ".".join(quote(part, "`") for part in (self._catalog, self._name.namespace))
@@ -114,7 +123,7 @@ class IcebergTable:
             columns = {f.name(): iceberg_type(f.type().toString()) for f in table.schema().columns()}
             snapshot_id = -1 if current is None else int(current.snapshotId())
             key = frozenset(str(name) for name in table.schema().identifierFieldNames())
-            return TableSnapshot(snapshot_id, str(table.uuid()), columns, summary, key)
+            return TableSnapshot(snapshot_id, str(table.uuid()), columns, summary, key, partitioning_of(table))
 
     def row_count(self) -> int:
         """Return the number of rows on ``main``, 0 if there is no table; rows that were deleted since may count."""

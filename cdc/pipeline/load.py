@@ -18,8 +18,8 @@ from typing import Any, NoReturn
 import structlog
 
 from cdc.core.collapse import READ_AGAIN, UNKNOWN
-from cdc.core.errors import CommitConflict, IncompatibleSchema, TerminalError, TransientError
-from cdc.core.evolution import CDC_COLUMNS, plan_schema
+from cdc.core.errors import CommitConflict, TerminalError, TransientError
+from cdc.core.evolution import plan_schema
 from cdc.core.history import LAST_DELETE, LOAD, LOAD_OFFSETS, PIPELINE, PROGRESS, TOKEN, TRUNCATED
 from cdc.core.load import (
     BYTES,
@@ -42,7 +42,7 @@ from cdc.core.progress import Progress, TopicState, same_capture
 from cdc.pipeline.apply import Applied, Applier, TableMemory, progress_of
 from cdc.pipeline.catch_up import CatchUp
 from cdc.pipeline.engine import capture_id
-from cdc.pipeline.load_parts import LoadParts, draft, warn_of_retention
+from cdc.pipeline.load_parts import LoadParts, arrange, bring_columns, draft, warn_of_retention
 from cdc.pipeline.table import TableSpec, TargetTable
 
 log = structlog.get_logger()
@@ -132,6 +132,8 @@ class Load:
         )
         self._shadow.create({PLAN: plan.to_json()})
         self._bring_columns(plan)
+        with self.parts.engine.table(self._shadow_spec) as table:
+            arrange(table, self._shadow, self.spec)
         log.info(
             "load begins",
             table=str(self.spec.target),
@@ -174,19 +176,7 @@ class Load:
 
     def _bring_columns(self, plan: LoadPlan) -> None:
         with self.parts.engine.table(self._shadow_spec) as table:
-            present = {n: kind for n, kind in table.read().columns.items() if n not in CDC_COLUMNS}
-            clash = {}
-            for name, kind in plan.columns.items():
-                try:
-                    plan_schema(present, {name: kind})
-                except IncompatibleSchema:
-                    clash[name] = kind
-            if clash:
-                self._shadow.replace_columns(clash)
-            if change := plan_schema(table.read().columns, plan.columns):
-                table.evolve(change)
-            if table.read().key != frozenset(plan.key):
-                self._shadow.set_key(plan.key)
+            bring_columns(table, self._shadow, plan.columns)
 
     def _read(self, plan: LoadPlan) -> None:
         """Read the ranges that no commit holds yet."""

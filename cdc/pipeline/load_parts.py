@@ -6,13 +6,15 @@ from typing import Any, Protocol
 
 import structlog
 
-from cdc.core.errors import TransientError
+from cdc.core.errors import IncompatibleSchema, TransientError
+from cdc.core.evolution import CDC_COLUMNS, plan_schema
 from cdc.core.load import BulkSource, LoadPlan, Range, RangeResult, Stamp, TableSize
 from cdc.core.names import TableName
+from cdc.core.partitioning import PartitionTerm, parse_term
 from cdc.core.preflight import Finding
 from cdc.core.progress import Progress
 from cdc.pipeline.catch_up import RangeEngine
-from cdc.pipeline.table import TableSpec
+from cdc.pipeline.table import TableSpec, TargetTable
 
 log = structlog.get_logger()
 
@@ -32,6 +34,10 @@ class ShadowTable(Protocol):
 
     def set_key(self, key: Sequence[str]) -> None:
         """Make these columns its key, and no others; idempotent."""
+        ...
+
+    def set_partitioning(self, terms: Sequence[PartitionTerm]) -> None:
+        """Partition what is written from now on by these terms."""
         ...
 
     def replace_columns(self, columns: Mapping[str, str]) -> None:
@@ -133,6 +139,31 @@ def draft(
     size = bulk.size(source)
     ranges = bulk.ranges(source, spec.key, rows_per_range(size))
     return LoadPlan("", source, spec.key, dict(columns), size, ranges, Progress(spec.topic, ""), "", "")
+
+
+def bring_columns(table: TargetTable, shadow: ShadowTable, columns: Mapping[str, str]) -> None:
+    """Give a shadow the columns that the source declares; those of another type lose their values."""
+    present = {n: kind for n, kind in table.read().columns.items() if n not in CDC_COLUMNS}
+    clash = {}
+    for name, kind in columns.items():
+        try:
+            plan_schema(present, {name: kind})
+        except IncompatibleSchema:
+            clash[name] = kind
+    if clash:
+        shadow.replace_columns(clash)
+    if change := plan_schema(table.read().columns, columns):
+        table.evolve(change)
+
+
+def arrange(table: TargetTable, shadow: ShadowTable, spec: TableSpec) -> None:
+    """Give a shadow without rows the key that is configured, and the partitioning if one is."""
+    state = table.read()
+    if state.key != frozenset(spec.key):
+        shadow.set_key(spec.key)
+    terms = [parse_term(term) for term in spec.partition_by]
+    if terms and state.partitioning != tuple(map(str, terms)):
+        shadow.set_partitioning(terms)
 
 
 def warn_of_retention(capture: Capture, target: TableName, seconds: float) -> None:

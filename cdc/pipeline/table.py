@@ -98,6 +98,11 @@ class TargetState(Protocol):
         """Return the columns that the table was made with as its key; empty if it was made without."""
         ...
 
+    @property
+    def partitioning(self) -> tuple[str, ...]:
+        """Return its partition terms, as ``PartitionTerm`` shows them."""
+        ...
+
 
 class TableBatch(Protocol):
     """The messages of one table in one micro-batch; collapse first, everything else after it."""

@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from cdc.lake.pyiceberg_catalog import open_catalog
 from tests.e2e.databases import Database
 from tests.e2e.loading import reconfigure
 from tests.e2e.service import await_true
@@ -80,6 +81,9 @@ def test_reset_mends_every_state_in_which_a_table_is_stopped_or_wrong(shop: Brok
     shop.await_states(dict.fromkeys(("calm", *BROKEN), "running"))
     shop.sql(*(f"UPDATE {{s}}.{name} SET amount = 1 WHERE id < 20" for name in ("calm", *BROKEN)))
     shop.service.await_equal()
+    rekeyed = open_catalog(shop.service.config.catalog).load_table((shop.name, "rekeyed"))
+    assert [str(field.transform) for field in rekeyed.spec().fields] == ["bucket[4]"]
+    assert rekeyed.schema().identifier_field_names() == {"name"}
     assert shop.service.log.read_text(errors="replace").count("lease taken") == 1  # never started again
 
 
@@ -120,7 +124,9 @@ def rekey(shop: BrokenShop) -> None:
             "ALTER TABLE {s}.rekeyed REPLICA IDENTITY FULL",
         )
     number = BROKEN.index("rekeyed") + 1
-    reconfigure(shop.service, lambda c: c["sources"][0]["tables"][number].update(key=["name"]))
+    reconfigure(
+        shop.service, lambda c: c["sources"][0]["tables"][number].update(key=["name"], partition_by=["bucket(4, name)"])
+    )
     shop.command("connectors", "apply", shop.name)
     shop.sql("DELETE FROM {s}.rekeyed WHERE id % 3 = 0", "UPDATE {s}.rekeyed SET id = id + 100000 WHERE id % 3 = 1")
 

@@ -6,6 +6,7 @@ from itertools import count
 
 from cdc.core.errors import CommitConflict
 from cdc.core.evolution import CDC_COLUMNS, SchemaPlan
+from cdc.core.partitioning import parse_term
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class FakeState:
     columns: Mapping[str, str]
     summary: Mapping[str, str]
     key: frozenset[str] = frozenset()
+    partitioning: tuple[str, ...] = ()
 
 
 @dataclass
@@ -28,6 +30,7 @@ class FakeTargetTable:
     main: int = -1
     branch: int = -1
     key: frozenset[str] = frozenset()
+    partitioning: tuple[str, ...] = ()
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def exists(self) -> bool:
@@ -40,9 +43,8 @@ class FakeTargetTable:
         partition_by: tuple[str, ...],
         properties: Mapping[str, str],
     ) -> None:
-        del partition_by
         if not self.columns:
-            self.key = frozenset(key)
+            self.key, self.partitioning = frozenset(key), tuple(str(parse_term(term)) for term in partition_by)
             self.columns = {**columns, **CDC_COLUMNS}
             self.properties = dict(properties)
 
@@ -55,7 +57,7 @@ class FakeTargetTable:
             if own and "cdc.fence" not in own:
                 break
             at = parent
-        return FakeState(self.main, dict(self.columns), summary, self.key)
+        return FakeState(self.main, dict(self.columns), summary, self.key, self.partitioning)
 
     def fence(self, summary: Mapping[str, str]) -> None:
         self.main = self._commit(self.main, {**summary, "cdc.fence": "true"})

@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 from cdc.config.models import Config
 from cdc.core.errors import CommitConflict
 from cdc.core.names import TableName
+from cdc.core.partitioning import parse_term
 from cdc.lake.shadow import Shadow
 from cdc.lake.tables import IcebergTable
 from cdc.local.artifacts import spark_jars
@@ -172,6 +173,28 @@ def test_another_key_comes_with_the_swap(session: SparkSession) -> None:
     assert table.read().key == {"name"}
     session.sql(f"INSERT INTO {table.sql_name} VALUES (null, 'no id', null, '0', 'r', null, null)")
     assert session.sql(f"SELECT count(*) AS n FROM {table.sql_name} WHERE id IS NULL").collect()[0].n == 1
+
+
+def test_another_partitioning_comes_with_the_swap(session: SparkSession) -> None:
+    table = target(session, "repartitioned", ("bucket(4, id)",))
+    session.sql(f"INSERT INTO {table.sql_name} VALUES (1, 'old', null, '0', 'r', null, null)")
+    assert table.read().partitioning == ("bucket(4, id)",)
+    shadow = Shadow(session, "lake", "cdc", table.name)
+    shadow.drop()
+    shadow.create({})
+    shadow.set_partitioning([parse_term(term) for term in ("days(day)", "truncate(1, name)", "name")])
+    files = shadow.file_writer(("id",), ROW, {}).write("load-x-000001", [batch([7, 8, 9], "x")], ordered=True)
+    assert len(files) == 3
+    shadow.append(files, {})
+    assert (rows(session, table), table.read().partitioning) == ([(1, "old")], ("bucket(4, id)",))
+    shadow.graft(table.read().snapshot_id, {})
+    assert table.read().partitioning == ("day(day)", "truncate(1, name)", "name")
+    session.sql(f"DELETE FROM {table.sql_name} WHERE id = 8")
+    assert rows(session, table) == [(7, "x"), (9, "x")]
+    found = session.sql(
+        f"SELECT count(DISTINCT partition) AS n FROM {table.sql_name}.files WHERE content = 0"
+    ).collect()
+    assert found[0].n == 3 - 1
 
 
 def test_a_clone_with_rows_shares_them_and_gives_back_what_was_changed(session: SparkSession) -> None:
