@@ -7,7 +7,7 @@ from datetime import timedelta
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from cdc.core.errors import CdcError, PositionLost, TransientError
+from cdc.core.errors import CdcError, TransientError
 from cdc.core.progress import Progress
 
 OnBatch = Callable[[DataFrame, int], None]
@@ -74,13 +74,13 @@ def read_range(
 
 
 def query_failure(query: StreamingQuery) -> CdcError | None:
-    """Return why a query ended, None while it runs; an end without a reason is transient."""
+    """Return why a query ended, None while it runs.
+
+    Whatever it is, another query may go on: offsets that are gone are one table's, which stops before the next begins.
+    """
     if query.isActive:
         return None
     reason = str(query.exception() or "the query ended")
     if "KAFKA_DATA_LOSS" in reason or "OffsetOutOfRange" in reason:
-        return PositionLost(
-            "Kafka no longer has the offsets that come next",
-            hint="retention is too short, or the topic was created anew; `cdc tables reset TABLE` loads a table anew",
-        )
+        return TransientError("Kafka no longer has offsets that come next; the tables are asked whose they are")
     return TransientError(f"the streaming query ended: {reason.splitlines()[0][:300]}")
