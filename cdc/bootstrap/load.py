@@ -149,7 +149,7 @@ class SourceLoads:
                 self._with_retries(load, again=again)
             except CdcError as error:
                 if not self.stopping():
-                    log.error("load failed", error=str(error), hint=error.hint)  # noqa: TRY400 - known: no traceback
+                    log.error("load failed", error=str(error), hint=error.hint_for(spec.target))  # noqa: TRY400 - known: no traceback
                     load.failed(error)
                 return spec.target, error
             except Exception as error:

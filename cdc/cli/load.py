@@ -139,7 +139,8 @@ def run_loads(
     finally:
         session.stop()
     for target, error in failed.items():
-        sys.stderr.write(f"error: {target}: {error}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
+        hint = f"hint: {error.hint_for(target)}\n" if error.hint else ""
+        sys.stderr.write(f"error: {target}: {error}\n{hint}")
     return failed
 
 

@@ -26,6 +26,14 @@ class CdcError(Exception):
         super().__init__(message)
         self.hint = hint
 
+    def hint_for(self, table: object) -> str:
+        """Return the hint with the table that a command in it is for."""
+        return self.hint.replace("reset TABLE", f"reset {table}")
+
+    def said_of(self, table: object) -> str:
+        """Return message and hint in one line, as states show them."""
+        return "; ".join(filter(None, (str(self), self.hint_for(table))))
+
 
 class TransientError(CdcError):
     """A dependency did not answer as it should; trying again may help."""

@@ -318,7 +318,7 @@ def audit(spec: TableSpec, collapsed: Collapsed, counts: Mapping[str, str]) -> N
         raise TerminalError(
             f"audit of {spec.target} failed: {inserted} inserted, {updated} updated and {deleted} deleted rows "
             f"from {collapsed.keys} keys with {collapsed.upserts} rows",
-            hint="the table holds a key more than once; find it with GROUP BY on the key and remove the older row",
+            hint="the table holds a key more than once: `cdc tables reset TABLE` loads it anew",
         )
 
 

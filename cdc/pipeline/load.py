@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import structlog
 
 from cdc.core.collapse import READ_AGAIN, UNKNOWN
-from cdc.core.errors import CommitConflict, TerminalError, TransientError
+from cdc.core.errors import CdcError, CommitConflict, TerminalError, TransientError
 from cdc.core.evolution import plan_schema
 from cdc.core.history import LAST_DELETE, LOAD, LOAD_OFFSETS, PIPELINE, PROGRESS, TOKEN, TRUNCATED
 from cdc.core.load import (
@@ -376,11 +376,12 @@ class Load:
         self.on_progress(self._progress)
         return self._progress
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: CdcError) -> None:
         """Note why the load does not go on, where `cdc status` finds it."""
-        self._tell(state=LoadState.FAILED, detail=str(error))
+        said = error.said_of(self.spec.target)
+        self._tell(state=LoadState.FAILED, detail=said)
         if self._shadow.exists():
-            self._shadow.set_properties({FAILURE: str(error)})
+            self._shadow.set_properties({FAILURE: said})
 
 
 _MENDED = 10_000

@@ -323,7 +323,10 @@ class Pipeline:
 
     def _stop_table(self, spec: TableSpec, error: BaseException) -> None:
         known = isinstance(error, CdcError)
-        hint = error.hint if isinstance(error, CdcError) else "this is a bug: please report the traceback"
+        said = error.said_of(spec.target) if isinstance(error, CdcError) else f"{type(error).__name__}: see the log"
+        hint = (
+            error.hint_for(spec.target) if isinstance(error, CdcError) else "this is a bug: please report the traceback"
+        )
         stopped = error if isinstance(error, Exception) else TerminalError(str(error))
         self._roster.stop(spec, stopped)
         log.error(
@@ -334,7 +337,7 @@ class Pipeline:
             hint=hint,
             exc_info=None if known else error,
         )
-        self.report.stopped(spec, str(error) if known else f"{type(error).__name__}: see the log")
+        self.report.stopped(spec, said)
 
     def _require_tables(self) -> None:
         self._end_without_tables()
