@@ -111,7 +111,7 @@ def break_all(shop: BrokenShop) -> None:
     shop.purge("expired")
     shop.purge("shifted")
     shop.tables("resume", "expired")
-    reconfigure(shop.service, lambda c: c["sources"][0]["tables"][-1].update(target="elsewhere.shifted"))
+    reconfigure(shop.service, lambda c: c["sources"][0]["tables"][-1].update(target=f"{shop.name}_elsewhere.shifted"))
 
 
 def rekey(shop: BrokenShop) -> None:
