@@ -10,7 +10,7 @@ COMPILE := $(RUN)/pip-compile --quiet --generate-hashes --allow-unsafe --no-emit
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check unit format docs lock bench bench-load clean
+.PHONY: help venv demo test campaign check unit format docs lock bench bench-load clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -33,6 +33,10 @@ demo: $(STAMP) ## Start the stack, stream a live workload into Iceberg, verify e
 
 test: $(STAMP) ## Run every test: unit, contract, integration, end to end
 	@$(RUN)/python -m pytest
+
+campaign: $(STAMP) ## Run the long tests that `make test` leaves out: more kills, replays, rewinds, the other database
+	@CDC_TEST_LOAD_KILLS=10 CDC_TEST_REWINDS=20 CDC_TEST_REPLAYS=100 \
+		$(RUN)/python -m pytest -m "" tests/e2e/test_load.py tests/e2e/test_load_troubles.py tests/e2e/test_tables.py tests/e2e/test_reset.py
 
 unit: $(STAMP) ## Run the unit tests only
 	@$(RUN)/python -m pytest tests/unit

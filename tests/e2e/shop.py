@@ -14,6 +14,9 @@ from tests.e2e.databases import Database
 from tests.e2e.loading import reconfigure
 from tests.e2e.service import Service, await_true
 
+ENGINES = ("postgres", pytest.param("mysql", marks=pytest.mark.campaign))
+"""Both databases: what is alike in them is tried on the second by ``make campaign``."""
+
 Settings = Callable[[dict[str, Any]], None]
 
 

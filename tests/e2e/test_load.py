@@ -62,6 +62,7 @@ def test_load_under_changes_with_kills(items: ItemsShop) -> None:
     assert all(times == 1 for ranges in committed.values() for times in ranges.values()), committed
 
 
+@pytest.mark.campaign
 def test_the_stream_takes_a_table_in_when_it_is_loaded_and_again_when_it_is_reloaded(items: ItemsShop) -> None:
     """The service runs all the while; each load takes the table's place under the running stream."""
     run = LoadRun(items.service)
@@ -75,7 +76,7 @@ def test_the_stream_takes_a_table_in_when_it_is_loaded_and_again_when_it_is_relo
     items.service.await_equal()
 
 
-@pytest.mark.parametrize("moment", ["during", "after"])
+@pytest.mark.parametrize("moment", [pytest.param("during", marks=pytest.mark.campaign), "after"])
 def test_a_connector_that_starts_late(items: ItemsShop, moment: str) -> None:
     """A load reads nothing before changes are captured: registered while it starts, and long after it began to wait."""
     run = LoadRun(items.service)

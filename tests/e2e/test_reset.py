@@ -14,7 +14,7 @@ from cdc.lake.pyiceberg_catalog import open_catalog
 from tests.e2e.databases import Database
 from tests.e2e.loading import reconfigure
 from tests.e2e.service import await_true
-from tests.e2e.shop import Shop, shop_of, stack_for
+from tests.e2e.shop import ENGINES, Shop, shop_of, stack_for
 
 pytestmark = pytest.mark.timeout(900)
 ROWS = 2_000
@@ -55,7 +55,7 @@ def settings(document: dict[str, Any]) -> None:
     document["sources"][0]["tables"][-1]["snapshot"] = "connector"  # a loaded one would be loaded by itself
 
 
-@pytest.fixture(scope="module", params=["postgres", "mysql"])
+@pytest.fixture(scope="module", params=ENGINES)
 def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokenShop]:
     stack, folder = stack_for(request, request.param), tmp_path_factory.mktemp("reset")
     database = Database(stack.addresses(), request.param, f"reset_{request.param}", 60)
