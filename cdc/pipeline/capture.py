@@ -129,18 +129,18 @@ class Capture:
                 reasons[table] = f"the task of connector {source.name!r} has not begun with {table} yet"
             if table in reasons:
                 self._since.pop((source.name, table), None)
-            elif left := self._unsettled(source.name, table):
-                reasons[table] = f"a task that left {table} out may run for {left:.0f} s more"
+            elif self._unsettled(source.name, table):  # always the same words: they are logged when they change
+                reasons[table] = f"a task that left {table} out may run for up to {self._settle:.0f} s more"
         return reasons
 
-    def _unsettled(self, name: str, table: TableName) -> float:
-        """Return for how long a task may run on that Connect has replaced by one that captures the table.
+    def _unsettled(self, name: str, table: TableName) -> bool:
+        """Return whether a task may run on that Connect has replaced by one that captures the table.
 
         Connect shows the settings of the new task while the old one still works (tried: for 0.35 s), often RUNNING
         throughout. What the old one leaves out, it passes for good.
         """
         since = self._since.setdefault((name, table), self._clock())
-        return max(0.0, since + self._settle - self._clock())
+        return self._clock() < since + self._settle
 
     def _withheld(self, source: SourceConfig, tables: Collection[TableName]) -> dict[TableName, str]:
         """Return the tables whose changes the database does not hand out, or not those of all open transactions."""

@@ -46,8 +46,8 @@ def test_nothing_is_lacking_once_a_replaced_task_is_surely_gone():
     """A task that left the table out works on while Connect shows the settings of the new one."""
     rig = Rig()
     assert rig.lacking() == {
-        CUSTOMERS: "a task that left public.customers out may run for 7 s more",
-        ITEMS: 'a task that left public."Order. Items" out may run for 7 s more',
+        CUSTOMERS: "a task that left public.customers out may run for up to 7 s more",
+        ITEMS: 'a task that left public."Order. Items" out may run for up to 7 s more',
     }
     rig.clock.sleep(6.9)
     assert rig.lacking().keys() == {CUSTOMERS, ITEMS}
@@ -98,7 +98,7 @@ def test_a_table_that_came_later_waits_for_its_task_and_for_the_end_of_the_old_o
     rig.connect.old_tasks["shop"] = [rig.without(ITEMS)]
     assert rig.lacking() == {ITEMS: """the task of connector 'shop' has not begun with public."Order. Items" yet"""}
     del rig.connect.old_tasks["shop"]
-    assert rig.lacking() == {ITEMS: 'a task that left public."Order. Items" out may run for 7 s more'}
+    assert rig.lacking() == {ITEMS: 'a task that left public."Order. Items" out may run for up to 7 s more'}
     rig.clock.sleep(7)
     assert rig.lacking() == {}
 
