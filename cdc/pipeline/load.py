@@ -116,6 +116,7 @@ class Load:
         return found.get(self.spec.topic), capture_id(found, self.spec.pipeline)
 
     def _begin(self) -> LoadPlan:
+        self.parts.declared(self.spec)  # what is wrong with the table itself is said now, and not waited for
         self._await_capture()
         before = self._target()
         topic, capture = self._topic()
