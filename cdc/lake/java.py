@@ -23,6 +23,8 @@ _KINDS: tuple[tuple[str, type[CdcError]], ...] = (
     ("java.net.ConnectException", TransientError),
     ("java.sql.SQLTransientConnectionException", TransientError),
     ("org.apache.kafka.common.errors.TimeoutException", TransientError),
+    ("org.apache.hadoop.fs.FSError", TransientError),
+    ("java.io.IOException", TransientError),
 )
 
 
@@ -32,20 +34,26 @@ def java_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except (Py4JError, PySparkException) as error:
-        names = list(class_names(error))
+        causes = dict(java_causes(error))
         for name, kind in _KINDS:
-            if name in names:
-                raise kind(f"could not {doing}: {name.rpartition('.')[2]}") from error
+            if name in causes:
+                said = f": {causes['java.io.IOException'][:200]}" if "java.io.IOException" in causes else ""
+                raise kind(f"could not {doing}: {name.rpartition('.')[2]}{said}") from error
         raise
 
 
 def class_names(error: BaseException) -> Iterator[str]:
     """Return the Java class names of an error and of its causes."""
+    return (name for name, _ in java_causes(error))
+
+
+def java_causes(error: BaseException) -> Iterator[tuple[str, str]]:
+    """Return class name and message of a Java error and of its causes."""
     java = error.java_exception if isinstance(error, Py4JJavaError) else getattr(error, "_origin", None)
     if isinstance(java, Py4JJavaError):
         java = java.java_exception
     while java is not None:
-        yield str(java.getClass().getName())
+        yield str(java.getClass().getName()), str(java.getMessage())
         java = java.getCause()
 
 

@@ -11,6 +11,7 @@
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -200,18 +201,23 @@ class Load:
                 pending.append(result)
                 self._count(result)
                 if time.monotonic() - committed_at > COMMIT_SECONDS:
-                    self._commit(plan, pending)
-                    pending, committed_at = [], time.monotonic()
-                if self.stopping():
-                    raise TransientError(
-                        f"load of {self.spec.target} was told to stop", hint="start it again: it goes on"
-                    )
+                    ready, pending = pending, []  # once: a commit whose answer was lost may have been made
+                    self._commit(plan, ready)
+                    committed_at = time.monotonic()
+                self._heed_stop()
+        except Exception:
+            with suppress(CdcError):  # what else is wrong then says less than why the reading ended
+                self._commit(plan, pending)
+            raise
         finally:
             close = getattr(results, "close", None)
             if close:
                 close()
-            if pending:
-                self._commit(plan, pending)
+        self._commit(plan, pending)
+
+    def _heed_stop(self) -> None:
+        if self.stopping():
+            raise TransientError(f"load of {self.spec.target} was told to stop", hint="start it again: it goes on")
 
     def _count(self, result: RangeResult) -> None:
         now = self._progress
@@ -225,6 +231,8 @@ class Load:
             warn_of_retention(self.parts.capture, self.spec.target, seconds + left)
 
     def _commit(self, plan: LoadPlan, results: Sequence[RangeResult]) -> None:
+        if not results:
+            return
         self.parts.still_holder()
         self._shadow.append(
             [file for result in results for file in result.files],

@@ -114,7 +114,7 @@ def test_a_slot_that_is_lost_during_a_load(request: pytest.FixtureRequest, tmp_p
         await_commit(run, process, f"{shop.name}.items")
         lose_slot(shop)
         assert process.wait(300) == 0, run.tail()
-        assert "load begins anew" in run.log.read_text(errors="replace")
+        assert "began anew while" in run.log.read_text(errors="replace")
         found = shop.await_states({"before": "stopped", "items": "running"})
         assert "begun anew without its offsets" in found["before"]["detail"]
         shop.tables("reset", "before")
