@@ -18,6 +18,7 @@ def specs_of(source: SourceConfig) -> list[TableSpec]:
             partition_by=table.partition_by,
             properties=table.properties,
             snapshot=source.snapshot_of(table).value,
+            transactional=source.connector.get("exactly.once.support", "required") == "required",
         )
         for table in source.tables
     ]

@@ -82,6 +82,22 @@ class TopicState:
     watermarks: Mapping[int, tuple[int, int]]
 
 
+def past_markers(progress: Progress, topic: TopicState) -> Progress:
+    """Return the progress behind markers of transactions that retention has removed with all messages before them.
+
+    A message of a transaction is followed by the transaction's marker, which has an offset and is no message. Where an
+    empty partition ends one offset behind the progress, that offset was a marker's: a message would have had one behind
+    it. Only for topics that are written in transactions.
+    """
+    ends = {p: end for p, (first, end) in topic.watermarks.items() if first == end}
+    moved = {
+        p: replace(state, next_offset=ends[p])
+        for p, state in progress.partitions.items()
+        if ends.get(p) == state.next_offset + 1
+    }
+    return replace(progress, partitions={**progress.partitions, **moved})
+
+
 def same_capture(one: str, other: str) -> bool:
     """Return whether two names of a stretch of the log may be the same; one that is not known may be any."""
     return not (one and other) or one == other

@@ -32,7 +32,7 @@ from cdc.core.errors import (
     TransientError,
 )
 from cdc.core.names import heartbeat_topic
-from cdc.core.progress import Progress, TopicState, check_continuity, same_capture
+from cdc.core.progress import Progress, TopicState, check_continuity, past_markers, same_capture
 from cdc.pipeline.apply import Applied, Applier
 from cdc.pipeline.begin import begin, loaded
 from cdc.pipeline.control import POLL_SECONDS, Control, Marks
@@ -256,6 +256,8 @@ class Pipeline:
             raise TerminalError(
                 f"topic {spec.topic!r} does not exist", hint="run `cdc connectors apply`, which creates it"
             )
+        if spec.transactional:
+            progress = past_markers(progress, topic)  # where the query begins; of the table nothing changes
         check_continuity(progress, topic, self._capture)
         self.report.found(spec, progress)
         return progress, frozenset(topic.watermarks)

@@ -18,7 +18,8 @@ Epochs = Mapping[int, tuple[tuple[int, int], ...]]
 class TableSpec:
     """One captured table as configured; ``snapshot`` says where its first rows come from: connector or load.
 
-    ``beside`` is another table whose tombstones it has, where its rows are those of that one.
+    ``beside`` is another table whose tombstones it has, where its rows are those of that one. ``transactional`` says
+    that its topic is written in transactions only.
     """
 
     pipeline: str
@@ -31,6 +32,7 @@ class TableSpec:
     properties: Mapping[str, str] = field(default_factory=dict)
     snapshot: str = "connector"
     beside: TableName | None = None
+    transactional: bool = False
 
 
 class TargetTable(Protocol):

@@ -13,6 +13,7 @@ from cdc.core.progress import (
     after,
     check_continuity,
     epochs,
+    past_markers,
 )
 
 PARTITION = st.builds(PartitionProgress, st.integers(0, 2**63 - 1), st.integers(0, 2**31), st.booleans())
@@ -66,6 +67,18 @@ def test_a_recreated_topic_stops_the_table() -> None:
 def test_a_partition_that_is_gone_stops_the_table() -> None:
     with pytest.raises(PositionLost):
         check_continuity(progress(5), TopicState("one", {}))
+
+
+def test_an_idle_table_whose_messages_have_all_expired_goes_on_behind_the_last_marker() -> None:
+    """K1: after a week without changes a restart found `offset 5 is not there: it has 6 to 6`; 5 was a marker."""
+    emptied = TopicState("one", {0: (6, 6)})
+    assert past_markers(progress(5), emptied) == progress(6)
+    check_continuity(past_markers(progress(5), emptied), emptied)
+
+
+@pytest.mark.parametrize("marks", [(7, 7), (6, 7), (5, 6), (0, 5)])
+def test_a_gap_that_may_have_been_a_message_stays_one(marks: tuple[int, int]) -> None:
+    assert past_markers(progress(5), TopicState("one", {0: marks, 1: (1, 1)})) == progress(5)
 
 
 def test_a_table_not_begun_takes_a_topic_from_its_beginning() -> None:

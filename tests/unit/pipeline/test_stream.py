@@ -1,6 +1,7 @@
 """One pipeline over several tables: who stops, who goes on, and how it ends."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -327,3 +328,14 @@ def test_a_table_of_another_key_stops_before_a_row_is_merged_by_the_new_one() ->
     state, error = rig.states()[str(A.target)]
     assert (state, rig.next_offset(A)) == ("stopped", 5)
     assert "made with the key (other), and the configuration says (id)" in error
+
+
+def test_an_idle_table_whose_messages_have_all_expired_goes_on_with_the_next_change() -> None:
+    """K1: its progress ends before the marker of the last transaction, and retention has removed that too."""
+    idle = replace(A, transactional=True)
+    rig = Rig({A.topic: (6, 9)}, specs=(idle, B))
+    rig.hold(A, 5)
+    rig.engine.existing[A.topic] = TopicState("id", {0: (6, 6)})
+    rig.run()
+    assert rig.started_at(A) == [6]
+    assert (rig.states()["ns.a"][0], rig.next_offset(A)) == (TableState.RUNNING, 10)
