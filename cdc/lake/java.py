@@ -42,11 +42,6 @@ def java_errors(doing: str) -> Iterator[None]:
         raise
 
 
-def class_names(error: BaseException) -> Iterator[str]:
-    """Return the Java class names of an error and of its causes."""
-    return (name for name, _ in java_causes(error))
-
-
 def java_causes(error: BaseException) -> Iterator[tuple[str, str]]:
     """Return class name and message of a Java error and of its causes."""
     java = error.java_exception if isinstance(error, Py4JJavaError) else getattr(error, "_origin", None)

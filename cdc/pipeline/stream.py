@@ -324,11 +324,7 @@ class Pipeline:
         raise AssertionError("tenacity ends with a result or an exception")
 
     def _stop_table(self, spec: TableSpec, error: BaseException) -> None:
-        known = isinstance(error, CdcError)
-        said = error.said_of(spec.target) if isinstance(error, CdcError) else f"{type(error).__name__}: see the log"
-        hint = (
-            error.hint_for(spec.target) if isinstance(error, CdcError) else "this is a bug: please report the traceback"
-        )
+        known = error if isinstance(error, CdcError) else None
         stopped = error if isinstance(error, Exception) else TerminalError(str(error))
         self._roster.stop(spec, stopped)
         log.error(
@@ -336,10 +332,10 @@ class Pipeline:
             pipeline=self.name,
             table=str(spec.target),
             error=str(error) if known else type(error).__name__,
-            hint=hint,
+            hint=known.hint_for(spec.target) if known else "this is a bug: please report the traceback",
             exc_info=None if known else error,
         )
-        self.report.stopped(spec, said)
+        self.report.stopped(spec, known.said_of(spec.target) if known else f"{type(error).__name__}: see the log")
 
     def _require_tables(self) -> None:
         self._end_without_tables()

@@ -101,8 +101,10 @@ class Run:
 
     def _watch(self, ended: threading.Event) -> None:
         while not ended.wait(INTERVAL):
-            self._seen |= own_cpu_seconds(family({self._process.pid}))
-            tree = family({self._process.pid, *self.others.values()}) - {self._process.pid}
+            stats = _stats()
+            mine = _descendants({self._process.pid}, stats)
+            self._seen |= {pid: _cpu_seconds(stats[pid][11:13]) for pid in mine}
+            tree = (mine | _descendants(set(self.others.values()), stats)) - {self._process.pid}
             pss, rss = memory(tree)
             self.peak_pss, self.peak_rss = max(self.peak_pss, pss), max(self.peak_rss, rss)
 
@@ -137,14 +139,7 @@ class Watch:
 def cpu_seconds(root: int) -> float:
     """Return processor seconds of a server: its processes that live, and the children that they have waited for."""
     fields = _stats()
-    spent = (fields[pid][11:15] for pid in _descendants({root}, fields))
-    return sum(int(one) for four in spent for one in four) / _TICKS
-
-
-def own_cpu_seconds(pids: set[int]) -> dict[int, float]:
-    """Return the processor seconds of each process without those of its children."""
-    fields = _stats()
-    return {pid: sum(map(int, fields[pid][11:13])) / _TICKS for pid in pids if pid in fields}
+    return sum(_cpu_seconds(fields[pid][11:15]) for pid in _descendants({root}, fields))
 
 
 def busy_seconds() -> float:
@@ -168,6 +163,10 @@ def memory(pids: set[int]) -> tuple[int, int]:
                 pss += int(value.split()[0]) if name == "Pss" else 0
                 rss += int(value.split()[0]) if name == "Rss" else 0
     return pss * 1024, rss * 1024
+
+
+def _cpu_seconds(ticks: Sequence[str]) -> float:
+    return sum(map(int, ticks)) / _TICKS
 
 
 def _stats() -> dict[int, list[str]]:

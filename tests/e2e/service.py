@@ -149,6 +149,11 @@ class Service:
         return {**kept, **self.environment}
 
 
+def has_line(log: Path, *texts: str) -> bool:
+    """Return whether some line of a log holds all of the texts."""
+    return any(all(text in line for text in texts) for line in log.read_text(errors="replace").splitlines())
+
+
 def await_true(condition: Callable[[], bool], seconds: float, what: str) -> None:
     """Wait for a condition with a deadline."""
     deadline = time.monotonic() + seconds

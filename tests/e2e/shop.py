@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -17,6 +17,7 @@ from tests.e2e.service import Service, await_true
 ENGINES = ("postgres", pytest.param("mysql", marks=pytest.mark.campaign))
 """Both databases: what is alike in them is tried on the second by ``make campaign``."""
 
+AnyShop = TypeVar("AnyShop", bound="Shop")
 Settings = Callable[[dict[str, Any]], None]
 
 
@@ -36,6 +37,13 @@ class Shop:
     @property
     def name(self) -> str:
         return self.database.name
+
+    def capture(self, tables: Sequence[str], rows: int) -> None:
+        """Make the tables with their rows, and register the connector."""
+        for table in tables:
+            self.database.create(table, rows)
+        self.database.publish(self.service)
+        self.command("connectors", "apply", self.name)
 
     def sql(self, *statements: str) -> None:
         self.database.sql(*statements)
@@ -81,13 +89,18 @@ class Shop:
 
 @contextmanager
 def shop_of(
-    stack: LocalStack, folder: Path, database: Database, tables: Sequence[str], settings: Settings
-) -> Iterator[Shop]:
+    kind: type[AnyShop],
+    stack: LocalStack,
+    folder: Path,
+    database: Database,
+    tables: Sequence[str],
+    settings: Settings,
+) -> Iterator[AnyShop]:
     """Make a source that has its schema and no table yet; all of it is gone afterwards."""
     service = Service.create(folder, stack, [database.source(*tables)])
     reconfigure(service, settings)
     database.make()
     try:
-        yield Shop(database, service)
+        yield kind(database, service)
     finally:
         database.clean(service)

@@ -40,10 +40,10 @@ def settings(document: dict[str, Any]) -> None:
 def items(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ItemsShop]:
     stack, number = stack_for(request, request.param), next(NUMBERS)
     database = Database(stack.addresses(), request.param, f"loads{number}", number)
-    with shop_of(stack, tmp_path, database, ("items",), settings) as made:
+    with shop_of(ItemsShop, stack, tmp_path, database, ("items",), settings) as made:
         database.create("items", ROWS)
         database.publish(made.service)
-        yield ItemsShop(made.database, made.service)
+        yield made
 
 
 def test_load_under_changes_with_kills(items: ItemsShop) -> None:

@@ -17,7 +17,7 @@ from cdc.local.stack import LocalStack
 from cdc.local.state import read_state
 from tests.e2e.databases import Database
 from tests.e2e.loading import LoadRun, reconfigure
-from tests.e2e.service import await_true
+from tests.e2e.service import await_true, has_line
 from tests.e2e.shop import ENGINES, Shop, shop_of, stack_for
 
 pytestmark = pytest.mark.timeout(600)
@@ -33,11 +33,8 @@ def registered(
     """Make tables that are captured and not loaded."""
     stack, number = stack_for(request, engine), next(NUMBERS)
     database = Database(stack.addresses(), engine, f"trouble{number}", 70 + number)
-    with shop_of(stack, folder, database, tables, settings) as shop:
-        for table in tables:
-            database.create(table, rows)
-        database.publish(shop.service)
-        shop.command("connectors", "apply", shop.name)
+    with shop_of(Shop, stack, folder, database, tables, settings) as shop:
+        shop.capture(tables, rows)
         yield shop
 
 
@@ -160,8 +157,7 @@ def await_commit(run: LoadRun, process: subprocess.Popen[bytes], table: str) -> 
 
     def committed() -> bool:
         assert process.poll() is None, run.tail()
-        text = run.log.read_text(errors="replace")
-        return any("ranges committed" in line and table in line for line in text.splitlines())
+        return has_line(run.log, "ranges committed", table)
 
     await_true(committed, 90, f"ranges of {table} are committed")
 

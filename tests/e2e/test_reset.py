@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from cdc.lake.pyiceberg_catalog import open_catalog
 from tests.e2e.databases import Database
 from tests.e2e.loading import reconfigure
-from tests.e2e.service import await_true
+from tests.e2e.service import await_true, has_line
 from tests.e2e.shop import ENGINES, Shop, shop_of, stack_for
 
 pytestmark = pytest.mark.timeout(900)
@@ -59,13 +59,10 @@ def settings(document: dict[str, Any]) -> None:
 def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokenShop]:
     stack, folder = stack_for(request, request.param), tmp_path_factory.mktemp("reset")
     database = Database(stack.addresses(), request.param, f"reset_{request.param}", 60)
-    with shop_of(stack, folder, database, ("calm", *BROKEN), settings) as made:
-        for table in ("calm", *BROKEN):
-            database.create(table, ROWS)
-        database.publish(made.service)
-        made.command("connectors", "apply", made.name)
+    with shop_of(BrokenShop, stack, folder, database, ("calm", *BROKEN), settings) as made:
+        made.capture(("calm", *BROKEN), ROWS)
         made.service.start()
-        yield BrokenShop(made.database, made.service)
+        yield made
 
 
 def test_reset_mends_every_state_in_which_a_table_is_stopped_or_wrong(shop: BrokenShop) -> None:
@@ -106,7 +103,8 @@ def break_all(shop: BrokenShop) -> None:
     shop.database.publish_also("recreated")
     shop.unheard()
     shop.sql("UPDATE {s}.calm SET n = n + 1")
-    await_lines(shop, "batch applied")
+    # what was changed before it has been delivered too
+    await_true(lambda: has_line(shop.service.log, "batch applied", f"{shop.name}.calm"), 90, "the calm table's change")
     rekey(shop)
     shop.purge("expired")
     shop.purge("shifted")
@@ -129,14 +127,3 @@ def rekey(shop: BrokenShop) -> None:
     )
     shop.command("connectors", "apply", shop.name)
     shop.sql("DELETE FROM {s}.rekeyed WHERE id % 3 = 0", "UPDATE {s}.rekeyed SET id = id + 100000 WHERE id % 3 = 1")
-
-
-def await_lines(shop: Shop, text: str) -> None:
-    """Wait until the calm table's change is in the lake: what was changed before it has been delivered too."""
-    needle = f"{shop.name}.calm"
-
-    def said() -> bool:
-        lines = shop.service.log.read_text(errors="replace").splitlines()
-        return any(text in line and needle in line for line in lines)
-
-    await_true(said, 90, f"{needle}: {text}")

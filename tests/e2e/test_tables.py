@@ -67,13 +67,10 @@ def settings(document: dict[str, Any]) -> None:
 def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusyShop]:
     stack, folder = stack_for(request, request.param), tmp_path_factory.mktemp("tables")
     database = Database(stack.addresses(), request.param, f"comego_{request.param}", 50)
-    with shop_of(stack, folder, database, ("busy", "quiet"), settings) as made:
-        for table in ("busy", "quiet"):
-            database.create(table, ROWS)
-        database.publish(made.service)
-        made.command("connectors", "apply", made.name)
+    with shop_of(BusyShop, stack, folder, database, ("busy", "quiet"), settings) as made:
+        made.capture(("busy", "quiet"), ROWS)
         made.service.start()
-        yield BusyShop(made.database, made.service)
+        yield made
 
 
 def test_tables_are_added_reset_paused_and_removed_while_another_goes_on(shop: BusyShop) -> None:
