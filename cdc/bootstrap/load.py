@@ -54,12 +54,15 @@ from cdc.pipeline.table import TableSpec
 from cdc.sources.bulk_mysql import MySqlBulk
 from cdc.sources.bulk_oracle import OracleBulk
 from cdc.sources.bulk_postgres import PostgresBulk
-from cdc.spark.bulk import run_tasks
+from cdc.spark.bulk import run_here, run_tasks
 from cdc.spark.session import sibling_session
 
 log = structlog.get_logger()
 
 Progressed = Callable[[LoadProgress], None]
+
+SMALL = 4 << 20
+"""Bytes of a table, by its database's estimate, up to which the driver reads it by itself."""
 
 
 def rows_per_range(config: Config, size: TableSize) -> int:
@@ -246,7 +249,10 @@ class SourceLoads:
             plan.id,
             limit / parallel,
         )
-        results = run_tasks(session, task, parts, slots=self._slots, parallel=parallel, group=f"load {spec.topic}")
+        if plan.size.bytes <= SMALL:
+            results = run_here(task, parts, slots=self._slots)
+        else:
+            results = run_tasks(session, task, parts, slots=self._slots, parallel=parallel, group=f"load {spec.topic}")
         try:
             for result in results:
                 if isinstance(result, RangeFailure):

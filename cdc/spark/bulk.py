@@ -1,4 +1,7 @@
-"""Bulk reads as Spark jobs: a task for each range, wherever Spark's workers are, its result back at the driver."""
+"""Bulk reads as Spark jobs: a task for each range, wherever Spark's workers are, its result back at the driver.
+
+What is soon read is read here: a Python worker of Spark's takes longer to start than a small table to load.
+"""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -47,3 +50,11 @@ def run_tasks(
         pool.shutdown(wait=False, cancel_futures=True)
         context.cancelJobGroup(group)
         pool.shutdown(wait=True)
+
+
+def run_here(task: Callable[[Range], T], parts: Sequence[Range], *, slots: threading.Semaphore) -> Iterator[T]:
+    """Yield the results of ``task`` for each range, one after another, in the calling thread; each has a slot."""
+    for part in parts:
+        with slots:
+            result = task(part)
+        yield result

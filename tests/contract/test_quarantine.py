@@ -8,7 +8,7 @@ import pytest
 from cdc.core.batch import BEHIND
 from cdc.core.errors import TerminalError
 from cdc.pipeline.apply import TableMemory
-from cdc.spark.staging import blocked_keys
+from cdc.spark.staging import blocked_keys, release_quarantined
 from tests.contract.events import NUMBERED, Topic
 from tests.lake import Killed, LakeTable, Message, killed_before_publish
 
@@ -93,3 +93,21 @@ def test_a_topic_of_nothing_but_nonsense_makes_no_table(new_table: NewTable) -> 
     assert set(quarantined(table)) == {(0, 0)}
     table.apply([topic.change("c", {"id": 1, "n": 1}, (0, 10))])
     assert [row.id for row in table.rows()] == [1]
+
+
+def test_what_a_load_has_read_again_is_released(new_table: NewTable) -> None:
+    """Messages of the topic below the load's offsets leave the quarantine; later ones and other topics' stay."""
+    table, topic = new_table("released", NUMBERED), Topic()
+    other = new_table("unreleased", NUMBERED)
+    for one in (table, other):
+        one.apply([topic.raw({"id": i}, b"nonsense") for i in range(4)])
+    bad, others = quarantined(table), quarantined(other)
+    assert len(bad) == len(others) == 4
+    middle = sorted(bad)[2][1]
+    name, commits = table.quarantine, f"SELECT count(*) FROM {table.quarantine}.snapshots"
+    before = table.session.sql(commits).first()
+    release_quarantined(table.session, name, table.spec.topic, {0: 0, 1: 99})
+    assert table.session.sql(commits).first() == before, "nothing was there to release, and it was committed"
+    release_quarantined(table.session, name, table.spec.topic, {0: middle, 1: 0})
+    assert set(quarantined(table)) == set(sorted(bad)[2:])
+    assert quarantined(other) == others

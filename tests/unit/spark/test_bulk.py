@@ -8,7 +8,7 @@ import pytest
 
 from cdc.core.load import Range
 from cdc.core.names import TableName
-from cdc.spark.bulk import run_tasks
+from cdc.spark.bulk import run_here, run_tasks
 
 PARTS = [Range(n, TableName("s", "t"), "", 1) for n in range(8)]
 
@@ -117,3 +117,19 @@ def test_an_error_of_a_task_ends_the_others() -> None:
     with pytest.raises(ValueError, match="0"):
         list(tasks(jobs, task, threading.BoundedSemaphore(1), parallel=1))
     assert jobs.cancelled == ["g"]
+
+
+def test_a_small_table_is_read_without_a_job_and_takes_its_turn() -> None:
+    slots = threading.BoundedSemaphore(1)
+    free = []
+
+    def task(part: Range) -> int:
+        free.append(slots.acquire(blocking=False))
+        return part.number
+
+    results = run_here(task, PARTS[:3], slots=slots)
+    assert next(results) == 0
+    assert slots.acquire(blocking=False), "the connection was kept while the result was looked at"
+    slots.release()
+    assert list(results) == [1, 2]
+    assert free == [False] * 3
