@@ -27,7 +27,7 @@ from cdc.spark.session import SessionPool, build_session
 from cdc.spark.staging import TableTarget, create_quarantine
 
 PLACEHOLDER = "__debezium_unavailable_value"
-EVERY_PLACE = "~"
+EVERY_PLACE = "ffffffffffffffff-f-ffffffffffffffff"
 """Sorts behind every place in a log."""
 SPARK_MESSAGE = (
     "topic string, `partition` int, `offset` bigint, timestamp timestamp, key binary, value binary, "

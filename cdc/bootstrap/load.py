@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 
 import structlog
@@ -254,10 +255,11 @@ class SourceLoads:
         else:
             results = run_tasks(session, task, parts, slots=self._slots, parallel=parallel, group=f"load {spec.topic}")
         try:
-            for result in results:
-                if isinstance(result, RangeFailure):
-                    raise result.error()
-                yield result
+            with closing(results):  # now, and not when the session may have ended
+                for result in results:
+                    if isinstance(result, RangeFailure):
+                        raise result.error()
+                    yield result
         except PySparkException as error:
             raise TransientError(f"a task of the load of {spec.target} ended: {type(error).__name__}") from error
 

@@ -167,7 +167,11 @@ def torn(states: Mapping[Key, KeyState], given_up: Place = NOWHERE) -> Place | N
 
 
 def complete(
-    states: dict[Key, KeyState], missing: frozenset[str] = frozenset(), *, lenient: bool = False
+    states: dict[Key, KeyState],
+    missing: frozenset[str] = frozenset(),
+    *,
+    lenient: bool = False,
+    table: str = "the table",
 ) -> dict[Key, KeyState]:
     """Fill values that moved in from another key, from what that key held when the row left it.
 
@@ -175,21 +179,38 @@ def complete(
     Raises UnavailableValue when a value is known nowhere; with ``lenient`` it is null and the row marked.
     """
     left = {(key, d.to, d.left_at): d.image for key, state in states.items() for d in state.departures}
-    for _ in left:
-        left = {way: _filled(image, way[0], left) for way, image in left.items()}
+    _hand_on(left)
     known = {}
     for key, state in states.items():
         image = _filled(state.image, key, left)
         lacking = image.unavailable - missing
         if state.count and lacking and not lenient:
-            raise UnavailableValue(
-                f"column {min(lacking)!r} was left out as unchanged and its value is known nowhere",
-                hint="set REPLICA IDENTITY FULL on the source table, then `cdc tables reset TABLE`",
-            )
+            raise unavailable(min(lacking), table)
         values = {**dict.fromkeys(image.unavailable), **image.values}
         marked = (UNKNOWN if lacking else image.doubtful) if state.count else ""
         known[key] = replace(state, image=replace(image, values=values), operation=marked or state.operation)
     return known
+
+
+def _hand_on(left: dict[tuple[Key, Key, Place], Image]) -> None:
+    """Fill the images of departures from one another, until nothing changes: in their order once is nearly enough."""
+    waiting = sorted((way for way, image in left.items() if image.unavailable), key=lambda way: way[2])
+    for _ in waiting:
+        filled = False
+        for way in waiting:
+            image = _filled(left[way], way[0], left)
+            filled |= image.unavailable != left[way].unavailable
+            left[way] = image
+        if not filled:
+            break
+
+
+def unavailable(column: str, table: str) -> UnavailableValue:
+    """Return the error for a row whose value no event and no row of the table has."""
+    return UnavailableValue(
+        f"column {column!r} of {table} was left out as unchanged and is known nowhere",
+        hint="set REPLICA IDENTITY FULL on the source table, then `cdc tables reset TABLE`",
+    )
 
 
 def _filled(image: Image, key: Key, left: dict[tuple[Key, Key, Place], Image]) -> Image:

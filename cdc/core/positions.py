@@ -65,9 +65,7 @@ class Position(NamedTuple):
 
     def place(self, layout: Layout) -> str:
         """Return the fixed-width form without the offset: comparable between Kafka partitions."""
-        parts = [hexadecimal(self.epoch, EPOCH_DIGITS)]
-        parts += [hexadecimal(c, width) for c, width in zip(self.components, layout.digits, strict=True)]
-        return "-".join(parts)
+        return f"{hexadecimal(self.epoch, EPOCH_DIGITS)}-{components_text(self.components, layout)}"
 
 
 def newer(position: Position, than: Position | None, layout: Layout) -> bool:
@@ -79,6 +77,17 @@ def parse_position(text: str) -> Position:
     """Return the position behind its fixed-width form."""
     epoch, first, second, third, offset = (int(part, 16) for part in text.split("-"))
     return Position(epoch, (first, second, third), offset)
+
+
+def components_text(components: tuple[int, int, int], layout: Layout) -> str:
+    """Return a position's components alone, in its fixed-width form."""
+    return "-".join(hexadecimal(c, width) for c, width in zip(components, layout.digits, strict=True))
+
+
+def parse_components(text: str) -> tuple[int, int, int]:
+    """Return the components behind their fixed-width form; those before all others for an empty text."""
+    first, second, third = (int(part, 16) for part in text.split("-")) if text else (-1, -1, -1)
+    return first, second, third
 
 
 def hexadecimal(number: int, digits: int) -> str:

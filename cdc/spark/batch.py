@@ -1,24 +1,23 @@
 """One table's share of a micro-batch, from messages to a staged commit; implements ``pipeline.table.TableBatch``."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
+from dataclasses import dataclass
 from functools import reduce
 
-from pyspark import StorageLevel
-from pyspark.sql import Column, DataFrame, Row, SparkSession, Window
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as f
 
 from cdc.core.batch import Collapsed, Problem, Skip
-from cdc.core.errors import UnavailableValue
 from cdc.core.positions import LAYOUTS
 from cdc.core.progress import PartitionEvents, Progress
 from cdc.core.types import EventSchema
 from cdc.spark import collapse, staging
 from cdc.spark.decode import Epochs, RowShape, decode, unusable
 from cdc.spark.envelope import Writer, open_avro, open_json
-from cdc.spark.merge import KeyBounds
+from cdc.spark.large import collapse_large
 from cdc.spark.microbatch import SchemaPair, TopicSlice, messages_of, schema_marks
+from cdc.spark.small import collapse_small, is_small
+from cdc.spark.work import Share, Work
 
 
 @dataclass(frozen=True)
@@ -35,23 +34,6 @@ class TableFormat:
 
 Resolve = Callable[[SchemaPair], Writer | str]
 """Return the writer behind a pair of schema ids, or why its messages cannot be used."""
-
-
-@dataclass
-class _Work:
-    """Data frames of the latest collapse, and what of them is cached."""
-
-    shape: RowShape
-    events: DataFrame
-    keys: DataFrame
-    changes: DataFrame
-    truncated: str
-    skip: Skip
-    first_position: str = ""
-    torn: str = ""
-    bounds: KeyBounds | None = None
-    deletes: int = 0
-    cached: list[DataFrame] = field(default_factory=list)
 
 
 class SparkTableBatch:
@@ -71,7 +53,8 @@ class SparkTableBatch:
         self._format = table_format
         self._target = target
         self._writers = {pair: resolve(pair) for pair in part.schemas}
-        self._work: _Work | None = None
+        self._part = part
+        self._work: Work | None = None
         self.first_offsets: Mapping[int, int] = part.first_offsets
         self.last_offsets: Mapping[int, int] = part.last_offsets
 
@@ -89,10 +72,10 @@ class SparkTableBatch:
         key = tuple(name for name in self._format.key if name in columns)
         shape = RowShape(self._format.engine, key, columns, self._format.placeholder)
         events = self._events(shape, skip, epochs, truncated)
-        keys = collapse.newest(events, shape.key).persist(StorageLevel.MEMORY_AND_DISK)
-        changes = collapse.plain_changes(keys)
-        self._work = _Work(shape, events, keys, changes, truncated, skip, cached=[keys])
-        return self._counted(self._work)
+        share = Share(self._session, self._target, shape, events, skip, truncated, self._missing(shape))
+        work = collapse_small(share) if is_small(self._part, shape) else None
+        self._work = work or collapse_large(share)
+        return self._work.collapsed
 
     def _events(self, shape: RowShape, skip: Skip, epochs: Epochs, truncated: str) -> DataFrame:
         messages = messages_of(self._session, self._view, self._format.topic)
@@ -122,74 +105,17 @@ class SparkTableBatch:
         wrapped = self._format.event_format == "json_schema"
         return decode(open_json(messages, writer, shape.engine, wrapped=wrapped), writer, shape, epochs)
 
-    def _counted(self, work: _Work) -> Collapsed:
-        row = work.keys.agg(*_statistics(work.shape)).collect()[0]
-        work.first_position = row.first_position or ""
-        folded = self._disentangle(work, moved=row.moved) if row.entangled else _NOTHING_FOLDED
-        if not row.entangled:
-            work.bounds = _bounds(work.shape, row)
-        work.deletes = row.deletes + folded.deletes
-        return Collapsed(
-            events=row.events,
-            keys=row.keys + folded.keys,
-            deletes=work.deletes,
-            problems=row.problems,
-            truncates=row.truncates,
-            snapshot_reads=row.snapshot_reads,
-            first_position=work.first_position,
-            last_position=row.last_position or "",
-            last_delete=max(row.last_delete or "", folded.last_delete or ""),
-            newest_at_ms=row.newest_at_ms,
-            torn=work.torn,
-        )
-
-    def _disentangle(self, work: _Work, *, moved: bool) -> Row:
-        """Fold the keys whose newest event does not say it all; their rows in the table are read for it.
-
-        Returns what ``collapse.judge`` says of them.
-        """
-        rows = staging.table_rows(self._session, self._target, work.shape)
-        if work.truncated:
-            rows = rows.where(f.col("position") >= work.truncated)
-        states = collapse.fold(
-            work.keys, work.events, rows, self._floors(work), work.shape, work.skip.doubtful
-        ).localCheckpoint()
-        work.torn = collapse.torn(states, work.skip.given_up) if moved else ""
-        if work.torn:
-            return _NOTHING_FOLDED
-        missing = [n for w in self._writers.values() if isinstance(w, Writer) for n in _missing(w, work.shape)]
-        folded = collapse.judge(states, missing)
-        if folded.waiting:
-            states = collapse.complete(states, work.shape)
-            folded = collapse.judge(states, missing)
-        if folded.unknown is not None and not work.skip.doubtful:
-            raise UnavailableValue(
-                f"column {folded.unknown!r} of {self._target.table} was left out as unchanged and is known nowhere",
-                hint="set REPLICA IDENTITY FULL on the source table, then `cdc tables reset TABLE`",
-            )
-        changes = collapse.union([work.changes, collapse.folded_changes(states, missing)])
-        work.changes = changes.persist(StorageLevel.MEMORY_AND_DISK)
-        work.cached.append(work.changes)
-        return folded
-
-    def _floors(self, work: _Work) -> DataFrame | None:
-        """Return the positions of keys deleted before, if the batch has events that may be older."""
-        if not work.skip.reaches_back(work.first_position):
-            return None
-        progress = work.skip.published or work.skip.progress
-        return staging.tombstone_floors(self._session, self._target, work.shape, work.keys, progress)
-
     def offsets_from(self, place: str) -> Mapping[int, int]:
         """Return the offset of the first change at or after ``place``, for each partition that has one."""
         at = collapse.components(f.col("position"), LAYOUTS[self._format.engine])
-        rows = self._current.events.where(at >= place).groupBy("partition").agg(f.min("offset").alias("first"))
+        rows = self._current.share.events.where(at >= place).groupBy("partition").agg(f.min("offset").alias("first"))
         return {row.partition: row["first"] for row in rows.collect()}
 
     def partition_events(self) -> Mapping[int, PartitionEvents]:
         """Return where snapshot reads begin, per partition."""
         order = Window.partitionBy("partition").orderBy("offset")
         before = f.lag("snapshot_read").over(order)
-        marked = self._current.events.where(f.col("problem").isNull()).withColumn("before", before)
+        marked = self._current.share.events.where(f.col("problem").isNull()).withColumn("before", before)
         restart = f.when(f.col("snapshot_read") & ~f.col("before"), f.col("offset"))
         rows = marked.groupBy("partition").agg(
             f.min("offset").alias("first"),
@@ -211,12 +137,12 @@ class SparkTableBatch:
     def truncate_place(self) -> str:
         """Return the greatest place of a truncate in the batch, empty if there is none."""
         width = LAYOUTS[self._format.engine].place_width
-        truncates = self._current.events.where((f.col("operation") == "t") & f.col("problem").isNull())
+        truncates = self._current.share.events.where((f.col("operation") == "t") & f.col("problem").isNull())
         return truncates.agg(f.max(f.substring("position", 1, width)).alias("place")).collect()[0].place or ""
 
     def problems(self, limit: int) -> Sequence[Problem]:
         """Return up to ``limit`` messages that cannot be used, oldest first."""
-        bad = self._current.events.where(f.col("problem").isNotNull()).select("partition", "offset", "problem")
+        bad = self._current.share.events.where(f.col("problem").isNotNull()).select("partition", "offset", "problem")
         raw = messages_of(self._session, self._view, self._format.topic).select("partition", "offset", "key")
         found = bad.join(raw, ["partition", "offset"]).orderBy("partition", "offset").limit(limit).collect()
         return [Problem(r.partition, r.offset, None if r.key is None else bytes(r.key), r.problem) for r in found]
@@ -228,62 +154,38 @@ class SparkTableBatch:
 
     def stage(self, summary: Mapping[str, str], truncate: str) -> None:
         """Write tombstones, then merge into the branch with ``summary`` in the commit."""
-        work = self._current
-        if work.deletes:
-            staging.write_tombstones(self._session, self._target, work.shape, work.changes)
+        work, share = self._current, self._current.share
+        if work.changes is None:
+            raise RuntimeError("a torn batch cannot be staged")
+        if work.collapsed.deletes:
+            staging.write_tombstones(self._session, self._target, share.shape, work.changes)
         staging.merge_changes(
             self._session,
             self._target,
-            work.shape,
+            share.shape,
             work.changes,
-            floors=self._floors(work),
+            floors=work.floors,
             truncate=truncate,
             bounds=work.bounds,
             summary=summary,
         )
 
     @property
-    def _current(self) -> _Work:
+    def _current(self) -> Work:
         if self._work is None:
             raise RuntimeError("collapse comes first")
         return self._work
 
     def close(self) -> None:
         """Free what the latest collapse cached."""
-        for frame in self._work.cached if self._work else ():
-            frame.unpersist()
+        if self._work is not None:
+            self._work.close()
         self._work = None
 
-
-_NOTHING_FOLDED = Row(keys=0, deletes=0, last_delete=None)
-
-
-def _statistics(shape: RowShape) -> list[Column]:
-    keyed = f.col("k").isNotNull() & f.col("last.position").isNotNull()
-    plain = keyed & ~collapse.entangled()
-    deleted = plain & (f.col("last.operation") == "d")
-    first = f.col("k")[shape.key[0]] if shape.key else f.lit(None)
-    totals = [f.coalesce(f.sum(n), f.lit(0)).alias(n) for n in ("events", "problems", "truncates", "snapshot_reads")]
-    return [
-        *totals,
-        f.count_if(plain).alias("keys"),
-        f.count_if(keyed & collapse.entangled()).alias("entangled"),
-        f.coalesce(f.bool_or(keyed & f.col("moved")), f.lit(False)).alias("moved"),
-        f.count_if(deleted).alias("deletes"),
-        f.min("first_position").alias("first_position"),
-        f.max("last.position").alias("last_position"),
-        f.max(f.when(deleted, f.col("last.position"))).alias("last_delete"),
-        f.unix_millis(f.max("newest_ts")).alias("newest_at_ms"),
-        f.min(first).alias("low"),
-        f.max(first).alias("high"),
-    ]
-
-
-def _bounds(shape: RowShape, row: Row) -> KeyBounds | None:
-    """Return the bounds of the first key column where it is a number; texts stay out of statements."""
-    if not shape.key or not isinstance(row.low, (int, Decimal)) or isinstance(row.low, bool):
-        return None
-    return KeyBounds(shape.key[0], str(row.low), str(row.high))
+    def _missing(self, shape: RowShape) -> list[str]:
+        """Return the columns that some of the writers do not know."""
+        rows = [{x.name for x in w.row.fields} for w in self._writers.values() if isinstance(w, Writer)]
+        return [name for row in rows for name in shape.columns if name not in row]
 
 
 def _any_of(conditions: Iterable[Column]) -> Column:
@@ -311,8 +213,3 @@ def _behind(blocked: Mapping[bytes, tuple[int, int]]) -> Column:
         for key, (partition, offset) in blocked.items()
     )
     return f.coalesce(waiting, f.lit(False))
-
-
-def _missing(writer: Writer, shape: RowShape) -> list[str]:
-    present = {field.name for field in writer.row.fields}
-    return [name for name in shape.columns if name not in present]

@@ -4,7 +4,7 @@ What is soon read is read here: a Python worker of Spark's takes longer to start
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from typing import TypeVar
 
@@ -23,7 +23,7 @@ def run_tasks(
     slots: threading.Semaphore,
     parallel: int,
     group: str,
-) -> Iterator[T]:
+) -> Generator[T, None, None]:
     """Yield the results of ``task`` for each range, as they come; at most ``parallel`` run at a time.
 
     The task runs in a Python process of Spark's; the next begins whether or not the last result has been taken. Each
@@ -52,7 +52,9 @@ def run_tasks(
         pool.shutdown(wait=True)
 
 
-def run_here(task: Callable[[Range], T], parts: Sequence[Range], *, slots: threading.Semaphore) -> Iterator[T]:
+def run_here(
+    task: Callable[[Range], T], parts: Sequence[Range], *, slots: threading.Semaphore
+) -> Generator[T, None, None]:
     """Yield the results of ``task`` for each range, one after another, in the calling thread; each has a slot."""
     for part in parts:
         with slots:

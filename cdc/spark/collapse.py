@@ -12,7 +12,6 @@ from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as f
 
 from cdc.core.collapse import MOVED_IN, UNKNOWN
-from cdc.core.ddl import spark_type, struct_ddl
 from cdc.core.positions import EPOCH_DIGITS, LAYOUTS, Layout
 from cdc.spark.decode import RowShape
 
@@ -66,6 +65,14 @@ def plain_changes(keys: DataFrame) -> DataFrame:
     )
 
 
+def changes_ddl(shape: RowShape) -> str:
+    """Return the Spark type of changes."""
+    return (
+        f"k {shape.key_type}, deleted boolean, position string, operation string, source_ts timestamp, "
+        f"folded boolean, v {shape.row_type}"
+    )
+
+
 def fold(
     keys: DataFrame, events: DataFrame, rows: DataFrame, floors: DataFrame | None, shape: RowShape, doubtful: str = ""
 ) -> DataFrame:
@@ -109,7 +116,7 @@ class _State:
 
     def __init__(self, shape: RowShape, doubtful: str = "") -> None:
         self._layout = LAYOUTS[shape.engine]
-        self._values = struct_ddl((name, spark_type(kind)) for name, kind in shape.columns.items())
+        self._values = shape.row_type
         self._names = tuple(shape.columns)
         self._doubtful = doubtful
         self._image = (

@@ -39,6 +39,11 @@ class RowShape:
         """Return the Spark type of the key struct."""
         return struct_ddl((name, spark_type(self.columns[name])) for name in self.key)
 
+    @property
+    def row_type(self) -> str:
+        """Return the Spark type of the struct of all columns."""
+        return struct_ddl((name, spark_type(kind)) for name, kind in self.columns.items())
+
 
 def decode(opened: DataFrame, writer: Writer, shape: RowShape, epochs: Epochs) -> DataFrame:
     """Return the change events of messages whose envelopes were opened with ``writer``.
@@ -80,7 +85,6 @@ def decode(opened: DataFrame, writer: Writer, shape: RowShape, epochs: Epochs) -
 
 def unusable(messages: DataFrame, reason: str, shape: RowShape) -> DataFrame:
     """Return messages that cannot even be opened, in the shape of ``decode``."""
-    row = struct_ddl((name, spark_type(kind)) for name, kind in shape.columns.items())
     nothing = f.lit(None)
     return messages.select(
         "partition",
@@ -95,7 +99,7 @@ def unusable(messages: DataFrame, reason: str, shape: RowShape) -> DataFrame:
         nothing.cast(shape.key_type).alias("new_key"),
         f.array().cast("array<string>").alias("unavailable"),
         nothing.cast(shape.key_type).alias("k"),
-        nothing.cast(row).alias("v"),
+        nothing.cast(shape.row_type).alias("v"),
     )
 
 

@@ -43,6 +43,7 @@ class TopicSlice:
     last_offsets: dict[int, int] = field(default_factory=dict)
     schemas: set[SchemaPair] = field(default_factory=set)
     messages: int = 0
+    bytes: int = 0
 
 
 class MicroBatch:
@@ -64,7 +65,10 @@ class MicroBatch:
         """Return what there is of each topic; this reads Kafka."""
         key_mark, value_mark = self._marks()
         grouped = self._raw.groupBy("topic", "partition", key_mark.alias("key"), value_mark.alias("value")).agg(
-            f.min("offset").alias("first"), f.max("offset").alias("last"), f.count("*").alias("messages")
+            f.min("offset").alias("first"),
+            f.max("offset").alias("last"),
+            f.count("*").alias("messages"),
+            f.sum(f.octet_length("value")).alias("bytes"),
         )
         found: dict[str, TopicSlice] = {}
         for row in grouped.collect():
@@ -73,6 +77,7 @@ class MicroBatch:
             part.first_offsets[p] = min(row["first"], part.first_offsets.get(p, row["first"]))
             part.last_offsets[p] = max(row["last"], part.last_offsets.get(p, row["last"]))
             part.messages += row.messages
+            part.bytes += row.bytes or 0
             if row["value"] is not None:
                 part.schemas.add(SchemaPair(bytes(row["key"] or b""), bytes(row["value"]), (p, row["first"])))
         return found

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
@@ -33,6 +34,15 @@ def table_rows(session: SparkSession, target: TableTarget, shape: RowShape) -> D
     values = f.struct(*[f.col(_q(name)).alias(name) for name in shape.columns])
     columns = (key.alias("k"), f.col("_cdc_position").alias("position"), f.col("_cdc_op").alias("operation"))
     return session.table(target.table).select(*columns, values.alias("v"))
+
+
+def row_bytes(shape: RowShape) -> Column | None:
+    """Return about how many bytes a row of ``table_rows`` takes in columns of any length; None if it has none."""
+    kinds = {name: spark_type(kind) for name, kind in shape.columns.items()}
+    texts = [f.octet_length(f.col("v")[name]) for name, kind in kinds.items() if kind in {"string", "binary"}]
+    nested = [f.octet_length(f.col("v")[n].cast("string")) for n, kind in kinds.items() if "<" in kind]
+    sizes = [f.coalesce(size, f.lit(0)).cast("bigint") for size in (*texts, *nested)]
+    return reduce(lambda a, b: a + b, sizes) if sizes else None
 
 
 def tombstone_floors(

@@ -1,6 +1,6 @@
 """What a row becomes: awkward orders of its events over batches, many at once, each on a key of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -194,6 +194,15 @@ def run(table: LakeTable, topic: Topic, scenarios: Scenarios, first: Any = 1) ->
     rows = {row.id: row.asDict() for row in table.rows()}
     assert len(rows) == len(table.rows()), "a key is in the table twice"
     return {name: rows.get(key) for name, key in keys.items()}
+
+
+@pytest.fixture(scope="module", params=["core", "spark"])
+def new_table(request: pytest.FixtureRequest, lake: tuple[Any, Any]) -> Iterator[Callable[..., LakeTable]]:
+    """Return a function that makes a target table, whose batches are collapsed by the core, or by Spark."""
+    with pytest.MonkeyPatch.context() as patched:
+        if request.param == "spark":
+            patched.setattr("cdc.spark.small.MESSAGES", 0)
+        yield lambda name, columns, **options: LakeTable(*lake, columns, name=f"{name}_{request.param}", **options)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise, permutations
+from time import process_time
 from typing import Any
 
 import pytest
@@ -169,6 +170,30 @@ def test_two_rows_swap_their_keys() -> None:
     assert_always(before + swap, {1: {"v": "two"}, 2: {"v": "one"}})
     for batches in splits(swap):
         assert rows(before, *batches) == {1: {"v": "two"}, 2: {"v": "one"}}
+
+
+def test_a_swap_cut_in_two_whose_second_row_leaves_a_value_out_stops_the_table() -> None:
+    """P6, P12: one row of a key is kept between batches, so the value of the one that has yet to leave is gone."""
+    before = [event("c", 1, (0, 10), n=1, big="one"), event("c", 2, (0, 11), n=2, big="two")]
+    first = [event("d", 1, (20, 30), new=2), event("c", 2, (20, 30), old=1, n=1, big="one")]
+    second = [event("d", 2, (20, 40), new=1), event("c", 1, (20, 40), old=2, n=2, lacks=BIG)]
+    assert rows(before, [*first, *second]) == {1: {"n": 2, "big": "two"}, 2: {"n": 1, "big": "one"}}
+    with pytest.raises(UnavailableValue):
+        rows(before, first, second)
+
+
+def test_long_chains_of_key_changes_are_completed_in_time() -> None:
+    """Every departure was gone through once for every other one."""
+    count = 3_000
+    state = merge(TableState(), [event("c", 0, (0, 1), n=0, big="x")], POSTGRES)
+    chain = [
+        half
+        for k in range(count)
+        for half in (event("d", k, (5, 10 + k), new=k + 1), event("c", k + 1, (5, 10 + k), old=k, n=k, lacks=BIG))
+    ]
+    began = process_time()
+    assert rows(chain, state=state) == {count: {"n": count - 1, "big": "x"}}
+    assert process_time() - began < 5
 
 
 def test_three_rows_change_keys_in_a_ring() -> None:

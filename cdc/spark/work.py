@@ -1,0 +1,87 @@
+"""What the two ways to collapse a table's share of a micro-batch begin with, and what both end with."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as f
+
+from cdc.core.batch import Collapsed, Skip
+from cdc.spark import staging
+from cdc.spark.decode import RowShape
+from cdc.spark.merge import KeyBounds
+
+
+@dataclass(frozen=True)
+class Share:
+    """The decoded events of one table (``cdc.spark.decode``), and the table that they change.
+
+    Columns in ``missing`` are unknown to a writer of the events: null, where no event and no row says otherwise.
+    """
+
+    session: SparkSession
+    target: staging.TableTarget
+    shape: RowShape
+    events: DataFrame
+    skip: Skip
+    truncated: str
+    missing: Sequence[str]
+
+    def rows(self) -> DataFrame:
+        """Return the table's rows as ``k, position, operation, v``, without those that a truncate has removed."""
+        rows = staging.table_rows(self.session, self.target, self.shape)
+        return rows.where(f.col("position") >= self.truncated) if self.truncated else rows
+
+    def floors(self, keys: Callable[[], DataFrame], first_position: str) -> DataFrame | None:
+        """Return the positions of keys deleted before as ``k, floor``, if events may be older than a delete."""
+        if not self.skip.reaches_back(first_position):
+            return None
+        progress = self.skip.published or self.skip.progress
+        return staging.tombstone_floors(self.session, self.target, self.shape, keys(), progress)
+
+
+@dataclass(frozen=True)
+class Work:
+    """A share of a micro-batch after its collapse, ready to be staged.
+
+    ``keys`` gives all its keys as ``k, partition``; ``changes`` are as ``cdc.spark.collapse`` describes, None if the
+    collapse went no further. ``close`` frees what is ``cached``.
+    """
+
+    share: Share
+    collapsed: Collapsed
+    keys: Callable[[], DataFrame]
+    changes: DataFrame | None
+    bounds: KeyBounds | None = None
+    cached: Sequence[DataFrame] = field(default=())
+
+    @cached_property
+    def floors(self) -> DataFrame | None:
+        """Return the positions of keys deleted before, if there are events that may be older."""
+        return self.share.floors(self.keys, self.collapsed.first_position)
+
+    def close(self) -> None:
+        """Free what is cached."""
+        free(self.cached)
+
+
+def cached(frame: DataFrame) -> DataFrame:
+    """Return the data frame, kept once it has been computed."""
+    return frame.persist(StorageLevel.MEMORY_AND_DISK)
+
+
+def free(frames: Sequence[DataFrame]) -> None:
+    """Let go of cached data frames."""
+    for frame in frames:
+        frame.unpersist()
+
+
+def bounds_of(shape: RowShape, low: Any, high: Any) -> KeyBounds | None:  # noqa: ANN401 - values of any type
+    """Return the bounds of the first key column where it is a number; texts stay out of statements."""
+    if not shape.key or not isinstance(low, (int, Decimal)) or isinstance(low, bool):
+        return None
+    return KeyBounds(shape.key[0], str(low), str(high))
