@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import structlog
 from pyspark.sql import SparkSession
 
-from cdc.bootstrap.load import SourceLoads
+from cdc.bootstrap.load import SourceLoads, lacking_capture
 from cdc.bootstrap.specs import specs_of
 from cdc.config.models import Config
 from cdc.config.services import HadoopCatalog
@@ -41,7 +41,7 @@ class AutoLoads:
     session: SparkSession
     metrics: Metrics
     stop: threading.Event
-    capture: Capture | None = None
+    capture: Capture
     _done: set[str] = field(default_factory=set)
     _told: dict[str, tuple[LoadState, float]] = field(default_factory=dict)
     _changed: threading.Event = field(default_factory=threading.Event)
@@ -69,8 +69,10 @@ class AutoLoads:
         if not waiting:
             return _LOOK_SECONDS
         try:
+            if not (ready := self._ready(waiting)):
+                return _LOOK_SECONDS
             loads = SourceLoads(self.config, self.source, session, self._show, self.stop.is_set, None, self.capture)
-            failed = loads.run(waiting)
+            failed = loads.run(ready)
         except LeaseHeld:
             return _LOOK_SECONDS  # another process loads them; its progress is in `cdc status`
         except CdcError as error:
@@ -82,6 +84,13 @@ class AutoLoads:
             log.exception("tables cannot be loaded", pipeline=self.source.name, error=type(error).__name__)
             return _RETRY_SECONDS
         return _RETRY_SECONDS if failed else _LOOK_SECONDS
+
+    def _ready(self, waiting: Sequence[TableSpec]) -> list[TableSpec]:
+        """Return the tables whose changes are captured; the others hold nobody up."""
+        lacking = lacking_capture(self.capture, self.source, waiting)
+        for target, reason in lacking.items():
+            self._show(LoadProgress(target, LoadState.WAITING, detail=reason))
+        return [spec for spec in waiting if spec.target not in lacking]
 
     def _waits(self, session: SparkSession, spec: TableSpec) -> bool:
         if spec.snapshot != "load" or spec.topic in self._done:

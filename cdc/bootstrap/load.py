@@ -32,6 +32,7 @@ from cdc.core.load import (
     BulkSource,
     LoadPlan,
     LoadProgress,
+    LoadState,
     Range,
     RangeReader,
     RangeResult,
@@ -51,6 +52,7 @@ from cdc.pipeline.capture import Capture
 from cdc.pipeline.hold import beating, release
 from cdc.pipeline.load import Load
 from cdc.pipeline.load_parts import LoadParts, draft
+from cdc.pipeline.load_queue import ready_groups
 from cdc.pipeline.table import TableSpec
 from cdc.sources.bulk_mysql import MySqlBulk
 from cdc.sources.bulk_oracle import OracleBulk
@@ -62,6 +64,12 @@ log = structlog.get_logger()
 
 Progressed = Callable[[LoadProgress], None]
 
+CAPTURE_SECONDS = 300.0
+"""How long loads wait for capture before they give up."""
+
+RACE_SECONDS = 10.0
+"""How long one waits that had its capture a moment ago, or has waited enough."""
+
 SMALL = 4 << 20
 """Bytes of a table, by its database's estimate, up to which the driver reads it by itself."""
 
@@ -69,6 +77,20 @@ SMALL = 4 << 20
 def rows_per_range(config: Config, size: TableSize) -> int:
     """Return how many rows of a table one task reads."""
     return max(1000, int(config.load.range_bytes * max(size.rows, 1) / max(size.bytes, 1)))
+
+
+def _name_of(source: SourceConfig, spec: TableSpec) -> TableName:
+    return next(table.source for table in source.tables if source.topic_of(table) == spec.topic)
+
+
+def lacking_capture(capture: Capture, source: SourceConfig, specs: Sequence[TableSpec]) -> dict[TableName, str]:
+    """Return the targets whose changes are not captured yet, or of which it cannot be told now, and why."""
+    names = {spec.target: _name_of(source, spec) for spec in specs}
+    try:
+        reasons = capture.lacking(source, list(names.values()))
+    except TransientError as error:
+        return dict.fromkeys(names, str(error))
+    return {target: reasons[name] for target, name in names.items() if name in reasons}
 
 
 def bulk_source(source: SourceConfig, config: Config, *, replica: bool) -> BulkSource:
@@ -103,6 +125,7 @@ class SourceLoads:
                 hint="use a jdbc, rest, glue or hive catalog, or set `snapshot: connector`",
             )
         self._engine = SparkEngine(self.config, self.source, self.session)
+        self._fit: set[TableName] = set()
         self._slots = threading.BoundedSemaphore(self.config.load.parallel)
         self._capture = self.capture or capture_of(self.config)
         self._lease = Lease(
@@ -114,8 +137,9 @@ class SourceLoads:
         )
 
     def run(self, specs: Sequence[TableSpec], *, again: bool = False) -> dict[TableName, CdcError]:
-        """Load the tables, the largest first, and return the errors of those that failed; the others go on.
+        """Load the tables and return the errors of those that failed; the others go on.
 
+        Those with a higher priority come first, then the largest, in the end those that wait for capture.
         Raises LeaseHeld while another process loads tables of this source.
         """
         try:
@@ -128,17 +152,38 @@ class SourceLoads:
         try:
             interval, name = self.config.stream.lease_ttl.total_seconds() / 4, f"{self.source.name}_load"
             beats = beating(self._lease, interval, name, lambda _error: None)  # whoever asks still_holder is told
+            groups = ready_groups(
+                self.in_order(specs), self._lacking_alone, self._waits, seconds=CAPTURE_SECONDS, stopping=self.stopping
+            )
+            results: list[tuple[TableName, CdcError | None]] = []
             with beats, ThreadPoolExecutor(self.config.load.parallel_tables, "load") as pool:
-                results = list(pool.map(lambda spec: self._one(spec, again=again), self.largest_first(specs)))
+                for group in groups:
+                    results += pool.map(lambda spec: self._one(spec, again=again), group)
         finally:
             release(self._lease, self.source.name)
         return {target: error for target, error in results if error is not None}
 
-    def largest_first(self, specs: Sequence[TableSpec]) -> list[TableSpec]:
-        """Return the tables in the order in which they are loaded."""
+    def in_order(self, specs: Sequence[TableSpec]) -> list[TableSpec]:
+        """Return the tables in the order in which they are loaded: by priority, then the largest first."""
         if len(specs) == 1:
             return list(specs)
-        return sorted(specs, key=lambda spec: -self._size(spec))
+        return sorted(specs, key=lambda spec: (-spec.load_priority, -self._size(spec)))
+
+    def _lacking_alone(self, specs: Sequence[TableSpec]) -> dict[TableName, str]:
+        """Return those that lack nothing else: what is wrong with a table itself is said now, and not waited for."""
+        reasons = lacking_capture(self._capture, self.source, specs)
+        for spec in specs:
+            if spec.target in reasons and spec.target not in self._fit:
+                try:
+                    self._declared(spec)
+                    self._fit.add(spec.target)
+                except CdcError:
+                    del reasons[spec.target]
+        return reasons
+
+    def _waits(self, spec: TableSpec, reason: str) -> None:
+        log.warning("load waits for capture", table=str(spec.target), lacking=reason)
+        self.on_progress(LoadProgress(spec.target, LoadState.WAITING, detail=reason))
 
     def _size(self, spec: TableSpec) -> int:
         try:
@@ -195,7 +240,7 @@ class SourceLoads:
 
     def name_of(self, spec: TableSpec) -> TableName:
         """Return the source's table behind a target."""
-        return next(table.source for table in self.source.tables if self.source.topic_of(table) == spec.topic)
+        return _name_of(self.source, spec)
 
     def _parts(self) -> LoadParts:
         # A session for each load: its statements have temporary views, and settings of Spark's, of their own.
@@ -212,6 +257,7 @@ class SourceLoads:
             still_holder=self._lease.check,
             rows_per_range=lambda size: rows_per_range(self.config, size),
             blocked_keys=self.config.stream.blocked_keys,
+            capture_seconds=RACE_SECONDS,
         )
 
     def _shadow(self, session: SparkSession, spec: TableSpec) -> Shadow:

@@ -19,6 +19,7 @@ def specs_of(source: SourceConfig) -> list[TableSpec]:
             properties=table.properties,
             snapshot=source.snapshot_of(table).value,
             transactional=source.connector.get("exactly.once.support", "required") == "required",
+            load_priority=table.load_priority,
         )
         for table in source.tables
     ]

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from cdc.bootstrap.connectors import watched_capture
 from cdc.bootstrap.load import SourceLoads
+from cdc.bootstrap.load_estimate import seconds_at_least
 from cdc.bootstrap.service import default_jars
 from cdc.bootstrap.specs import specs_of
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, SourceNames
@@ -68,7 +69,7 @@ def load(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Load tables that have no rows yet, the largest first; the stream may run all the while.
+    """Load tables that have no rows yet, by priority and the largest first; the stream may run all the while.
 
     Interrupted, it goes on behind its last commit when it is started again. Tables that are loaded are left alone.
     Exit code 1 if a table could not be loaded; the others are.
@@ -158,27 +159,30 @@ def _note(
 
 def show_plans(config: Config, chosen: Chosen, *, as_json: bool) -> None:
     """Print what would be read, without a JVM: ranges by number and size, never by the key values that bound them."""
-    plans: list[tuple[TableSpec, LoadPlan]] = []
+    plans: list[tuple[TableSpec, LoadPlan, float]] = []
     for source, specs in chosen:
         names = {source.topic_of(table): table.source for table in source.tables}
-        plans += [(spec, SourceLoads.plan_of(config, source, names[spec.topic], spec)) for spec in specs]
+        drafts = [SourceLoads.plan_of(config, source, names[spec.topic], spec) for spec in specs]
+        plans += zip(specs, drafts, seconds_at_least(config, source, drafts), strict=True)
+    plans.sort(key=lambda one: (-one[0].load_priority, -one[1].size.bytes))
     if as_json:
-        sys.stdout.write(json.dumps([_plan_json(spec, plan) for spec, plan in plans], indent=2) + "\n")
+        sys.stdout.write(json.dumps([_plan_json(*one) for one in plans], indent=2) + "\n")
         return
-    table = Table("source", "target", "rows, about", "MB, about", "ranges", "columns")
-    for spec, plan in plans:
+    table = Table("source", "target", "rows, about", "MB, about", "ranges", "columns", "at least")
+    for spec, plan, seconds in plans:
         rows, megabytes = f"{plan.size.rows:,}", f"{plan.size.bytes / 1e6:,.1f}"
         ranges, columns = str(len(plan.ranges)), str(len(plan.columns))
-        table.add_row(str(plan.source), str(spec.target), rows, megabytes, ranges, columns)
+        table.add_row(str(plan.source), str(spec.target), rows, megabytes, ranges, columns, f"{seconds:,.0f} s")
     Console().print(table)
 
 
-def _plan_json(spec: TableSpec, plan: LoadPlan) -> dict[str, Any]:
+def _plan_json(spec: TableSpec, plan: LoadPlan, seconds: float) -> dict[str, Any]:
     return {
         "source": str(plan.source),
         "target": str(spec.target),
         "rows_estimate": plan.size.rows,
         "bytes_estimate": plan.size.bytes,
+        "seconds_at_least": round(seconds, 1),
         "columns": plan.columns,
         "ranges": [{"number": p.number, "relation": str(p.relation), "rows_estimate": p.rows} for p in plan.ranges],
     }

@@ -50,6 +50,11 @@ class TableConfig(Section):
         Mode.MIRROR, description="mirror: the target equals the source. append and history are reserved."
     )
     snapshot: Snapshot | None = Field(None, description="Who reads the first rows; by default as the source says.")
+    load_priority: int = Field(
+        0,
+        description="Tables with a higher one are loaded first; then the largest.",
+        json_schema_extra={"unit": "none"},
+    )
     partition_by: tuple[str, ...] = Field(
         (),
         description="Iceberg partition terms, e.g. bucket(16, id) or day(created_at); "

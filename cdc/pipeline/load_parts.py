@@ -124,7 +124,7 @@ class LoadParts:
     still_holder: Callable[[], None]
     rows_per_range: Callable[[TableSize], int]
     blocked_keys: int = 1000
-    capture_seconds: float = 300.0
+    capture_seconds: float = 10.0
     passed_seconds: float = 600.0
 
 

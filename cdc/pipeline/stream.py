@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -285,9 +285,9 @@ class Pipeline:
         if not specs:
             return
         with ThreadPoolExecutor(min(self.limits.parallel_tables, len(specs)), self.name) as pool:
-            futures = [pool.submit(self._apply, applier, batch, spec) for spec in specs]
-        for spec, future in zip(specs, futures, strict=True):
-            self._note(applier, spec, future)
+            futures = {pool.submit(self._apply, applier, batch, spec): spec for spec in specs}
+            for future in as_completed(futures):  # a table that takes long does not keep quiet about the others
+                self._note(applier, futures[future], future)
         self._end_without_tables()
 
     def _note(self, applier: Applier, spec: TableSpec, future: Future[Applied]) -> None:

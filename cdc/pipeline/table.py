@@ -19,7 +19,7 @@ class TableSpec:
     """One captured table as configured; ``snapshot`` says where its first rows come from: connector or load.
 
     ``beside`` is another table whose tombstones it has, where its rows are those of that one. ``transactional`` says
-    that its topic is written in transactions only.
+    that its topic is written in transactions only. Tables with a higher ``load_priority`` are loaded first.
     """
 
     pipeline: str
@@ -33,6 +33,7 @@ class TableSpec:
     snapshot: str = "connector"
     beside: TableName | None = None
     transactional: bool = False
+    load_priority: int = 0
 
 
 class TargetTable(Protocol):

@@ -1,8 +1,9 @@
 """``python -m tests.bench.small``: many small batches, one after another, as a service that is up to date sees them.
 
-A hundred changes a batch and table: updates (half of them leave the large value out), deletes, inserts and key changes,
-through decode, collapse, merge and publish on local files. Half of the batches warm the JVM up, the others are timed.
-Afterwards every column of every row is compared with what the changes make of it.
+A hundred changes a batch and table, or as many as asked for: updates (half of them leave the large value out), deletes,
+inserts and key changes, through decode, collapse, merge and publish on local files. Batches that the core collapses and
+batches that Spark does take turns. Half of the batches warm the JVM up, the others are timed. Afterwards every column
+of every row is compared with what the changes make of it.
 """
 
 import argparse
@@ -15,28 +16,37 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from cdc.spark import small
 from tests.contract.events import INT, TEXT, Topic, column
 from tests.lake import PLACEHOLDER, LakeTable, Message, start_session
 
 COLUMNS = [column("id", "int"), column("n", INT), column("name", TEXT), column("large", TEXT)]
-KEYS = 300
-CHANGES = 100
+WAYS = {"core": small.MESSAGES, "spark": 0}
+"""Up to how many messages the core collapses a batch."""
 
 
 def main() -> None:
     """Apply the batches, compare, print."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.small", description=__doc__)
-    parser.add_argument("--tables", type=int, default=4)
+    parser.add_argument("--tables", type=int, default=4, help="tables for each way")
     parser.add_argument("--batches", type=int, default=12)
+    parser.add_argument("--changes", type=int, default=100, help="changes of a batch")
+    parser.add_argument("--moves", type=int, default=5, help="percent of the changes that change a key")
+    parser.add_argument("--keys", type=int, default=300, help="rows of a table at first")
     parser.add_argument("--columns", type=int, default=0, help="further columns of every table")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         lake = start_session(Path(folder))
-        tables = [Source(LakeTable(*lake, columns(options.columns), name=f"t{n}"), options.seed + n, options.columns)
-                  for n in range(options.tables)]  # fmt: skip
+        tables = {
+            way: [
+                Source(LakeTable(*lake, columns(options.columns), name=f"{way}_{n}"), options.seed + n, options)
+                for n in range(options.tables)
+            ]
+            for way in WAYS
+        }
         figures = measure(tables, options.batches)
-        equal = all(source.equal() for source in tables)
+        equal = all(source.equal() for sources in tables.values() for source in sources)
     print(json.dumps({**vars(options), **figures, "contents": "equal" if equal else "DIFFERENT"}, indent=2))
     sys.exit(0 if equal else 1)
 
@@ -46,45 +56,63 @@ def columns(more: int) -> list[dict[str, Any]]:
     return [*COLUMNS, *(column(f"c{n}", TEXT if n % 3 else INT) for n in range(more))]
 
 
-def measure(tables: list["Source"], batches: int) -> dict[str, Any]:
-    """Apply the batches; returns seconds per batch of one table, over the second half of them."""
-    stages: Counter[str] = Counter()
-    first = seconds = 0.0
-    timed = batches - batches // 2
+def measure(tables: dict[str, list["Source"]], batches: int) -> dict[str, Any]:
+    """Apply the batches; returns for each way seconds per batch of one table, over the second half of them."""
+    figures = {way: Figures(len(sources), batches - batches // 2) for way, sources in tables.items()}
     for number in range(batches):
-        for source in tables:
-            messages = source.batch()
-            began = time.monotonic()
-            applied = source.table.apply_whole(messages)
-            took = time.monotonic() - began
-            if number == 0:
-                first += took / len(tables)
-            if number >= batches - timed:
-                seconds += took / len(tables) / timed
-                stages.update({name: value / len(tables) / timed for name, value in applied.seconds.items()})
-    return {
-        "seconds_of_the_first_batch": round(first, 2),
-        "seconds_a_batch": round(seconds, 2),
-        "of_these": {name: round(value, 2) for name, value in stages.items()},
-    }
+        for way, sources in tables.items():
+            small.MESSAGES = WAYS[way]
+            for source in sources:
+                figures[way].add(source, number, batches)
+    return {way: one.told() for way, one in figures.items()}
+
+
+class Figures:
+    """What the batches of one way took."""
+
+    def __init__(self, tables: int, timed: int) -> None:
+        self._tables, self._timed = tables, timed
+        self._stages: Counter[str] = Counter()
+        self._first = self._seconds = 0.0
+
+    def add(self, source: "Source", number: int, batches: int) -> None:
+        """Apply a batch of a table and take its time."""
+        messages = source.batch()
+        began = time.monotonic()
+        applied = source.table.apply_whole(messages)
+        took = time.monotonic() - began
+        if number == 0:
+            self._first += took / self._tables
+        if number >= batches - self._timed:
+            self._seconds += took / self._tables / self._timed
+            self._stages.update({n: value / self._tables / self._timed for n, value in applied.seconds.items()})
+
+    def told(self) -> dict[str, Any]:
+        """Return the figures: of a batch's seconds those that make the messages are none of the stages'."""
+        return {
+            "seconds_of_the_first_batch": round(self._first, 2),
+            "seconds_a_batch": round(self._seconds, 2),
+            "of_these": {name: round(value, 2) for name, value in self._stages.items()},
+        }
 
 
 class Source:
     """A table that changes, and its copy in the lake."""
 
-    def __init__(self, table: LakeTable, seed: int, more: int) -> None:
+    def __init__(self, table: LakeTable, seed: int, options: argparse.Namespace) -> None:
         self.table = table
+        self._changes, self._moves = options.changes, options.moves
         self._topic = Topic()
         self._random = random.Random(seed)
-        self._more = {f"c{n}": "text" if n % 3 else n for n in range(more)}
+        self._more = {f"c{n}": "text" if n % 3 else n for n in range(options.columns)}
         self._rows: dict[int, dict[str, Any]] = {}
         self._lsn, self._next = 100, 0
-        table.apply([self._insert() for _ in range(KEYS)])
+        table.apply([self._insert() for _ in range(options.keys)])
 
     def batch(self) -> list[Message]:
         """Return the changes of one batch."""
         kinds = [self._update, self._insert_one, self._delete, self._move]
-        chosen = self._random.choices(kinds, [80, 10, 5, 5], k=CHANGES)
+        chosen = self._random.choices(kinds, [85 - self._moves, 10, 5, self._moves], k=self._changes)
         return [message for kind in chosen for message in kind()]
 
     def equal(self) -> bool:

@@ -35,6 +35,20 @@ def test_batches_reach_all_tables_and_the_end_is_reported() -> None:
     assert len(rig.store.ledger) == 4
 
 
+def test_a_table_that_takes_long_does_not_keep_quiet_about_the_others() -> None:
+    """What is applied is shown when it is, and its lag is that of then: it was told with the slowest table's."""
+    rig = Rig(BOTH)
+    stage = rig.table(A).stage
+
+    def slow(base: int) -> None:
+        until(lambda: rig.state(B) == TableState.RUNNING and rig.next_offset(B) == 10)
+        stage(base)
+
+    rig.table(A).stage = slow  # type: ignore[method-assign]
+    rig.run()
+    assert (rig.next_offset(A), rig.next_offset(B)) == (5, 10)
+
+
 def test_a_failing_table_stops_alone_and_keeps_its_offsets() -> None:
     """Promise 2."""
     rig = Rig(BOTH, LATER)
