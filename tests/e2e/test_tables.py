@@ -106,6 +106,7 @@ def test_tables_are_added_reset_paused_and_removed_while_another_goes_on(shop: B
     assert shop.service.log.read_text(errors="replace").count("lease taken") == 1  # never started again
 
 
+@pytest.mark.timeout(600 + 60 * REWINDS)
 def test_rewinds_under_a_running_stream_converge(shop: BusyShop) -> None:
     """S21, S22: to random checkpoints, while the table changes; the stream applies what came since again."""
     print(f"seed {SEED}")
@@ -121,6 +122,7 @@ def test_rewinds_under_a_running_stream_converge(shop: BusyShop) -> None:
     assert shop.rows(shop.name, "added") == quiet
 
 
+@pytest.mark.timeout(600 + 30 * REPLAYS)
 def test_replays_from_random_points_change_nothing(shop: BusyShop) -> None:
     """S15: beside the running service, from offsets that no commit ends at, and from the beginning."""
     print(f"seed {SEED}")
