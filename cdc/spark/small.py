@@ -14,7 +14,10 @@ from cdc.spark.microbatch import TopicSlice
 from cdc.spark.work import Share, Work, bounds_of, cached, free
 
 MESSAGES, VALUES, BYTES = 20_000, 400_000, 16 << 20
-"""A batch is small up to so many messages, values in rows, and bytes: of messages, or of the table's rows it needs."""
+"""A batch is small up to so many messages, values in rows, and bytes of messages."""
+
+ROW_BYTES = 64 << 20
+"""So much of the table's rows is brought to the driver for it."""
 
 
 def is_small(part: TopicSlice, shape: RowShape) -> bool:
@@ -58,7 +61,7 @@ def _gathered(rows: DataFrame, shape: RowShape) -> pa.Table | None:
     kept = cached(rows)
     try:
         total = kept.agg(f.sum(size)).collect()[0][0] or 0
-        return kept.toArrow() if total <= BYTES else None
+        return kept.toArrow() if total <= ROW_BYTES else None
     finally:
         free([kept])
 

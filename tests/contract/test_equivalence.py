@@ -70,7 +70,7 @@ def message(event: ChangeEvent, partition: int) -> Message:
 )
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(
-    max_examples=2,
+    max_examples=1,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],

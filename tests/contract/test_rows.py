@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cdc.core.errors import UnavailableValue
+from cdc.spark.large import collapse_large
 from tests.contract.events import INT, NUMBERED, TEXT, Topic, column
 from tests.lake import PLACEHOLDER, LakeTable
 
@@ -325,3 +326,22 @@ def test_a_snapshot_after_streaming_opens_a_new_epoch(new_table: Callable[..., L
     third = table.apply([topic.change("u", {"id": 1, "n": 5}, (45, 60)), topic.read({"id": 1, "n": 6}, (0, 7))])
     assert third.progress.of(0).epoch == 2
     assert {row.id: row.n for row in table.rows()} == {1: 6, 2: 4, 3: 1}
+
+
+def test_rows_too_large_for_the_driver_are_folded_by_spark(
+    lake: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event of a few bytes may leave out a value of many megabytes."""
+    monkeypatch.setattr("cdc.spark.small.MESSAGES", 100)
+    monkeypatch.setattr("cdc.spark.small.ROW_BYTES", 3_000)
+    ways: list[str] = []
+    monkeypatch.setattr("cdc.spark.batch.collapse_large", lambda share: ways.append("large") or collapse_large(share))
+    table, topic = LakeTable(*lake, [*NUMBERED, column("big", TEXT)], name="rows_large"), Topic()
+    table.apply([topic.change("c", {"id": i, "n": 1, "big": "x" * 1_000}, (0, 10 + i)) for i in range(5)])
+    assert ways == []
+    for first, expected in ((0, ["large"]), (3, ["large"])):
+        at = 100 + first
+        lacking = [{"id": i, "n": 2, "big": PLACEHOLDER} for i in range(first, min(first + 4, 5))]
+        table.apply([topic.change("u", row, (at, at + row["id"])) for row in lacking])
+        assert ways == expected  # four thousand bytes are too many, two are not
+    assert {(row.id, row.n, row.big) for row in table.rows()} == {(i, 2, "x" * 1_000) for i in range(5)}
