@@ -87,7 +87,7 @@ class AutoLoads:
 
     def _ready(self, waiting: Sequence[TableSpec]) -> list[TableSpec]:
         """Return the tables whose changes are captured; the others hold nobody up."""
-        lacking = lacking_capture(self.capture, self.source, waiting)
+        lacking = lacking_capture(self.config, self.capture, self.source, waiting)
         for target, reason in lacking.items():
             self._show(LoadProgress(target, LoadState.WAITING, detail=reason))
         return [spec for spec in waiting if spec.target not in lacking]

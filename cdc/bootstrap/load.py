@@ -38,6 +38,7 @@ from cdc.core.load import (
     RangeResult,
     Stamp,
     TableSize,
+    loaded,
     loaded_position,
     reread_position,
 )
@@ -46,8 +47,10 @@ from cdc.core.positions import LAYOUTS
 from cdc.core.preflight import Finding, check_key
 from cdc.lake.control import Control
 from cdc.lake.lease import Lease
+from cdc.lake.loads import read_loads
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.shadow import Shadow
+from cdc.lake.tables import IcebergTable
 from cdc.pipeline.capture import Capture
 from cdc.pipeline.hold import beating, release
 from cdc.pipeline.load import Load
@@ -83,14 +86,21 @@ def _name_of(source: SourceConfig, spec: TableSpec) -> TableName:
     return next(table.source for table in source.tables if source.topic_of(table) == spec.topic)
 
 
-def lacking_capture(capture: Capture, source: SourceConfig, specs: Sequence[TableSpec]) -> dict[TableName, str]:
-    """Return the targets whose changes are not captured yet, or of which it cannot be told now, and why."""
+def lacking_capture(
+    config: Config, capture: Capture, source: SourceConfig, specs: Sequence[TableSpec]
+) -> dict[TableName, str]:
+    """Return the targets whose loads have to wait, since changes are not captured yet or it cannot be told, and why.
+
+    A load that has begun had its capture then, and goes on.
+    """
     names = {spec.target: _name_of(source, spec) for spec in specs}
     try:
         reasons = capture.lacking(source, list(names.values()))
     except TransientError as error:
-        return dict.fromkeys(names, str(error))
-    return {target: reasons[name] for target, name in names.items() if name in reasons}
+        reasons = dict.fromkeys(names.values(), str(error))
+    found = {target: reasons[name] for target, name in names.items() if name in reasons}
+    begun = read_loads(open_catalog(config.catalog), config.metadata_namespace, found) if found else []
+    return {target: reason for target, reason in found.items() if target not in {load.target for load in begun}}
 
 
 def bulk_source(source: SourceConfig, config: Config, *, replica: bool) -> BulkSource:
@@ -153,7 +163,11 @@ class SourceLoads:
             interval, name = self.config.stream.lease_ttl.total_seconds() / 4, f"{self.source.name}_load"
             beats = beating(self._lease, interval, name, lambda _error: None)  # whoever asks still_holder is told
             groups = ready_groups(
-                self.in_order(specs), self._lacking_alone, self._waits, seconds=CAPTURE_SECONDS, stopping=self.stopping
+                self.in_order(specs),
+                lambda left: self._lacking_alone(left, again=again),
+                self._waits,
+                seconds=CAPTURE_SECONDS,
+                stopping=self.stopping,
             )
             results: list[tuple[TableName, CdcError | None]] = []
             with beats, ThreadPoolExecutor(self.config.load.parallel_tables, "load") as pool:
@@ -169,17 +183,25 @@ class SourceLoads:
             return list(specs)
         return sorted(specs, key=lambda spec: (-spec.load_priority, -self._size(spec)))
 
-    def _lacking_alone(self, specs: Sequence[TableSpec]) -> dict[TableName, str]:
-        """Return those that lack nothing else: what is wrong with a table itself is said now, and not waited for."""
-        reasons = lacking_capture(self._capture, self.source, specs)
+    def _lacking_alone(self, specs: Sequence[TableSpec], *, again: bool) -> dict[TableName, str]:
+        """Return those that lack nothing else: what is loaded, or wrong in itself, is said now and not waited for."""
+        reasons = lacking_capture(self.config, self._capture, self.source, specs)
         for spec in specs:
             if spec.target in reasons and spec.target not in self._fit:
                 try:
+                    waits = again or not self._loaded(spec)
                     self._declared(spec)
-                    self._fit.add(spec.target)
                 except CdcError:
+                    waits = False
+                if waits:
+                    self._fit.add(spec.target)
+                else:
                     del reasons[spec.target]
         return reasons
+
+    def _loaded(self, spec: TableSpec) -> bool:
+        table = IcebergTable(self.session, self.config.catalog.name, spec.target)
+        return table.exists() and loaded(table.read().summary)
 
     def _waits(self, spec: TableSpec, reason: str) -> None:
         log.warning("load waits for capture", table=str(spec.target), lacking=reason)
