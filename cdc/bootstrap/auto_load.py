@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 import structlog
 from pyspark.sql import SparkSession
 
-from cdc.bootstrap.load import SourceLoads, lacking_capture
+from cdc.bootstrap.load import SourceLoads, is_loaded, lacking_capture
 from cdc.bootstrap.specs import specs_of
 from cdc.config.models import Config
 from cdc.config.services import HadoopCatalog
 from cdc.config.sources import SourceConfig
 from cdc.core.errors import CdcError, LeaseHeld
-from cdc.core.load import LoadProgress, LoadState, loaded
-from cdc.lake.tables import IcebergTable
+from cdc.core.load import LoadProgress, LoadState
+from cdc.lake.loads import read_loads
+from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.ops.metrics import Metrics
 from cdc.pipeline.capture import Capture
 from cdc.pipeline.table import TableSpec
@@ -86,8 +87,11 @@ class AutoLoads:
         return _RETRY_SECONDS if failed else _LOOK_SECONDS
 
     def _ready(self, waiting: Sequence[TableSpec]) -> list[TableSpec]:
-        """Return the tables whose changes are captured; the others hold nobody up."""
-        lacking = lacking_capture(self.config, self.capture, self.source, waiting)
+        """Return the tables whose changes are captured, or were when their loads began; the others hold nobody up."""
+        lacking = lacking_capture(self.capture, self.source, waiting)
+        if lacking:
+            for load in read_loads(open_catalog(self.config.catalog), self.config.metadata_namespace, list(lacking)):
+                del lacking[load.target]
         for target, reason in lacking.items():
             self._show(LoadProgress(target, LoadState.WAITING, detail=reason))
         return [spec for spec in waiting if spec.target not in lacking]
@@ -96,8 +100,7 @@ class AutoLoads:
         if spec.snapshot != "load" or spec.topic in self._done:
             return False
         try:
-            table = IcebergTable(session, self.config.catalog.name, spec.target)
-            if table.exists() and loaded(table.read().summary):
+            if is_loaded(session, self.config.catalog.name, spec.target):
                 self._done.add(spec.topic)
                 return False
         except CdcError as error:

@@ -47,7 +47,6 @@ from cdc.core.positions import LAYOUTS
 from cdc.core.preflight import Finding, check_key
 from cdc.lake.control import Control
 from cdc.lake.lease import Lease
-from cdc.lake.loads import read_loads
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.shadow import Shadow
 from cdc.lake.tables import IcebergTable
@@ -70,9 +69,6 @@ Progressed = Callable[[LoadProgress], None]
 CAPTURE_SECONDS = 300.0
 """How long loads wait for capture before they give up."""
 
-RACE_SECONDS = 10.0
-"""How long one waits that had its capture a moment ago, or has waited enough."""
-
 SMALL = 4 << 20
 """Bytes of a table, by its database's estimate, up to which the driver reads it by itself."""
 
@@ -82,25 +78,30 @@ def rows_per_range(config: Config, size: TableSize) -> int:
     return max(1000, int(config.load.range_bytes * max(size.rows, 1) / max(size.bytes, 1)))
 
 
-def _name_of(source: SourceConfig, spec: TableSpec) -> TableName:
+def name_of(source: SourceConfig, spec: TableSpec) -> TableName:
+    """Return the source's table behind a target."""
     return next(table.source for table in source.tables if source.topic_of(table) == spec.topic)
 
 
-def lacking_capture(
-    config: Config, capture: Capture, source: SourceConfig, specs: Sequence[TableSpec]
-) -> dict[TableName, str]:
-    """Return the targets whose loads have to wait, since changes are not captured yet or it cannot be told, and why.
+def load_order(spec: TableSpec, size: TableSize) -> tuple[int, int]:
+    """Return what tables are sorted by before they are loaded: by priority, then the largest first."""
+    return -spec.load_priority, -size.bytes
 
-    A load that has begun had its capture then, and goes on.
-    """
-    names = {spec.target: _name_of(source, spec) for spec in specs}
+
+def is_loaded(session: SparkSession, catalog: str, target: TableName) -> bool:
+    """Return whether a target has got its first rows."""
+    table = IcebergTable(session, catalog, target)
+    return table.exists() and loaded(table.read().summary)
+
+
+def lacking_capture(capture: Capture, source: SourceConfig, specs: Sequence[TableSpec]) -> dict[TableName, str]:
+    """Return the targets whose changes are not captured yet, or of which it cannot be told now, and why."""
+    names = {spec.target: name_of(source, spec) for spec in specs}
     try:
         reasons = capture.lacking(source, list(names.values()))
     except TransientError as error:
-        reasons = dict.fromkeys(names.values(), str(error))
-    found = {target: reasons[name] for target, name in names.items() if name in reasons}
-    begun = read_loads(open_catalog(config.catalog), config.metadata_namespace, found) if found else []
-    return {target: reason for target, reason in found.items() if target not in {load.target for load in begun}}
+        return dict.fromkeys(names, str(error))
+    return {target: reasons[name] for target, name in names.items() if name in reasons}
 
 
 def bulk_source(source: SourceConfig, config: Config, *, replica: bool) -> BulkSource:
@@ -178,40 +179,40 @@ class SourceLoads:
         return {target: error for target, error in results if error is not None}
 
     def in_order(self, specs: Sequence[TableSpec]) -> list[TableSpec]:
-        """Return the tables in the order in which they are loaded: by priority, then the largest first."""
+        """Return the tables in the order in which they are loaded."""
         if len(specs) == 1:
             return list(specs)
-        return sorted(specs, key=lambda spec: (-spec.load_priority, -self._size(spec)))
+        return sorted(specs, key=lambda spec: load_order(spec, self._size(spec)))
 
     def _lacking_alone(self, specs: Sequence[TableSpec], *, again: bool) -> dict[TableName, str]:
-        """Return those that lack nothing else: what is loaded, or wrong in itself, is said now and not waited for."""
-        reasons = lacking_capture(self.config, self._capture, self.source, specs)
+        """Return those that lack nothing else: what else there is to say of a table is said now."""
+        reasons = lacking_capture(self._capture, self.source, specs)
         for spec in specs:
             if spec.target in reasons and spec.target not in self._fit:
-                try:
-                    waits = again or not self._loaded(spec)
-                    self._declared(spec)
-                except CdcError:
-                    waits = False
-                if waits:
+                if self._needs_capture(spec, again=again):
                     self._fit.add(spec.target)
                 else:
                     del reasons[spec.target]
         return reasons
 
-    def _loaded(self, spec: TableSpec) -> bool:
-        table = IcebergTable(self.session, self.config.catalog.name, spec.target)
-        return table.exists() and loaded(table.read().summary)
+    def _needs_capture(self, spec: TableSpec, *, again: bool) -> bool:
+        """Return whether a table has yet to begin, and could: a load that has begun had its capture then."""
+        try:
+            self._declared(spec)
+            begun = self._shadow(self.session, spec).exists()
+            return not begun and (again or not is_loaded(self.session, self.config.catalog.name, spec.target))
+        except CdcError:
+            return False
 
     def _waits(self, spec: TableSpec, reason: str) -> None:
         log.warning("load waits for capture", table=str(spec.target), lacking=reason)
         self.on_progress(LoadProgress(spec.target, LoadState.WAITING, detail=reason))
 
-    def _size(self, spec: TableSpec) -> int:
+    def _size(self, spec: TableSpec) -> TableSize:
         try:
-            return bulk_source(self.source, self.config, replica=True).size(self.name_of(spec)).bytes
+            return bulk_source(self.source, self.config, replica=True).size(name_of(self.source, spec))
         except CdcError:
-            return 0  # what is wrong with it is said when its turn comes
+            return TableSize(0, 0)  # what is wrong with it is said when its turn comes
 
     def _one(self, spec: TableSpec, *, again: bool) -> tuple[TableName, CdcError | None]:
         load = self.load_of(spec)
@@ -250,19 +251,16 @@ class SourceLoads:
                 return
 
     @staticmethod
-    def plan_of(config: Config, source: SourceConfig, table: TableName, spec: TableSpec) -> LoadPlan:
+    def plan_of(config: Config, source: SourceConfig, spec: TableSpec) -> LoadPlan:
         """Return the plan of a load that would begin now; needs no JVM and changes nothing."""
         bulk = bulk_source(source, config, replica=True)
         columns = source_columns(source)(spec.topic)[1].columns()
-        return draft(bulk, table, spec, columns, lambda size: rows_per_range(config, size))
+        return draft(bulk, name_of(source, spec), spec, columns, lambda size: rows_per_range(config, size))
 
     def load_of(self, spec: TableSpec) -> Load:
         """Return the load of one table, not yet begun."""
-        return Load(self._parts(), spec, self.name_of(spec), on_progress=self.on_progress, stopping=self.stopping)
-
-    def name_of(self, spec: TableSpec) -> TableName:
-        """Return the source's table behind a target."""
-        return _name_of(self.source, spec)
+        source = name_of(self.source, spec)
+        return Load(self._parts(), spec, source, on_progress=self.on_progress, stopping=self.stopping)
 
     def _parts(self) -> LoadParts:
         # A session for each load: its statements have temporary views, and settings of Spark's, of their own.
@@ -279,7 +277,6 @@ class SourceLoads:
             still_holder=self._lease.check,
             rows_per_range=lambda size: rows_per_range(self.config, size),
             blocked_keys=self.config.stream.blocked_keys,
-            capture_seconds=RACE_SECONDS,
         )
 
     def _shadow(self, session: SparkSession, spec: TableSpec) -> Shadow:
@@ -289,10 +286,10 @@ class SourceLoads:
         columns = self._engine.declared(spec)
         if columns is None:
             raise ConfigError(
-                f"{self.name_of(spec)} has a column whose type in events is not known beforehand",
+                f"{name_of(self.source, spec)} has a column whose type in events is not known beforehand",
                 hint="set `snapshot: connector` for this table, or leave the column out with column.exclude.list",
             )
-        name = self.name_of(spec)
+        name = name_of(self.source, spec)
         for finding in check_key(source_database(self.source).table(*name), spec.key):
             if finding.fatal:  # what was right when the connector was registered may be so no more
                 raise PreflightError(finding.what, hint=finding.hint)

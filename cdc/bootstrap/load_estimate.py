@@ -13,16 +13,19 @@ SAMPLE_SECONDS = 1.0
 """How long a table is read for it, on one connection."""
 
 
-def seconds_at_least(config: Config, source: SourceConfig, plans: Sequence[LoadPlan]) -> list[float]:
+def seconds_at_least(
+    config: Config, source: SourceConfig, plans: Sequence[LoadPlan], rows_per_second: int | None = None
+) -> list[float]:
     """Return for each table the seconds that reading it takes if every connection is as fast as the first one.
 
-    Reads the largest table for a second. Raises the errors of its reading.
+    Reads the largest table for a second. ``rows_per_second`` is another limit than the configuration's, 0 for none.
+    Raises the errors of the reading.
     """
     largest = max(plans, key=lambda plan: plan.size.bytes)
     reader = bulk_source(source, config, replica=True).reader(largest.source, largest.key, largest.columns)
     rows = sampled_rows(reader, largest)
     width = largest.size.bytes / max(1, largest.size.rows)
-    limit = config.load.rows_per_second or float("inf")
+    limit = (config.load.rows_per_second if rows_per_second is None else rows_per_second) or float("inf")
     return [seconds_of(plan, rows, width, config.load.parallel, limit) for plan in plans]
 
 

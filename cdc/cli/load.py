@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cdc.bootstrap.connectors import watched_capture
-from cdc.bootstrap.load import SourceLoads
+from cdc.bootstrap.load import SourceLoads, load_order
 from cdc.bootstrap.load_estimate import seconds_at_least
 from cdc.bootstrap.service import default_jars
 from cdc.bootstrap.specs import specs_of
@@ -78,7 +78,7 @@ def load(
     stop = heed_signals()
     chosen = chosen_tables(loaded, tables or [])
     if dry_run:
-        show_plans(loaded, chosen, as_json=as_json)
+        show_plans(loaded, chosen, as_json=as_json, rows_per_second=rows_per_second)
         return
     asked = Asked("load --reload" if reload else "load", why)
     failed = run_loads(
@@ -157,14 +157,13 @@ def _note(
         audit.write(asked.command, str(spec.target), "loaded", asked.why, "done" if error is None else str(error))
 
 
-def show_plans(config: Config, chosen: Chosen, *, as_json: bool) -> None:
+def show_plans(config: Config, chosen: Chosen, *, as_json: bool, rows_per_second: int | None = None) -> None:
     """Print what would be read, without a JVM: ranges by number and size, never by the key values that bound them."""
     plans: list[tuple[TableSpec, LoadPlan, float]] = []
     for source, specs in chosen:
-        names = {source.topic_of(table): table.source for table in source.tables}
-        drafts = [SourceLoads.plan_of(config, source, names[spec.topic], spec) for spec in specs]
-        plans += zip(specs, drafts, seconds_at_least(config, source, drafts), strict=True)
-    plans.sort(key=lambda one: (-one[0].load_priority, -one[1].size.bytes))
+        drafts = [SourceLoads.plan_of(config, source, spec) for spec in specs]
+        plans += zip(specs, drafts, seconds_at_least(config, source, drafts, rows_per_second), strict=True)
+    plans.sort(key=lambda one: load_order(one[0], one[1].size))
     if as_json:
         sys.stdout.write(json.dumps([_plan_json(*one) for one in plans], indent=2) + "\n")
         return

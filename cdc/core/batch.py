@@ -1,7 +1,7 @@
 """What is said of one table's share of a micro-batch: counts, positions and times, never row values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cdc.core.progress import Progress
 
@@ -27,6 +27,15 @@ class Collapsed:
     last_delete: str = ""
     newest_at_ms: int | None = None
     torn: str = ""
+
+    def with_more(self, keys: int, deletes: int, last_delete: str) -> "Collapsed":
+        """Return it with so many keys more, of which so many end deleted, the last of them at a position."""
+        return replace(
+            self,
+            keys=self.keys + keys,
+            deletes=self.deletes + deletes,
+            last_delete=max(self.last_delete, last_delete),
+        )
 
     @property
     def upserts(self) -> int:

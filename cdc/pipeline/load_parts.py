@@ -111,7 +111,8 @@ class LoadParts:
 
     ``read`` carries out ranges of a plan and yields results as they come. ``shadow`` gives a table's shadow,
     ``declared`` the columns that the source declares now; ``moved`` tells a running service that a table was swapped;
-    ``still_holder`` raises Fenced once another load of the source has begun.
+    ``still_holder`` raises Fenced once another load of the source has begun. Whoever starts loads has waited for
+    capture before; ``capture_seconds`` are for a connector that has only just lost it.
     """
 
     bulk: BulkSource

@@ -145,12 +145,7 @@ class Folded:
     def added_to(self, counted: Collapsed) -> Collapsed:
         """Return what there is, with these keys."""
         deleted = [self.batch.positions[self.sources[key]] for key, state in self.states.items() if not state.count]
-        return replace(
-            counted,
-            keys=counted.keys + len(self.states),
-            deletes=counted.deletes + len(deleted),
-            last_delete=max([counted.last_delete, *deleted]),
-        )
+        return counted.with_more(len(self.states), len(deleted), max(deleted, default=""))
 
     def changes(self) -> pa.Table:
         """Return the changes of all keys of the batch: ``k, deleted, position, operation, source_ts, folded, v``."""

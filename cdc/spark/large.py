@@ -17,10 +17,11 @@ def collapse_large(share: Share) -> Work:
     keys = cached(collapse.newest(share.events, share.shape.key))
     try:
         row = keys.agg(*_statistics(share.shape)).collect()[0]
-        work = Work(share, _counted(row), lambda: keys, collapse.plain_changes(keys), cached=[keys])
+        plain = collapse.plain_changes(keys)
+        work = Work(share, _counted(row), lambda: keys, plain, cached=[keys])
         if not row.entangled:
             return replace(work, bounds=bounds_of(share.shape, row.low, row.high))
-        return _disentangled(work, keys, moved=row.moved)
+        return _disentangled(work, keys, plain, moved=row.moved)
     except Exception:
         free([keys])
         raise
@@ -41,9 +42,9 @@ def _counted(row: Row) -> Collapsed:
     )
 
 
-def _disentangled(work: Work, keys: DataFrame, *, moved: bool) -> Work:
+def _disentangled(work: Work, keys: DataFrame, plain: DataFrame, *, moved: bool) -> Work:
     """Fold the keys whose newest event does not say it all; their rows in the table are read for it."""
-    share, found, plain = work.share, work.collapsed, work.changes
+    share, found = work.share, work.collapsed
     states = collapse.fold(
         keys, share.events, share.rows(), work.floors, share.shape, share.skip.doubtful
     ).localCheckpoint()
@@ -55,14 +56,8 @@ def _disentangled(work: Work, keys: DataFrame, *, moved: bool) -> Work:
         folded = collapse.judge(states, share.missing)
     if folded.unknown is not None and not share.skip.doubtful:
         raise unavailable(folded.unknown, share.target.table)
-    changes = collapse.folded_changes(states, share.missing)
-    changes = cached(changes if plain is None else collapse.union([plain, changes]))
-    collapsed = replace(
-        found,
-        keys=found.keys + folded.keys,
-        deletes=found.deletes + folded.deletes,
-        last_delete=max(found.last_delete, folded.last_delete or ""),
-    )
+    changes = cached(collapse.union([plain, collapse.folded_changes(states, share.missing)]))
+    collapsed = found.with_more(folded.keys, folded.deletes, folded.last_delete or "")
     return replace(work, collapsed=collapsed, changes=changes, cached=[keys, changes])
 
 

@@ -35,9 +35,7 @@ def collapse_small(share: Share) -> Work | None:
     keys = events.places()
     work = Work(share, events.counted(), lambda: _frame(share, keys, f"k {share.shape.key_type}, partition int"), None)
     folded = _folded(work, events)
-    if folded is None:
-        return None
-    return _finished(work, events, folded)
+    return None if folded is None else _finished(work, events, folded)
 
 
 def _folded(work: Work, events: GatheredEvents) -> Folded | None:

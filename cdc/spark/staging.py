@@ -39,9 +39,9 @@ def table_rows(session: SparkSession, target: TableTarget, shape: RowShape) -> D
 def row_bytes(shape: RowShape) -> Column | None:
     """Return about how many bytes a row of ``table_rows`` takes in columns of any length; None if it has none."""
     kinds = {name: spark_type(kind) for name, kind in shape.columns.items()}
-    texts = [f.octet_length(f.col("v")[name]) for name, kind in kinds.items() if kind in {"string", "binary"}]
-    nested = [f.octet_length(f.col("v")[n].cast("string")) for n, kind in kinds.items() if "<" in kind]
-    sizes = [f.coalesce(size, f.lit(0)).cast("bigint") for size in (*texts, *nested)]
+    texts = [f.col("v")[name] for name, kind in kinds.items() if kind in {"string", "binary"}]
+    nested = [f.col("v")[name].cast("string") for name, kind in kinds.items() if "<" in kind]
+    sizes = [f.coalesce(f.octet_length(text), f.lit(0)).cast("bigint") for text in (*texts, *nested)]
     return reduce(lambda a, b: a + b, sizes) if sizes else None
 
 

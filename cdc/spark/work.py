@@ -36,13 +36,6 @@ class Share:
         rows = staging.table_rows(self.session, self.target, self.shape)
         return rows.where(f.col("position") >= self.truncated) if self.truncated else rows
 
-    def floors(self, keys: Callable[[], DataFrame], first_position: str) -> DataFrame | None:
-        """Return the positions of keys deleted before as ``k, floor``, if events may be older than a delete."""
-        if not self.skip.reaches_back(first_position):
-            return None
-        progress = self.skip.published or self.skip.progress
-        return staging.tombstone_floors(self.session, self.target, self.shape, keys(), progress)
-
 
 @dataclass(frozen=True)
 class Work:
@@ -61,8 +54,12 @@ class Work:
 
     @cached_property
     def floors(self) -> DataFrame | None:
-        """Return the positions of keys deleted before, if there are events that may be older."""
-        return self.share.floors(self.keys, self.collapsed.first_position)
+        """Return the positions of keys deleted before as ``k, floor``, if there are events that may be older."""
+        share, skip = self.share, self.share.skip
+        if not skip.reaches_back(self.collapsed.first_position):
+            return None
+        progress = skip.published or skip.progress
+        return staging.tombstone_floors(share.session, share.target, share.shape, self.keys(), progress)
 
     def close(self) -> None:
         """Free what is cached."""
