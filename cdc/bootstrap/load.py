@@ -99,8 +99,8 @@ def lacking_capture(capture: Capture, source: SourceConfig, specs: Sequence[Tabl
     names = {spec.target: name_of(source, spec) for spec in specs}
     try:
         reasons = capture.lacking(source, list(names.values()))
-    except TransientError as error:
-        return dict.fromkeys(names, str(error))
+    except CdcError as error:  # Connect away, or the database refuses everything
+        return {target: error.said_of(target) for target in names}
     return {target: reasons[name] for target, name in names.items() if name in reasons}
 
 

@@ -134,15 +134,31 @@ def run_loads(
         with LoadBars(as_json=as_json) as bars:
             for source, specs in chosen:
                 loads = SourceLoads(config, source, session, bars.show, stop.is_set, rows_per_second, capture)
-                errors = loads.run(specs, again=again)
+                errors = _of_source(loads, specs, again=again)
                 failed |= errors
                 _note(config, asked, specs, errors)
     finally:
         session.stop()
-    for target, error in failed.items():
-        hint = f"hint: {error.hint_for(target)}\n" if error.hint else ""
-        sys.stderr.write(f"error: {target}: {error}\n{hint}")
+    tell(failed)
     return failed
+
+
+def tell(failed: Mapping[TableName, CdcError]) -> None:
+    """Write each error once, with its table; with none, if it is the error of all tables of a source."""
+    errors = list(failed.values())
+    for error in dict.fromkeys(errors):
+        target = next(target for target, one in failed.items() if one is error)
+        named = f"{target}: " if errors.count(error) == 1 else ""
+        hint = f"hint: {error.hint_for(target)}\n" if error.hint else ""
+        sys.stderr.write(f"error: {named}{error}\n{hint}")
+
+
+def _of_source(loads: SourceLoads, specs: Sequence[TableSpec], *, again: bool) -> dict[TableName, CdcError]:
+    """Load tables of one source; what keeps all of them from it is the trouble of this source alone."""
+    try:
+        return loads.run(specs, again=again)
+    except CdcError as error:
+        return {spec.target: error for spec in specs}
 
 
 def _note(

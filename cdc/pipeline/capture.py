@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from cdc.config.sources import SourceConfig
+from cdc.core.errors import PreflightError
 from cdc.core.names import TableName
 from cdc.core.positions import connector_place, log_place
 from cdc.core.preflight import Finding, Retained
@@ -151,9 +152,16 @@ class Capture:
         for table in tables:
             if table in reasons:
                 self._writers.pop((source.name, table), None)
-            elif left := self._early_writers(source.name, table, database):
-                reasons[table] = f"transactions open since before {table} was captured have written to it: {left}"
+            elif reason := self._early(source.name, table, database):
+                reasons[table] = reason
         return {table: reasons[table] for table in tables if table in reasons}
+
+    def _early(self, name: str, table: TableName, database: CaptureSource) -> str:
+        try:
+            left = self._early_writers(name, table, database)
+        except PreflightError as error:  # dropped, or not for this role: that is the trouble of this table alone
+            return error.said_of(table)
+        return f"transactions open since before {table} was captured have written to it: {left}" if left else ""
 
     def _early_writers(self, name: str, table: TableName, database: CaptureSource) -> int:
         """Return how many transactions are open that wrote to the table before it was seen to be published.

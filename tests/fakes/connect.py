@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from cdc.core.errors import CdcError
 from cdc.core.names import TableName
 from cdc.core.preflight import Retained
 
@@ -113,12 +114,15 @@ class FakeLog:
         self.reasons: dict[TableName, str] = {}
         self.open: set[str] = set()
         self.kept: list[Retained] = []
+        self.unfit: dict[TableName, CdcError] = {}
 
     def withheld(self) -> dict[TableName, str]:
         return dict(self.reasons)
 
     def writers(self, table: TableName) -> frozenset[str]:
         assert table not in self.reasons
+        if error := self.unfit.get(table):
+            raise error
         return frozenset(self.open)
 
     def retained(self) -> list[Retained]:

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from cdc.connect.render import render, table_pattern
+from cdc.core.errors import PreflightError
 from cdc.core.names import TableName
 from cdc.core.preflight import Retained
 from cdc.pipeline.capture import Capture
@@ -139,6 +140,15 @@ def test_transactions_that_wrote_before_the_table_was_published_have_to_end():
     assert rig.lacking(CUSTOMERS)[CUSTOMERS].endswith("have written to it: 1")
     rig.log.open = {"5/1", "5/2"}
     assert rig.lacking(CUSTOMERS) == {}
+
+
+def test_a_table_that_may_not_be_read_or_is_gone_keeps_no_other_from_its_load():
+    """One table without its privilege ended the load of all ten."""
+    rig = Rig().settled()
+    rig.log.unfit = {CUSTOMERS: PreflightError("role 'cdc' may not read it", hint="GRANT SELECT")}
+    assert rig.lacking() == {CUSTOMERS: "role 'cdc' may not read it; GRANT SELECT"}
+    rig.log.unfit = {}
+    assert rig.lacking() == {}
 
 
 @pytest.mark.parametrize(("high", "passed"), [("16/3002D4F", True), ("16/3002D50", True), ("16/3002D51", False)])
