@@ -44,7 +44,7 @@ from cdc.core.load import (
 )
 from cdc.core.names import TableName
 from cdc.core.positions import LAYOUTS
-from cdc.core.preflight import Finding, check_key
+from cdc.core.preflight import Finding, check_key, check_part
 from cdc.lake.control import Control
 from cdc.lake.lease import Lease
 from cdc.lake.pyiceberg_catalog import open_catalog
@@ -128,6 +128,7 @@ class SourceLoads:
     stopping: Callable[[], bool] = lambda: False
     rows_per_second: int | None = None
     capture: Capture | None = None
+    where: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.config.catalog, HadoopCatalog):
@@ -171,12 +172,19 @@ class SourceLoads:
                 stopping=self.stopping,
             )
             results: list[tuple[TableName, CdcError | None]] = []
+            self._warn_of_part(specs)
             with beats, ThreadPoolExecutor(self.config.load.parallel_tables, "load") as pool:
                 for group in groups:
                     results += pool.map(lambda spec: self._one(spec, again=again), group)
         finally:
             release(self._lease, self.source.name)
         return {target: error for target, error in results if error is not None}
+
+    def _warn_of_part(self, specs: Sequence[TableSpec]) -> None:
+        for spec in specs if self.where else ():
+            name = name_of(self.source, spec)
+            for finding in check_part(source_database(self.source).table(*name)):
+                log.warning(finding.what, table=str(spec.target), hint=finding.hint)
 
     def in_order(self, specs: Sequence[TableSpec]) -> list[TableSpec]:
         """Return the tables in the order in which they are loaded."""
@@ -251,16 +259,17 @@ class SourceLoads:
                 return
 
     @staticmethod
-    def plan_of(config: Config, source: SourceConfig, spec: TableSpec) -> LoadPlan:
+    def plan_of(config: Config, source: SourceConfig, spec: TableSpec, where: str = "") -> LoadPlan:
         """Return the plan of a load that would begin now; needs no JVM and changes nothing."""
         bulk = bulk_source(source, config, replica=True)
         columns = source_columns(source)(spec.topic)[1].columns()
-        return draft(bulk, name_of(source, spec), spec, columns, lambda size: rows_per_range(config, size))
+        return draft(bulk, name_of(source, spec), spec, columns, lambda size: rows_per_range(config, size), where)
 
     def load_of(self, spec: TableSpec) -> Load:
         """Return the load of one table, not yet begun."""
         source = name_of(self.source, spec)
-        return Load(self._parts(), spec, source, on_progress=self.on_progress, stopping=self.stopping)
+        parts, where = self._parts(), self.where
+        return Load(parts, spec, source, on_progress=self.on_progress, stopping=self.stopping, where=where)
 
     def _parts(self) -> LoadParts:
         # A session for each load: its statements have temporary views, and settings of Spark's, of their own.

@@ -40,6 +40,10 @@ Reload = Annotated[
     bool, typer.Option("--reload", help="Load tables anew that are loaded: readers see the old rows until the swap.")
 ]
 Rate = Annotated[int | None, typer.Option("--rows-per-second", min=0, help="Read no faster than this; 0: no limit.")]
+Where = Annotated[
+    str | None,
+    typer.Option("--where", help="Only rows that fulfil this condition, in the database's SQL; for one table."),
+]
 Why = Annotated[str, typer.Option("--why", help="Reason, for colleagues and the log of operations.")]
 
 Chosen = Sequence[tuple[SourceConfig, list[TableSpec]]]
@@ -47,10 +51,15 @@ Chosen = Sequence[tuple[SourceConfig, list[TableSpec]]]
 
 @dataclass(frozen=True)
 class Asked:
-    """What an operator asked for, as the log of operations has it."""
+    """What an operator asked for, as the log of operations has it.
+
+    ``where`` None goes on with what an interrupted load began with; ``rows_per_second`` None is what is configured.
+    """
 
     command: str
     why: str = ""
+    where: str | None = None
+    rows_per_second: int | None = None
 
 
 def register(app: typer.Typer) -> None:
@@ -58,12 +67,13 @@ def register(app: typer.Typer) -> None:
     app.command("load")(load)
 
 
-def load(
+def load(  # noqa: PLR0913 - the options of a command
     config: ConfigPath = DEFAULT_CONFIG,
     source: SourceNames = None,
     *,
     tables: Tables = None,
     reload: Reload = False,
+    where: Where = None,
     rows_per_second: Rate = None,
     why: Why = "",
     dry_run: DryRun = False,
@@ -72,18 +82,19 @@ def load(
     """Load tables that have no rows yet, by priority and the largest first; the stream may run all the while.
 
     Interrupted, it goes on behind its last commit when it is started again. Tables that are loaded are left alone.
+    What --where leaves out comes when it is changed; `cdc verify` knows of it, and another --reload ends it.
     Exit code 1 if a table could not be loaded; the others are.
     """
     loaded = load_config(config, only=source)
     stop = heed_signals()
     chosen = chosen_tables(loaded, tables or [])
+    if where and sum(len(specs) for _, specs in chosen) != 1:
+        raise ConfigError("--where is for one table", hint="name it with --tables")
     if dry_run:
-        show_plans(loaded, chosen, as_json=as_json, rows_per_second=rows_per_second)
+        show_plans(loaded, chosen, as_json=as_json, rows_per_second=rows_per_second, where=where or "")
         return
-    asked = Asked("load --reload" if reload else "load", why)
-    failed = run_loads(
-        loaded, chosen, stop, again=reload, rows_per_second=rows_per_second, as_json=as_json, asked=asked
-    )
+    asked = Asked("load --reload" if reload else "load", why, where, rows_per_second)
+    failed = run_loads(loaded, chosen, stop, again=reload, as_json=as_json, asked=asked)
     if failed or stop.is_set():
         raise typer.Exit(1)
 
@@ -120,9 +131,8 @@ def run_loads(
     stop: threading.Event,
     *,
     again: bool,
-    rows_per_second: int | None = None,
-    as_json: bool = False,
-    asked: Asked | None = None,
+    as_json: bool,
+    asked: Asked,
 ) -> Mapping[TableName, CdcError]:
     """Load the tables, source by source, showing how far they are; return the errors of those that failed."""
     level = "WARNING" if sys.stderr.isatty() else "INFO"
@@ -133,7 +143,8 @@ def run_loads(
     try:
         with LoadBars(as_json=as_json) as bars:
             for source, specs in chosen:
-                loads = SourceLoads(config, source, session, bars.show, stop.is_set, rows_per_second, capture)
+                rate, where = asked.rows_per_second, asked.where
+                loads = SourceLoads(config, source, session, bars.show, stop.is_set, rate, capture, where)
                 errors = _of_source(loads, specs, again=again)
                 failed |= errors
                 _note(config, asked, specs, errors)
@@ -161,23 +172,22 @@ def _of_source(loads: SourceLoads, specs: Sequence[TableSpec], *, again: bool) -
         return {spec.target: error for spec in specs}
 
 
-def _note(
-    config: Config, asked: Asked | None, specs: Sequence[TableSpec], errors: Mapping[TableName, CdcError]
-) -> None:
+def _note(config: Config, asked: Asked, specs: Sequence[TableSpec], errors: Mapping[TableName, CdcError]) -> None:
     """Write to the log of operations what was asked for and what came of it."""
-    if asked is None:
-        return
+    what = f"loaded where {asked.where}" if asked.where else "loaded"
     audit = AuditLog(open_catalog(config.catalog), config.metadata_namespace)
     for spec in specs:
         error = errors.get(spec.target)
-        audit.write(asked.command, str(spec.target), "loaded", asked.why, "done" if error is None else str(error))
+        audit.write(asked.command, str(spec.target), what, asked.why, "done" if error is None else str(error))
 
 
-def show_plans(config: Config, chosen: Chosen, *, as_json: bool, rows_per_second: int | None = None) -> None:
+def show_plans(
+    config: Config, chosen: Chosen, *, as_json: bool, rows_per_second: int | None = None, where: str = ""
+) -> None:
     """Print what would be read, without a JVM: ranges by number and size, never by the key values that bound them."""
     plans: list[tuple[TableSpec, LoadPlan, float]] = []
     for source, specs in chosen:
-        drafts = [SourceLoads.plan_of(config, source, spec) for spec in specs]
+        drafts = [SourceLoads.plan_of(config, source, spec, where) for spec in specs]
         plans += zip(specs, drafts, seconds_at_least(config, source, drafts, rows_per_second), strict=True)
     plans.sort(key=lambda one: load_order(one[0], one[1].size))
     if as_json:
@@ -199,5 +209,6 @@ def _plan_json(spec: TableSpec, plan: LoadPlan, seconds: float) -> dict[str, Any
         "bytes_estimate": plan.size.bytes,
         "seconds_at_least": round(seconds, 1),
         "columns": plan.columns,
+        "where": plan.where,
         "ranges": [{"number": p.number, "relation": str(p.relation), "rows_estimate": p.rows} for p in plan.ranges],
     }

@@ -106,7 +106,7 @@ def reset(
     if dry_run:
         show_plans(loaded, chosen, as_json=as_json)
         return
-    failed = run_loads(loaded, chosen, stop, again=True, as_json=as_json, asked=Asked("tables reset", why))
+    failed = run_loads(loaded, chosen, stop, again=True, as_json=as_json, asked=Asked("tables reset", why, where=""))
     if failed or stop.is_set():
         raise typer.Exit(1)
 

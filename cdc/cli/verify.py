@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import psycopg
 import typer
@@ -78,7 +78,8 @@ def line(table: TableReport) -> str:
     if table.error:
         return f"FAILED  {name}: {table.error}"
     if table.equal:
-        return f"equal   {name}: {table.source_rows} rows"
+        part = f", {table.outside} of them not loaded: only where {table.where}" if table.where else ""
+        return f"equal   {name}: {table.source_rows} rows{part}"
     columns = ", ".join(f"{column} {count}" for column, count in sorted(table.columns.items()))
     return (
         f"DIFFERS {name}: {table.source_rows} rows in the source, {table.lake_rows} in the lake, "
@@ -93,14 +94,15 @@ def _name(source: SourceConfig, table: TableConfig) -> str:
 def _verify_table(source: SourceConfig, table: TableConfig, catalog: Catalog) -> TableReport:
     names = (_name(source, table), str(source.target_of(table)))
     try:
-        with _reader(source, table) as rows:
-            return compare(rows, LakeRows(catalog, source.target_of(table)), table.key, names)
+        lake = LakeRows(catalog, source.target_of(table))
+        with _reader(source, table, lake.loaded_where) as rows:
+            return replace(compare(rows, lake, table.key, names), where=lake.loaded_where)
     except CdcError as error:
         return TableReport(*names, error=str(error))
 
 
 @contextmanager
-def _reader(source: SourceConfig, table: TableConfig) -> Iterator[RowReader]:
+def _reader(source: SourceConfig, table: TableConfig, where: str) -> Iterator[RowReader]:
     if isinstance(source, PostgresSource):
         with psycopg.connect(
             host=source.host,
@@ -111,10 +113,10 @@ def _reader(source: SourceConfig, table: TableConfig) -> Iterator[RowReader]:
             sslmode=source.sslmode,
             autocommit=True,
         ) as pg:
-            yield PostgresRows(pg, table.source, table.key)
+            yield PostgresRows(pg, table.source, table.key, where)
     elif isinstance(source, MySqlSource):
         with closing(_mysql(source)) as mysql:
-            yield MySqlRows(mysql, table.source, table.key)
+            yield MySqlRows(mysql, table.source, table.key, where)
     else:
         raise ConfigError(f'source "{source.name}" of type {source.type} cannot be verified yet')
 

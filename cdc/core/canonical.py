@@ -43,6 +43,10 @@ class Column:
     form: Form = Form.TEXT
 
 
+PART = "_cdc_part"
+"""Last column of a source of which a part was loaded: ``true`` for the rows that are of it."""
+
+
 def same(form: Form, left: str | None, right: str | None) -> bool:
     """Return whether two canonical texts of a column mean the same value."""
     if left == right:

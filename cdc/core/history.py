@@ -14,8 +14,8 @@ from cdc.core.progress import Progress
 PREFIX = "cdc."
 PROGRESS, TOKEN, PIPELINE, FENCE = "cdc.progress", "cdc.token", "cdc.pipeline", "cdc.fence"
 TRUNCATED, LAST_DELETE = "cdc.truncated", "cdc.last_delete"
-LOAD, LOAD_OFFSETS = "cdc.load", "cdc.load_offsets"
-"""Entries of snapshot summaries; those of a load are its id, and the progress that its epoch began with."""
+LOAD, LOAD_OFFSETS, LOAD_WHERE = "cdc.load", "cdc.load_offsets", "cdc.load_where"
+"""Entries of snapshot summaries; those of a load are its id, the progress that its epoch began with, and which part."""
 
 REWOUND_FROM, REWOUND_TO = "cdc.rewound_from", "cdc.rewound_to"
 """Entries of the fence that a rewind puts onto the snapshot it went to: the snapshot it came from, and that one."""
@@ -88,6 +88,11 @@ class TableHistory:
         """Return the progress that counts at a snapshot; None if there was none yet, or nobody knows."""
         text = (self.recorded(snapshot_id) or {}).get(PROGRESS)
         return Progress.from_json(text) if text else None
+
+    def loaded_where(self) -> str:
+        """Return the condition that a row had to fulfil to be loaded; empty if the whole table was."""
+        loads = (version.summary for version in self.ancestry(self.head) if LOAD in version.summary)
+        return next(loads, self.properties).get(LOAD_WHERE, "")
 
     def is_ancestor(self, snapshot_id: int) -> bool:
         """Return whether the snapshot is ``main`` or an ancestor of it."""

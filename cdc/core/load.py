@@ -34,10 +34,11 @@ class Range:
     """A part of a table that one task reads in one statement.
 
     ``relation`` is the table, or the leaf partition that holds the part. ``predicate`` is a condition in the source's
-    SQL with everything quoted, empty for all rows; it may hold key values, so it is never logged or shown. ``rows`` is
-    an estimate. The ranges of a table are disjoint and together hold each of its rows. Rows of an ``ordered`` range
-    come in the order of the key, and a key belongs to one range for good; those of another lie side by side on disk,
-    where a row that is updated meanwhile may move from one range to another.
+    SQL with everything quoted, empty for all rows; it may hold key values, so it is never logged or shown. ``where`` is
+    an operator's condition, the same in all ranges, that their rows have to fulfil besides. ``rows`` is an estimate,
+    without regard to it. The ranges of a table are disjoint and together hold each of its rows. Rows of an ``ordered``
+    range come in the order of the key, and a key belongs to one range for good; those of another lie side by side on
+    disk, where a row that is updated meanwhile may move from one range to another.
     """
 
     number: int
@@ -45,6 +46,15 @@ class Range:
     predicate: str
     rows: int
     ordered: bool = True
+    where: str = ""
+
+    @property
+    def clause(self) -> str:
+        """Return the WHERE of the range with a space before it, or nothing; what is asked for may end in a comment."""
+        conditions = [self.predicate, f"({self.where}\n)" if self.where else ""]
+        if all(conditions):
+            conditions[0] = f"({self.predicate})"
+        return " WHERE " + " AND ".join(filter(None, conditions)) if any(conditions) else ""
 
 
 class RangeRows(Protocol):
@@ -122,6 +132,11 @@ class LoadPlan:
     progress: Progress
     base: str
     started_at: str
+
+    @property
+    def where(self) -> str:
+        """Return the condition of the part that is loaded, in the source's SQL; empty for the whole table."""
+        return self.ranges[0].where
 
     def to_json(self) -> str:
         """Return the form that is kept."""

@@ -94,6 +94,14 @@ def _check_identity(table: SourceTable, key: frozenset[str]) -> list[Finding]:
     return [Finding("key_not_in_identity", what, f"as its owner: ALTER TABLE {table.name} REPLICA IDENTITY FULL")]
 
 
+def check_part(table: SourceTable) -> list[Finding]:
+    """Return what may go wrong where a part of a table is loaded: events of rows outside may lack values."""
+    if table.identity is None:
+        return []
+    what = f"a row of {table.name} that is not loaded stops the table if it is changed and a large value of it is not"
+    return [Finding("part", what, f"as its owner: ALTER TABLE {table.name} REPLICA IDENTITY FULL", fatal=False)]
+
+
 def check_generated(table: SourceTable, excluded: Sequence[str]) -> list[Finding]:
     """Return the generated columns that the snapshot would fill and the stream would not."""
     stale = [column.name for column in table.columns if column.generated and column.name not in excluded]

@@ -9,6 +9,7 @@ from pyiceberg.exceptions import NoSuchTableError
 from cdc.core.canonical import Column, double_text, list_text
 from cdc.core.errors import PreflightError
 from cdc.core.names import TableName
+from cdc.lake.checkpoints import history_of
 
 OWN_COLUMNS = "_cdc_"
 """Columns whose names begin so are the pipeline's and no copy of the source's."""
@@ -17,7 +18,10 @@ Texts = list[str | None]
 
 
 class LakeRows:
-    """Reads the present snapshot of ``main``; raises PreflightError if the table is not there."""
+    """Reads the present snapshot of ``main``; ``loaded_where`` is the part that was loaded.
+
+    Raises PreflightError if the table is not there.
+    """
 
     def __init__(self, catalog: Catalog, table: TableName) -> None:
         try:
@@ -27,6 +31,7 @@ class LakeRows:
                 f"table {table} is not in the lake", hint="has the stream run? see `cdc status`"
             ) from error
         names = [field.name for field in self._table.schema().fields]
+        self.loaded_where = history_of(table, self._table).loaded_where()
         self.columns = tuple(Column(name) for name in names if not name.startswith(OWN_COLUMNS))
 
     def rows(self) -> Iterator[tuple[str | None, ...]]:

@@ -21,7 +21,7 @@ import structlog
 from cdc.core.collapse import READ_AGAIN, UNKNOWN
 from cdc.core.errors import CdcError, CommitConflict, TerminalError, TransientError
 from cdc.core.evolution import plan_schema
-from cdc.core.history import LAST_DELETE, LOAD, LOAD_OFFSETS, PIPELINE, PROGRESS, TOKEN, TRUNCATED
+from cdc.core.history import LAST_DELETE, LOAD, LOAD_OFFSETS, LOAD_WHERE, PIPELINE, PROGRESS, TOKEN, TRUNCATED
 from cdc.core.load import (
     BYTES,
     FAILURE,
@@ -57,13 +57,14 @@ COMMIT_SECONDS = 5.0
 
 @dataclass
 class Load:
-    """The load of one table."""
+    """The load of one table; ``where`` is the part to load, None what a load that was interrupted began with."""
 
     parts: LoadParts
     spec: TableSpec
     source: TableName
     on_progress: Callable[[LoadProgress], None] = lambda _progress: None
     stopping: Callable[[], bool] = lambda: False
+    where: str | None = None
     pause: Callable[[float], object] = time.sleep
     _progress: LoadProgress = field(init=False)
     _began: float = 0.0
@@ -95,13 +96,16 @@ class Load:
         if kept is not None:
             plan = LoadPlan.from_json(kept)
             declared = dict(self.parts.declared(self.spec))
-            if (plan.columns, plan.key) == (declared, self.spec.key) and self._same_topic(plan):
+            wanted = declared, self.spec.key, plan.where if self.where is None else self.where
+            if (plan.columns, plan.key, plan.where) == wanted and self._same_topic(plan):
                 log.info("load goes on", table=str(self.spec.target), load=plan.id)
                 self._shadow.set_properties({FAILURE: ""})
                 self._bring_columns(plan)
                 return plan
             log.info(
-                "load begins anew: table, topic or connector have changed", table=str(self.spec.target), load=plan.id
+                "load begins anew: table, part, topic or connector have changed",
+                table=str(self.spec.target),
+                load=plan.id,
             )
         self._shadow.drop()  # also one that a replay left behind
         return self._begin()
@@ -117,7 +121,7 @@ class Load:
         return found.get(self.spec.topic), capture_id(found, self.spec.pipeline)
 
     def _begin(self) -> LoadPlan:
-        self.parts.declared(self.spec)  # what is wrong with the table itself is said now, and not waited for
+        columns = self.parts.declared(self.spec)  # what is wrong with the table itself is said now, not waited for
         self._await_capture()
         before = self._target()
         topic, capture = self._topic()
@@ -126,7 +130,7 @@ class Load:
         ends = {p: marks[1] for p, marks in topic.watermarks.items()}
         base = self.parts.bulk.position()  # after the ends: what is before them was committed at or before it
         plan = replace(
-            draft(self.parts.bulk, self.source, self.spec, self.parts.declared(self.spec), self.parts.rows_per_range),
+            draft(self.parts.bulk, self.source, self.spec, columns, self.parts.rows_per_range, self.where or ""),
             id=uuid.uuid4().hex[:12],
             progress=new_epoch(self.spec.topic, topic.topic_id, ends, before, capture),
             base=base,
@@ -136,14 +140,8 @@ class Load:
         self._bring_columns(plan)
         with self.parts.engine.table(self._shadow_spec) as table:
             arrange(table, self._shadow, self.spec)
-        log.info(
-            "load begins",
-            table=str(self.spec.target),
-            load=plan.id,
-            ranges=len(plan.ranges),
-            rows_estimate=plan.size.rows,
-            position=base,
-        )
+        told = {"load": plan.id, "ranges": len(plan.ranges), "rows_estimate": plan.size.rows, "position": base}
+        log.info("load begins", table=str(self.spec.target), **told)
         return plan
 
     def _await_capture(self) -> None:
@@ -371,7 +369,8 @@ class Load:
             LOAD_OFFSETS: plan.progress.to_json(),
             PIPELINE: self.spec.pipeline,
         }
-        self._shadow.graft(state.snapshot_id, {name: value for name, value in entries.items() if value})
+        entries = {name: value for name, value in entries.items() if value}
+        self._shadow.graft(state.snapshot_id, {**entries, LOAD_WHERE: plan.where})
         return True
 
     def _applied(self, applied: Applied) -> None:

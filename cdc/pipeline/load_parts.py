@@ -1,7 +1,8 @@
 """What a load works with: a shadow, the source's capture, and the functions that bootstrap puts in."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import structlog
@@ -135,10 +136,15 @@ def draft(
     spec: TableSpec,
     columns: Mapping[str, str],
     rows_per_range: Callable[[TableSize], int],
+    where: str = "",
 ) -> LoadPlan:
-    """Return what a load that began now would read; changes nothing."""
+    """Return what a load that began now would read; changes nothing. ``where`` is tried on the database."""
     size = bulk.size(source)
-    ranges = bulk.ranges(source, spec.key, rows_per_range(size))
+    ranges = tuple(replace(part, where=where) for part in bulk.ranges(source, spec.key, rows_per_range(size)))
+    if where:
+        reader = bulk.reader(source, spec.key, dict(columns))
+        with closing(reader.read(Range(0, source, "1 = 0", 0, where=where))) as nothing:
+            list(nothing)
     return LoadPlan("", source, spec.key, dict(columns), size, ranges, Progress(spec.topic, ""), "", "")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cdc.core.canonical import Column, same
+from cdc.core.canonical import PART, Column, same
 
 Row = tuple[str | None, ...]
 
@@ -25,7 +25,11 @@ class RowReader(Protocol):
 
 @dataclass(frozen=True)
 class TableReport:
-    """What the comparison of one table found; ``columns`` counts the differing values per column."""
+    """What the comparison of one table found; ``columns`` counts the differing values per column.
+
+    ``where`` is the condition of the part that was loaded; ``outside`` the rows of the source that the lake has not and
+    need not have: they are not of the part, and may not have changed since.
+    """
 
     source: str
     target: str
@@ -36,6 +40,8 @@ class TableReport:
     differing: int = 0
     columns: Mapping[str, int] = field(default_factory=dict)
     error: str = ""
+    where: str = ""
+    outside: int = 0
 
     @property
     def equal(self) -> bool:
@@ -60,25 +66,27 @@ def compare(source: RowReader, lake: RowReader, key: Sequence[str], names: tuple
 
     ``names`` are those of the source's table and of the target, for the report. A column that the lake has not is
     read as null there; columns that only the lake has are left out (the source may have dropped them). Memory: the
-    rows of the lake.
+    rows of the lake. Where the source has a column ``PART``, rows that are not of the part may be missing.
     """
     held, lake_rows, extra = _by_key(lake, key)
     place = {column.name: index for index, column in enumerate(lake.columns)}
-    pairs = [(column, index, place.get(column.name)) for index, column in enumerate(source.columns)]
+    pairs = [(column, i, place.get(column.name)) for i, column in enumerate(source.columns) if column.name != PART]
+    partly = any(column.name == PART for column in source.columns)
     pick = _picker(source, key)
     found: Counter[str] = Counter()
-    source_rows = missing = differing = 0
+    source_rows = missing = outside = differing = 0
     for row in source.rows():
         source_rows += 1
         other = held.pop(pick(row), None)
         if other is None:
-            missing += 1
+            left_out = partly and row[-1] != "true"
+            outside, missing = outside + left_out, missing + (not left_out)
             continue
         unequal = [c.name for c, i, j in pairs if not same(c.form, row[i], None if j is None else other[j])]
         differing += bool(unequal)
         found.update(unequal)
     extra += len(held)
-    return TableReport(*names, source_rows, lake_rows, missing, extra, differing, dict(found))
+    return TableReport(*names, source_rows, lake_rows, missing, extra, differing, dict(found), outside=outside)
 
 
 def _by_key(lake: RowReader, key: Sequence[str]) -> tuple[dict[Row, Row], int, int]:

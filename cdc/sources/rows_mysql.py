@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pymysql
 from pymysql.cursors import SSCursor
 
-from cdc.core.canonical import Column, Form, days, double_text, micros, micros_of_time, single_text
+from cdc.core.canonical import PART, Column, Form, days, double_text, micros, micros_of_time, single_text
 from cdc.core.errors import PreflightError
 from cdc.core.names import TableName, quote, quote_table
 
@@ -32,10 +32,13 @@ class _Read:
 class MySqlRows:
     """Reads a table in one statement; generated columns are left out.
 
-    The connection must give values as plain text (``raw_connection``). Raises PreflightError if the table is not there.
+    The connection must give values as plain text (``raw_connection``). ``where`` is a condition that the column
+    ``PART`` tells of. Raises PreflightError if the table is not there.
     """
 
-    def __init__(self, connection: "pymysql.Connection[SSCursor]", table: TableName, key: tuple[str, ...]) -> None:
+    def __init__(
+        self, connection: "pymysql.Connection[SSCursor]", table: TableName, key: tuple[str, ...], where: str = ""
+    ) -> None:
         self._connection = connection
         self._table = quote_table(table, "`")
         self._key = key
@@ -49,6 +52,8 @@ class MySqlRows:
                 hint="check the name and the user's grants",
             )
         self._reads = [_read(*map(str, row)) for row in found]
+        if where:
+            self._reads.append(_Read(Column(PART), f"CASE WHEN ({where}\n) THEN 'true' ELSE 'false' END", None))
         self.columns = tuple(read.column for read in self._reads)
 
     def rows(self) -> Iterator[tuple[str | None, ...]]:

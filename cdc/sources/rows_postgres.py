@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from cdc.core.canonical import Column, Form, days, double_text, list_text, micros, micros_of_time, single_text
+from cdc.core.canonical import PART, Column, Form, days, double_text, list_text, micros, micros_of_time, single_text
 from cdc.core.errors import PreflightError
 from cdc.core.names import TableName
 
@@ -50,11 +50,16 @@ class _Read:
 class PostgresRows:
     """Reads a table in one statement, so at one moment; generated columns, which no log carries, are left out.
 
-    The connection must be idle; its session settings are changed. Raises PreflightError if the table is not there.
+    The connection must be idle; its session settings are changed. ``where`` is a condition that the column ``PART``
+    tells of. Raises PreflightError if the table is not there.
     """
 
     def __init__(
-        self, connection: psycopg.Connection[tuple[object, ...]], table: TableName, key: tuple[str, ...]
+        self,
+        connection: psycopg.Connection[tuple[object, ...]],
+        table: TableName,
+        key: tuple[str, ...],
+        where: str = "",
     ) -> None:
         self._connection = connection
         self._table = sql.Identifier(*table)
@@ -68,6 +73,9 @@ class PostgresRows:
                 hint="check the name and the role's grants",
             )
         self._reads = [_read(str(n), str(t), int(str(m)), array=bool(a)) for n, t, m, a in found]
+        if where:
+            part = sql.SQL(f"CASE WHEN ({where}\n) THEN 'true' ELSE 'false' END")
+            self._reads.append(_Read(Column(PART), part, None))
         self.columns = tuple(read.column for read in self._reads)
 
     def rows(self) -> Iterator[tuple[str | None, ...]]:

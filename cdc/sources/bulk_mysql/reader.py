@@ -31,8 +31,7 @@ class MySqlRangeReader:
         columns = ", ".join(read.expression for read in self.reads)
         # In the order in which the rows are stored; ORDER BY could make the server sort.
         index = " FORCE INDEX (`PRIMARY`)" if self.ordered else ""
-        where = f" WHERE {part.predicate}" if part.predicate else ""
-        return f"SELECT {columns} FROM {quote_table(part.relation, '`')}{index}{where}"  # noqa: S608 - names are quoted
+        return f"SELECT {columns} FROM {quote_table(part.relation, '`')}{index}{part.clause}"  # noqa: S608 - names are quoted
 
 
 class MySqlRangeRows:

@@ -97,8 +97,7 @@ class OracleRangeReader:
     def statement(self, part: Range) -> str:
         """Return the statement of a range."""
         columns = ", ".join(f"{read.expression} AS c{n}" for n, read in enumerate(self.reads))
-        where = f" WHERE {part.predicate}" if part.predicate else ""
-        return f"SELECT {columns} FROM {quote_table(part.relation)}{where}"  # noqa: S608 - names are quoted
+        return f"SELECT {columns} FROM {quote_table(part.relation)}{part.clause}"  # noqa: S608 - names are quoted
 
 
 class OracleRangeRows:

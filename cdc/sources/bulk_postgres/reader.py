@@ -41,11 +41,10 @@ class PostgresReader:
         """Return the statement that reads a range; rows of child tables are in the log under their own names."""
         own = "" if self.partitioned and part.relation == self.table else "ONLY "
         columns = ", ".join(expression for reading in self.readings for expression in reading.expressions)
-        where = f" WHERE {part.predicate}" if part.predicate else ""
         # Not by the bare names: they would mean what is selected, which may be a text of the column.
         key = ", ".join(f"part.{quote(name)}" for name in self.key)
         order = f" ORDER BY {key}" if part.ordered else ""
-        return f"SELECT {columns} FROM {own}{quote_table(part.relation)} AS part{where}{order}"  # noqa: S608
+        return f"SELECT {columns} FROM {own}{quote_table(part.relation)} AS part{part.clause}{order}"  # noqa: S608
 
 
 class PostgresRange:

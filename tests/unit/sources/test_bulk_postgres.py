@@ -84,6 +84,17 @@ def test_the_statement_of_a_range():
     )
 
 
+def test_an_operators_condition_holds_besides_that_of_the_range_and_may_end_in_a_comment():
+    blocks = Range(0, TABLE, "part.ctid < '(5,0)' /* of file 7 */", 1, ordered=False, where="n > 1 OR n IS NULL -- new")
+    assert (
+        reader()
+        .query(blocks)
+        .endswith("AS part WHERE (part.ctid < '(5,0)' /* of file 7 */) AND (n > 1 OR n IS NULL -- new\n)")
+    )
+    assert cuts.filenode_of(blocks.predicate) == 7
+    assert Range(0, TABLE, "", 1, where="true").clause == " WHERE (true\n)"
+
+
 def test_the_reader_is_handed_to_tasks_and_does_not_show_the_password():
     again = pickle.loads(pickle.dumps(reader()))
     assert again.query(Range(0, TABLE, "", 1)) == reader().query(Range(0, TABLE, "", 1))

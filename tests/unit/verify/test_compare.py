@@ -7,7 +7,7 @@ from math import nextafter
 import pyarrow as pa
 import pytest
 
-from cdc.core.canonical import Column, Form
+from cdc.core.canonical import PART, Column, Form
 from cdc.lake.rows import texts
 from cdc.pipeline.verify import compare
 from tests.fakes.rows import FakeRows
@@ -136,3 +136,16 @@ def test_column_that_the_lake_lacks_is_null_there() -> None:
 def test_key_column_that_is_nowhere_is_refused() -> None:
     with pytest.raises(ValueError, match="key column 'id'"):
         compare(FakeRows([Column("a")], []), FakeRows([Column("a")], []), ("id",), ("s", "t"))
+
+
+def test_where_a_part_was_loaded_other_rows_may_be_missing_and_nothing_else() -> None:
+    """Row 1 was changed since, so the lake has it; 2 was not; 3 is of the part and lost."""
+    columns = [Column("id"), Column("name")]
+    source = FakeRows(
+        [*columns, Column(PART)],
+        [("0", "a", "true"), ("1", "b", "false"), ("2", "c", "false"), ("3", "d", "true"), ("4", "e", "false")],
+    )
+    lake = FakeRows(columns, [("0", "a"), ("1", "b"), ("4", "wrong"), ("9", "gone")])
+    found = compare(source, lake, ("id",), ("s", "t"))
+    assert (found.missing, found.outside, found.extra, found.differing) == (1, 1, 1, 1)
+    assert found.columns == {"name": 1}
