@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 
 from pyiceberg.exceptions import NoSuchTableError
 
@@ -13,6 +14,8 @@ from cdc.kafka.topics import KafkaTopics
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.ops.health import Health
 from cdc.ops.metrics import Metrics
+from cdc.pipeline.stream import Pipeline
+from cdc.pipeline.watch import Watch
 
 
 def add_dependencies(health: Health, config: Config) -> None:
@@ -28,6 +31,23 @@ def add_dependencies(health: Health, config: Config) -> None:
     connect = ConnectClient(config.connect)
     health.add_ready("connect", lambda: _drop(connect.names()))
     health.add_ready("catalog", lambda: _read_catalog(config))
+
+
+def add_troubles(health: Health, watches: Sequence[Watch], pipelines: Sequence[Pipeline]) -> None:
+    """Add readiness checks for what is wrong with sources, and for tables that are stopped or have blocked keys."""
+
+    def clear(watch: Watch) -> None:
+        if watch.current:
+            raise RuntimeError("; ".join(map(str, watch.current)))
+
+    def going_on(pipeline: Pipeline) -> None:
+        if reasons := pipeline.report.resting():
+            raise RuntimeError("; ".join(reasons))
+
+    for watch in watches:
+        health.add_ready(f"troubles of {watch.source.name}", partial(clear, watch))
+    for pipeline in pipelines:
+        health.add_ready(f"tables of {pipeline.name}", partial(going_on, pipeline))
 
 
 def new_health(metrics: Metrics) -> Health:

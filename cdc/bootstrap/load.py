@@ -243,14 +243,16 @@ class SourceLoads:
 
     def _with_retries(self, load: Load, *, again: bool) -> None:
         """Go on after transient errors for as long as the service retries; progress starts that time anew."""
-        began = time.monotonic()
+        failing_since, done = 0.0, -1
         while True:
             try:
                 load.run(again=again)
             except Fenced:
                 raise
             except TransientError as error:
-                spent = time.monotonic() - began
+                if load.ranges_done != done:
+                    failing_since, done = time.monotonic(), load.ranges_done
+                spent = time.monotonic() - failing_since
                 if self.stopping() or spent > self.config.stream.retry_for.total_seconds():
                     raise
                 log.warning("load is tried again", error=str(error))
@@ -305,7 +307,7 @@ class SourceLoads:
         return dict(columns)
 
     def _moved(self, spec: TableSpec) -> None:
-        Control(open_catalog(self.config.catalog), self.config.metadata_namespace).moved(spec.target)
+        Control(open_catalog(self.config.catalog), self.config.metadata_namespace).loaded(spec.target)
 
     def _read(
         self, session: SparkSession, reader: BulkSource, what: tuple[TableSpec, LoadPlan, Stamp], parts: Sequence[Range]

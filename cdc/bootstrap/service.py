@@ -12,12 +12,14 @@ from cdc.bootstrap.auto_load import AutoLoads, auto_loading, wanted
 from cdc.bootstrap.connectors import watched_capture
 from cdc.bootstrap.databases import source_database
 from cdc.bootstrap.engine import SparkEngine
-from cdc.bootstrap.health import add_dependencies, add_liveness, new_health
+from cdc.bootstrap.health import add_dependencies, add_liveness, add_troubles, new_health
 from cdc.bootstrap.reload import Reloader
 from cdc.bootstrap.specs import specs_of
+from cdc.bootstrap.watches import watches_of, watching
 from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
-from cdc.core.errors import CdcError, TransientError
+from cdc.core.errors import CdcError, PreflightError, TransientError
+from cdc.core.preflight import Finding, unfit
 from cdc.lake.control import Control
 from cdc.lake.lease import Lease
 from cdc.lake.pyiceberg_catalog import open_catalog
@@ -27,9 +29,10 @@ from cdc.ops.health import Health
 from cdc.ops.http import OperationsServer
 from cdc.ops.logs import set_up_logs
 from cdc.ops.metrics import Metrics
-from cdc.pipeline.preflight import require_fit
+from cdc.pipeline.preflight import check_source, require_fit
 from cdc.pipeline.report import Report
 from cdc.pipeline.stream import DRAIN_SECONDS, Limits, Pipeline
+from cdc.pipeline.watch import Watch
 from cdc.spark.session import build_session
 
 log = structlog.get_logger()
@@ -87,7 +90,7 @@ def run_stream(
     metrics = Metrics()
     health = new_health(metrics)
     with _operations(config, metrics, health):
-        require_sources(config)
+        unfit = require_sources(config)
         add_dependencies(health, config)
         if stop.is_set():  # each step of the start takes seconds; a stop does not wait for all of them
             return
@@ -96,37 +99,57 @@ def run_stream(
         try:
             if not stop.is_set():
                 pipelines = [build_pipeline(config, source, session, metrics) for source in config.sources]
+                for pipeline in pipelines:
+                    pipeline.judge(unfit[pipeline.name])
+                watches = watches_of(config, pipelines, metrics)
+                add_troubles(health, watches, pipelines)
                 running = [
                     AutoLoads(config, source, session, metrics, threading.Event(), capture)
                     for source in config.sources
                     if capture is not None
                 ]
                 with (
+                    watching(watches),
                     auto_loading(running, DRAIN_SECONDS),
-                    _reloading(config, pipelines, running, session, reload, reload_now or threading.Event()),
+                    _reloading(config, pipelines, running, watches, session, reload, reload_now or threading.Event()),
                 ):
                     _run_all(pipelines, stop, standby, health)
         finally:
             session.stop()
 
 
-def require_sources(config: Config) -> None:
-    """Refuse to start on a source that is not fit for its configuration; raises PreflightError.
+def require_sources(config: Config) -> dict[str, dict[str, Finding]]:
+    """Return the tables that are unfit, by source and topic; raises PreflightError if no source is fit as a whole.
 
     A source that does not answer is no reason: what is in Kafka can be merged without it.
     """
+    found: dict[str, dict[str, Finding]] = {source.name: {} for source in config.sources}
+    refused: list[PreflightError] = []
     for source in config.sources:
-        _require(source)
+        try:
+            found[source.name] = _require(source)
+        except PreflightError as error:
+            refused.append(error)
+    if len(refused) == len(config.sources):
+        raise refused[0]
+    for reason in refused:
+        log.error("source is unfit", error=str(reason), hint=reason.hint)
+    return found
 
 
-def _require(source: SourceConfig) -> None:
+def _require(source: SourceConfig) -> dict[str, Finding]:
+    """Return the source's tables that are unfit, by topic; raises PreflightError if the source is, or all of them."""
     try:
-        remarks = require_fit(source, source_database(source))
+        found = check_source(source, source_database(source))
     except TransientError as error:
         log.warning("source not checked", pipeline=source.name, error=str(error))
-        return
-    for remark in remarks:
-        log.warning("preflight", pipeline=source.name, finding=remark.name, what=remark.what, hint=remark.hint)
+        return {}
+    require_fit(source, found)
+    for finding in found:
+        if not finding.fatal:  # the others stop their tables, which is told then
+            log.warning("preflight", pipeline=source.name, finding=finding.name, what=finding.what, hint=finding.hint)
+    reasons = unfit(found)
+    return {source.topic_of(table): reasons[table.source] for table in source.tables if table.source in reasons}
 
 
 @contextmanager
@@ -134,6 +157,7 @@ def _reloading(
     config: Config,
     pipelines: Sequence[Pipeline],
     loads: Sequence[AutoLoads],
+    watches: Sequence[Watch],
     session: SparkSession,
     reload: Callable[[], Config] | None,
     now: threading.Event,
@@ -142,8 +166,12 @@ def _reloading(
     by_name = {pipeline.name: pipeline for pipeline in pipelines}
 
     def take_up(changed: Config, source: SourceConfig) -> None:
-        _require(source)
+        unfit_tables = _require(source)
         by_name[source.name].reconfigure(specs_of(source), SparkEngine(changed, source, session))
+        by_name[source.name].judge(unfit_tables)
+        for watch in watches:
+            if watch.source.name == source.name:
+                watch.reconfigure(source)
         for one in loads:
             if one.source.name == source.name:
                 one.reconfigure(changed, source)

@@ -1,6 +1,7 @@
 """``cdc connectors``: the Debezium connectors, made to agree with the configuration."""
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +18,7 @@ from cdc.config.loader import load_config
 from cdc.core.errors import CdcError
 from cdc.core.preflight import Finding
 from cdc.pipeline.connector_state import ConnectorStatus
-from cdc.pipeline.preflight import require_fit
+from cdc.pipeline.preflight import check_source, require_fit
 from cdc.pipeline.register import ConnectorPlan, Connectors, Leftover
 
 group = typer.Typer(name="connectors", help="Register and supervise the Debezium connectors.", no_args_is_help=True)
@@ -53,7 +54,10 @@ def apply(
     dry_run: DryRun = False,
     timeout: Timeout = 90,
 ) -> None:
-    """Check the sources, create topics and connectors, or change them, and wait until their tasks run."""
+    """Check the sources, create topics and connectors, or change them, and wait until their tasks run.
+
+    A table that is unfit keeps no other from being captured; exit code 1 tells of it.
+    """
     connectors, chosen = _chosen(config, names)
     plans = [connectors.plan(name) for name in chosen]
     if dry_run:
@@ -64,10 +68,18 @@ def apply(
 
     def checked(name: str) -> ConnectorStatus:
         source = connectors.source(name)
-        _warn(require_fit(source, source_database(source)))
+        found = check_source(source, source_database(source))
+        require_fit(source, found)
+        unfit.extend(finding for finding in found if finding.fatal)
+        _warn(finding for finding in found if not finding.fatal)
         return connectors.apply(_named(plans, name), timeout=timeout)
 
+    unfit: list[Finding] = []
     _each(chosen, checked, as_json=as_json)
+    for finding in unfit:
+        sys.stderr.write(f"error: {finding.what}\nhint: {finding.hint}\n")
+    if unfit:
+        raise typer.Exit(1)
 
 
 @group.command()

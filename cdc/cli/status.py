@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
@@ -18,6 +18,8 @@ from cdc.cli.progress import progress_json, status_text
 from cdc.config.loader import load_config
 from cdc.core.load import LoadProgress
 from cdc.core.status import StatusRow
+from cdc.core.trouble import Trouble, as_dict, from_json
+from cdc.lake.control import Control
 from cdc.lake.loads import read_loads
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.status_reader import read_status
@@ -37,9 +39,9 @@ def status(
     as_json: Json = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every two seconds, until Ctrl-C.")] = False,
 ) -> None:
-    """Show position, counts, lag, state and last error of every table.
+    """Show position, counts, lag, state and last error of every table, and what is wrong with the sources.
 
-    Exit code 2 if a table is stopped.
+    Exit code 2 if a table is stopped or something is wrong.
     """
     loaded = load_config(config, only=source)
     names = {one.name for one in loaded.sources}
@@ -49,7 +51,9 @@ def status(
     def look() -> Seen:
         catalog = open_catalog(loaded.catalog)
         found = [row for row in read_status(catalog, loaded.metadata_namespace) if row.pipeline in names]
-        return Seen(found, read_loads(catalog, loaded.metadata_namespace, targets))
+        kept = Control(catalog, loaded.metadata_namespace).read().troubles
+        troubles = {name: from_json(text) for name, text in kept.items() if name in names}
+        return Seen(found, read_loads(catalog, loaded.metadata_namespace, targets), troubles)
 
     if watch:
         _watch(look)
@@ -59,22 +63,25 @@ def status(
         typer.echo(json.dumps(_json(seen), default=str, indent=2))
     else:
         Console().print(_table(seen))
-    if any(row.state == "stopped" for row in seen.rows):
+    if any(row.state == "stopped" for row in seen.rows) or any(seen.troubles.values()):
         raise typer.Exit(2)
 
 
 class Seen(NamedTuple):
-    """What there is to show: the tables' rows, and the loads that are under way or failed."""
+    """What there is to show: the tables' rows, loads that are under way or failed, what is wrong with which source."""
 
     rows: list[StatusRow]
     loads: list[LoadProgress]
+    troubles: Mapping[str, Sequence[Trouble]]
 
 
 def _json(seen: Seen) -> list[dict[str, Any]]:
-    """Return each table with its load; a table that no service has seen yet is its load alone."""
+    """Return each table with its load; a table that no service has seen yet is its load alone; then the troubles."""
     loads = {str(progress.target): progress_json(progress) for progress in seen.loads}
     known = [{**asdict(row), "load": loads.pop(row.target, None)} for row in seen.rows]
-    return known + [{"target": target, "state": "loading", "load": load} for target, load in loads.items()]
+    loading = [{"target": target, "state": "loading", "load": load} for target, load in loads.items()]
+    found = ((source, one) for source, troubles in seen.troubles.items() for one in troubles)
+    return [*known, *loading, *({"pipeline": source, "state": "trouble", **as_dict(one)} for source, one in found)]
 
 
 def _watch(look: Callable[[], Seen]) -> None:
@@ -108,6 +115,8 @@ def _table(seen: Seen) -> Table:
             table.add_row("", f"[{colour}]{escape(row.last_error)}[/]")
     for progress in seen.loads:
         table.add_row("", escape(f"load of {progress.target}"), "", "", "", "", "", "", escape(status_text(progress)))
+    for source, trouble in ((source, one) for source, found in seen.troubles.items() for one in found):
+        table.add_row(source, f"[red]{escape(str(trouble))}[/]")
     return table
 
 

@@ -1,14 +1,16 @@
-"""Control: what operators and other commands tell a running pipeline of its tables, kept as properties of one table.
+"""Control: what operators and services tell each other of sources and tables, kept as properties of one table.
 
 ``paused.<target>`` holds who paused a table, when and why. ``moved.<target>`` holds a random id, new whenever somebody
-other than the pipeline has moved the table's ``main``.
+other than the pipeline has moved the table's ``main``. ``stale.<target>`` holds since when and why a table has to be
+loaded anew; ``relation.<target>`` the identity of the source's table that it was loaded from; ``trouble.<source>`` what
+is wrong with a source, as the service saw it last.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-PAUSED, MOVED = "paused.", "moved."
+PAUSED, MOVED, STALE, RELATION, TROUBLE = "paused.", "moved.", "stale.", "relation.", "trouble."
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,38 @@ class Pause:
 
 
 @dataclass(frozen=True)
+class Stale:
+    """Why a table has to be loaded anew, and since when (UTC, ISO 8601)."""
+
+    at: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.why}: its rows may be wrong since {self.at}"
+
+    def to_json(self) -> str:
+        """Return the form that is kept as a property."""
+        return json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Stale":
+        """Return the mark that ``to_json`` wrote; one that was set by hand in another form counts, too."""
+        try:
+            data = json.loads(text)
+            return cls(str(data["at"]), str(data["why"]))
+        except (ValueError, KeyError, TypeError):
+            return cls("an unknown time", text)
+
+
+@dataclass(frozen=True)
 class ControlState:
-    """The control table as it was read: target -> its pause, and target -> the id of its newest move from outside."""
+    """The control table as it was read, by target; ``moved`` are ids of moves; ``troubles`` by source, as text."""
 
     paused: Mapping[str, Pause] = field(default_factory=dict)
     moved: Mapping[str, str] = field(default_factory=dict)
+    stale: Mapping[str, Stale] = field(default_factory=dict)
+    relations: Mapping[str, str] = field(default_factory=dict)
+    troubles: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, properties: Mapping[str, str]) -> "ControlState":
@@ -50,6 +79,9 @@ class ControlState:
         return cls(
             {name: Pause.from_json(text) for name, text in _under(PAUSED, properties).items()},
             _under(MOVED, properties),
+            {name: Stale.from_json(text) for name, text in _under(STALE, properties).items()},
+            _under(RELATION, properties),
+            _under(TROUBLE, properties),
         )
 
 

@@ -1,18 +1,49 @@
 """What a captured table must be like, decided from what its database says about it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from cdc.core.errors import PreflightError
 from cdc.core.names import TableName
 
 
 class Finding(NamedTuple):
-    """Something that is not as it should be; a fatal one makes going on wrong."""
+    """Something that is not as it should be; a fatal one makes going on wrong.
+
+    ``table`` is whom it concerns alone, None the whole source. ``name`` is the same word in log, status and metrics.
+    With a ``gap`` changes made meanwhile may have been missed.
+    """
 
     name: str
     what: str
     hint: str
     fatal: bool = True
+    table: TableName | None = None
+    gap: bool = False
+
+    @property
+    def said(self) -> str:
+        """Return what and hint in one line."""
+        return "; ".join(filter(None, (self.what, self.hint)))
+
+
+def of_table(table: TableName, findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings as those of one table."""
+    return [finding._replace(table=table) for finding in findings]
+
+
+def begin_anew(source: str) -> str:
+    """Return the commands after which a connector that has lost its place is right again."""
+    return f"cdc connectors remove {source} --offsets, cdc connectors apply {source}, then cdc tables reset '*'"
+
+
+def unfit(findings: Iterable[Finding]) -> dict[TableName, Finding]:
+    """Return the tables that must not go on, each with the first reason."""
+    reasons: dict[TableName, Finding] = {}
+    for finding in findings:
+        if finding.fatal and finding.table is not None:
+            reasons.setdefault(finding.table, finding)
+    return reasons
 
 
 class Retained(NamedTuple):
@@ -36,13 +67,27 @@ class SourceTable(NamedTuple):
     """A table as the source declares it.
 
     ``unique_keys`` are enforced, whole-table and over plain columns. ``identity`` is what the log holds of an old row:
-    None is all of it, the empty set nothing.
+    None is all of it, the empty set nothing. ``id`` tells it from another table of the same name, empty: it cannot.
     """
 
     name: TableName
     columns: tuple[SourceColumn, ...]
     unique_keys: frozenset[frozenset[str]]
     identity: frozenset[str] | None
+    id: str = ""
+
+
+def each_declared(
+    names: Iterable[TableName], declare: Callable[[TableName], SourceTable]
+) -> dict[TableName, SourceTable | PreflightError]:
+    """Return what each table is declared as, or the error that says why it is not known."""
+    found: dict[TableName, SourceTable | PreflightError] = {}
+    for name in names:
+        try:
+            found[name] = declare(name)
+        except PreflightError as error:
+            found[name] = error
+    return found
 
 
 _FLOATS = ("real", "double", "float", "binary_float", "binary_double")

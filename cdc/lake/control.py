@@ -1,7 +1,7 @@
 """The control table: an Iceberg table of which only the properties are used, read and written without Spark."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -13,7 +13,7 @@ from pyiceberg.table import Table, Transaction
 from pyiceberg.types import NestedField, StringType
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
-from cdc.core.control import MOVED, PAUSED, ControlState, Pause
+from cdc.core.control import MOVED, PAUSED, RELATION, STALE, TROUBLE, ControlState, Pause, Stale
 from cdc.core.errors import CommitConflict, CommitStateUnknown
 from cdc.core.names import TableName
 from cdc.lake.audit import open_table
@@ -26,7 +26,7 @@ _SCHEMA = Schema(NestedField(1, "unused", StringType(), required=False))
 
 
 class Control:
-    """Pauses and moves of all targets; every change is one commit, tried again while others commit.
+    """Pauses, moves, marks of all targets, troubles of all sources; a change is one commit, repeated on conflict.
 
     Safe to use from several processes; an instance belongs to one thread. The table is made when it is first written.
     """
@@ -64,6 +64,35 @@ class Control:
         """Tell the pipeline that ``main`` of a table was moved from outside: after the move, or if in doubt."""
         number = str(uuid.uuid4())
         self._change(lambda change: change.set_properties({f"{MOVED}{target}": number}))
+
+    def loaded(self, target: TableName | str) -> None:
+        """Tell the pipeline that a table was loaded anew: it is stale no more, and its source may be another table."""
+        number, gone = str(uuid.uuid4()), (f"{STALE}{target}", f"{RELATION}{target}")
+
+        def change(change: Transaction) -> None:
+            present = [name for name in gone if name in change.table_metadata.properties]
+            if present:
+                change.remove_properties(*present)
+            change.set_properties({f"{MOVED}{target}": number})
+
+        self._change(change)
+
+    def stale(self, target: TableName | str, why: str) -> None:
+        """Mark a table as one to be loaded anew; a mark that stands stays."""
+        stale = Stale(datetime.now(UTC).isoformat(timespec="seconds"), why)
+        name = f"{STALE}{target}"
+
+        def change(change: Transaction) -> None:
+            if name not in change.table_metadata.properties:
+                change.set_properties({name: stale.to_json()})
+
+        self._change(change)
+
+    def note(self, *, relations: Mapping[str, str], troubles: Mapping[str, str]) -> None:
+        """Write down which tables of the sources the targets have, and the troubles of sources."""
+        notes = {f"{RELATION}{name}": text for name, text in relations.items()}
+        notes |= {f"{TROUBLE}{name}": text for name, text in troubles.items()}
+        self._change(lambda change: change.set_properties(notes))
 
     def _change(self, change: Callable[[Transaction], object]) -> None:
         for attempt in Retrying(

@@ -72,12 +72,20 @@ class Metrics:
     def table_removed(self, pipeline: str, table: str) -> None:
         """Forget the gauges of a table that is in the configuration no more; its counters stay."""
         for metric in names.METRICS:
-            if metric.kind == "gauge" and metric.labels[: len(names.TABLE)] == names.TABLE:
+            if metric.kind == "gauge" and metric.labels[: len(names.TABLE)] == names.TABLE and metric != names.TROUBLE:
                 self._forget(metric, pipeline, table)
 
     def lease(self, pipeline: str, *, held: bool) -> None:
         """Record whether this process holds the lease."""
         self._of(names.LEASE_HELD, pipeline).set(held)
+
+    def trouble(self, pipeline: str, table: str, name: str, *, there: bool) -> None:
+        """Show a trouble, of the source itself without a table, or forget it."""
+        if there:
+            self._of(names.TROUBLE, pipeline, table, name).set(1)
+        else:
+            with suppress(KeyError):  # never shown
+                self._collectors[names.TROUBLE.name].remove(pipeline, table, name)
 
     def dependency(self, name: str, *, up: bool) -> None:
         """Record whether a dependency answered."""

@@ -72,6 +72,14 @@ DEPENDENCY_UP = Metric(
     "cdc_dependency_up", "gauge", "0 or 1", "1 if the dependency answered the last readiness check.", ("dependency",)
 )
 
+TROUBLE = Metric(
+    "cdc_trouble",
+    "gauge",
+    "1",
+    "1 while something is wrong with the source, or with the table of the source that `table` names.",
+    ("pipeline", "table", "trouble"),
+)
+
 METRICS = (
     EVENTS,
     ROWS_COMMITTED,
@@ -90,6 +98,7 @@ METRICS = (
     BATCHES,
     LEASE_HELD,
     DEPENDENCY_UP,
+    TROUBLE,
 )
 
 STATES = tuple(state.value for state in TableState)

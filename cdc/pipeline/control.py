@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from cdc.core.control import ControlState
+from cdc.core.names import TableName
 from cdc.pipeline.table import TableSpec
 
 log = structlog.get_logger()
@@ -17,19 +18,24 @@ POLL_SECONDS = 1.0
 
 
 class Control(Protocol):
-    """Pauses and moves of all targets, in one place that several processes write to; a read is one look-up."""
+    """Pauses, moves and stale marks, in one place that several processes write to; a read is one look-up."""
 
     def read(self) -> ControlState:
         """Return what stands there now; raises TransientError, or anything else that a catalog may raise."""
         ...
 
+    def stale(self, target: TableName, why: str) -> None:
+        """Mark a table as one to be loaded anew; a mark that stands stays. Raises as ``read`` does."""
+        ...
+
 
 class Heard(NamedTuple):
-    """What is new: tables that were paused, resumed, or moved from outside."""
+    """What is new: tables that were paused, resumed, moved from outside, or marked as stale."""
 
     paused: tuple[TableSpec, ...]
     resumed: tuple[TableSpec, ...]
     moved: tuple[TableSpec, ...]
+    stale: tuple[TableSpec, ...]
 
 
 @dataclass
@@ -65,6 +71,11 @@ class Marks:
         pause = self.state.paused.get(str(spec.target))
         return str(pause) if pause else ""
 
+    def stale_of(self, spec: TableSpec) -> str:
+        """Return why a table has to be loaded anew, and since when; nothing if it has not."""
+        stale = self.state.stale.get(str(spec.target))
+        return str(stale) if stale else ""
+
     def _compare(self, specs: tuple[TableSpec, ...], state: ControlState) -> Heard:
         before, moves = self.state, state.moved if self.known else {}
         names = {str(spec.target): spec for spec in specs}
@@ -72,6 +83,7 @@ class Marks:
             tuple(spec for name, spec in names.items() if name in state.paused and name not in before.paused),
             tuple(spec for name, spec in names.items() if name in before.paused and name not in state.paused),
             tuple(spec for name, spec in names.items() if moves.get(name) not in (None, before.moved.get(name))),
+            tuple(spec for name, spec in names.items() if name in state.stale and name not in before.stale),
         )
 
     def _log(self, heard: Heard) -> None:

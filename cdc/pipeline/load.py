@@ -151,17 +151,14 @@ class Load:
             found = self.parts.capture.lacking(self.source)
             if not found and self.spec.topic in self.parts.engine.topics([self.spec.topic]):
                 return
-            found = (
-                found or f"topic {self.spec.topic!r} does not exist; run `cdc connectors apply {self.spec.pipeline}`"
-            )
+            apply = f"cdc connectors apply {self.spec.pipeline}"
+            found = found or f"topic {self.spec.topic!r} does not exist; run `{apply}`"
             if found != lacking:
                 log.warning("load waits for capture", table=str(self.spec.target), lacking=found)
                 self._tell(state=LoadState.WAITING, detail=found)
             lacking = found
             if self.stopping() or time.monotonic() > deadline:
-                raise TransientError(
-                    f"{self.spec.target} is not loaded: {lacking}", hint=f"cdc connectors apply {self.spec.pipeline}"
-                )
+                raise TransientError(f"{self.spec.target} is not loaded: {lacking}", hint=apply)
             self.pause(0.5)
 
     def _target(self) -> Progress | None:
@@ -208,9 +205,8 @@ class Load:
                 self._commit(plan, pending)
             raise
         finally:
-            close = getattr(results, "close", None)
-            if close:
-                close()
+            with suppress(AttributeError):  # not a generator
+                results.close()  # type: ignore[attr-defined]
         self._commit(plan, pending)
 
     def _heed_stop(self) -> None:
@@ -383,6 +379,11 @@ class Load:
         self._progress = replace(self._progress, **changes)
         self.on_progress(self._progress)
         return self._progress
+
+    @property
+    def ranges_done(self) -> int:
+        """Return how many ranges are read, of the newest attempt."""
+        return self._progress.ranges_done
 
     def failed(self, error: CdcError) -> None:
         """Note why the load does not go on, where `cdc status` finds it."""

@@ -1,49 +1,59 @@
-"""Is a source fit for its configuration? Asked before anything runs, and of a running pipeline again."""
+"""Is a source fit for its configuration? Asked before anything runs, and of a running pipeline again and again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from cdc.config.sources import SourceConfig
 from cdc.core.errors import PreflightError
-from cdc.core.preflight import Finding, SourceTable, check_key
+from cdc.core.names import TableName
+from cdc.core.preflight import Finding, SourceTable, check_key, of_table, unfit
 
 
 class SourceDatabase(Protocol):
     """A source database, read as the connector's own role; changes nothing.
 
-    Every call may raise TransientError (no answer) or PreflightError (refused, or the table is not there).
+    Every call may raise TransientError (no answer) or PreflightError (refused); one table's trouble is raised by
+    ``table`` only.
     """
 
     def table(self, namespace: str, table: str) -> SourceTable:
-        """Return the table as the source declares it."""
+        """Return the table as the source declares it; raises PreflightError if it is not there or not to be read."""
+
+    def tables(self, names: Sequence[TableName]) -> Mapping[TableName, SourceTable | PreflightError]:
+        """Return each of the tables, or what ``table`` would raise."""
 
     def findings(self) -> Sequence[Finding]:
-        """Return what is wrong with the server, the role and the captured tables, keys aside."""
+        """Return what is wrong with the server, the role and those captured tables that are there, keys aside."""
 
     def position(self) -> str:
         """Return where the log is now, as text."""
 
 
-def check_keys(source: SourceConfig, database: SourceDatabase) -> list[Finding]:
-    """Return what is wrong with the configured keys of all tables."""
-    return [
-        finding
-        for table in source.tables
-        for finding in check_key(database.table(table.source.namespace, table.source.table), table.key)
-    ]
+def check_tables(source: SourceConfig, found: Mapping[TableName, SourceTable | PreflightError]) -> list[Finding]:
+    """Return the tables that are not there or may not be read, and what is wrong with the configured keys."""
+    findings: list[Finding] = []
+    for table in source.tables:
+        declared = found[table.source]
+        if isinstance(declared, PreflightError):
+            findings.append(Finding("table_missing", str(declared), declared.hint, table=table.source))
+        else:
+            findings += of_table(table.source, check_key(declared, table.key))
+    return findings
 
 
 def check_source(source: SourceConfig, database: SourceDatabase) -> list[Finding]:
     """Return everything that is not as it should be, the fatal first."""
-    found = [*database.findings(), *check_keys(source, database)]
+    tables = database.tables([table.source for table in source.tables])
+    found = [*database.findings(), *check_tables(source, tables)]
     return sorted(found, key=lambda finding: not finding.fatal)
 
 
-def require_fit(source: SourceConfig, database: SourceDatabase) -> list[Finding]:
-    """Return the remarks; raises PreflightError with the first fatal finding, and the number of others."""
-    found = check_source(source, database)
+def require_fit(source: SourceConfig, found: Sequence[Finding]) -> None:
+    """Raise PreflightError if the source is unfit, or each of its tables is; it has the first finding."""
     fatal = [finding for finding in found if finding.fatal]
-    if fatal:
-        more = f" (and {len(fatal) - 1} more)" if len(fatal) > 1 else ""
-        raise PreflightError(f"source {source.name!r}: {fatal[0].what}{more}", hint=fatal[0].hint)
-    return found
+    whole = [finding for finding in fatal if finding.table is None]
+    if not whole and len(unfit(fatal)) < len(source.tables):
+        return
+    first, *others = [*whole, *(finding for finding in fatal if finding.table is not None)]
+    more = f" (and {len(others)} more)" if others else ""
+    raise PreflightError(f"source {source.name!r}: {first.what}{more}", hint=first.hint)

@@ -145,6 +145,12 @@ class Report:
         """Note a table that an operator paused; ``pause`` tells who, when and why."""
         self._rests(spec, TableState.PAUSED, pause)
 
+    def resting(self) -> list[str]:
+        """Return which tables are stopped, and why."""
+        with self._lock:
+            rows = list(self._rows.values())
+        return [f"{row.target}: {row.state}: {row.last_error}" for row in rows if row.state == TableState.STOPPED]
+
     def removed(self, spec: TableSpec) -> None:
         """Forget a table that is in the configuration no more."""
         with self._lock:

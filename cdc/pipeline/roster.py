@@ -1,11 +1,12 @@
 """The roster: a pipeline's tables, what is remembered of each, and which of them the running query is for."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
+from cdc.core.preflight import Finding
 from cdc.pipeline.apply import TableMemory
 from cdc.pipeline.table import TableSpec
 
@@ -25,6 +26,7 @@ class Roster:
     stopped: dict[str, Exception] = field(default_factory=dict)
     reading: set[str] = field(default_factory=set)
     pardoned: set[str] = field(default_factory=set)
+    unfit: dict[str, Finding] = field(default_factory=dict)
     loading: deque[TableSpec] = field(default_factory=deque)
 
     def of_batch(self, topics: Iterable[str]) -> list[TableSpec]:
@@ -33,12 +35,19 @@ class Roster:
         return [spec for spec in self.specs if spec.topic in present]
 
     def candidates(self) -> list[TableSpec]:
-        """Return the tables that are not stopped; those pardoned since the last query are none of these any more."""
+        """Return the tables that are fit and not stopped; those pardoned since the last query are not any more."""
         for topic in self.pardoned:
             self.stopped.pop(topic, None)
         self.pardoned = set()
         self.loading.clear()
-        return [spec for spec in self.specs if spec.topic not in self.stopped]
+        return [spec for spec in self.specs if spec.topic not in self.stopped and spec.topic not in self.unfit]
+
+    def judge(self, unfit: Mapping[str, Finding]) -> list[TableSpec]:
+        """Take the tables that are unfit now, by topic, and return those that were so and are no more."""
+        passed = [spec for spec in self.specs if spec.topic in self.unfit and spec.topic not in unfit]
+        self.unfit = dict(unfit)
+        self.reading -= unfit.keys()
+        return passed
 
     def remember(self, spec: TableSpec) -> TableMemory:
         """Return what is remembered of a table, nothing at first."""
@@ -54,7 +63,7 @@ class Roster:
         self.pardoned.add(spec.topic)
 
     def reason_to_end(self) -> Exception | None:
-        """Return the first error if every table is stopped, and none may begin again."""
+        """Return the first error if every table is stopped, and none may begin again; who is unfit may."""
         left = [spec for spec in self.specs if spec.topic not in self.stopped or spec.topic in self.pardoned]
         return None if left else next(iter(self.stopped.values()), None)
 
@@ -68,6 +77,7 @@ class Roster:
         for spec in (*removed, *added, *changed):
             self.memory.pop(spec.topic, None)
             self.stopped.pop(spec.topic, None)
+            self.unfit.pop(spec.topic, None)
             self.reading.discard(spec.topic)
         self.specs = tuple(specs)
         self._log("table removed from the configuration", removed, stays="target with its rows, tombstones, topic")

@@ -32,11 +32,13 @@ from cdc.core.errors import (
     TransientError,
 )
 from cdc.core.names import heartbeat_topic
+from cdc.core.preflight import Finding
 from cdc.core.progress import Progress, TopicState, check_continuity, past_markers, same_capture
 from cdc.pipeline.apply import Applied, Applier
 from cdc.pipeline.begin import begin, loaded
 from cdc.pipeline.control import POLL_SECONDS, Control, Marks
 from cdc.pipeline.engine import Batch, Engine, Query, capture_id
+from cdc.pipeline.fitness import RESET, Fitness
 from cdc.pipeline.hold import Lease, beating, release
 from cdc.pipeline.report import Report
 from cdc.pipeline.roster import Roster
@@ -90,6 +92,7 @@ class Pipeline:
     def __post_init__(self) -> None:
         self._roster = Roster(self.name, self.specs)
         self._marks = Marks(self.name, self.control, self.poll)
+        self._fitness = Fitness(self._roster, self.control, self._stop_table, self._tell_stopped)
 
     def run(self, stop: threading.Event, *, standby: bool = False) -> None:
         """Stream until ``stop`` is set.
@@ -119,6 +122,10 @@ class Pipeline:
         The running batch comes to its end first. Of a table that is not among them everything stays as it is.
         """
         self._wanted.append((tuple(specs), engine))
+
+    def judge(self, unfit: Mapping[str, Finding]) -> None:
+        """Let these tables, by topic, rest for as long as they are unfit; safe to call from another thread."""
+        self._fitness.judge(unfit)
 
     def _run_queries(self, applier: Applier, stop: threading.Event) -> None:
         """Run one query after another: a dependency that was away for a while does not end the service."""
@@ -173,16 +180,21 @@ class Pipeline:
 
     def _heed(self) -> None:
         """Take up what the control table and a new configuration ask for."""
-        self._again = self._again or bool(self._wanted)
+        self._again = self._fitness.heed() or self._again or bool(self._wanted)
         blind = not self._marks.known
         heard = self._marks.poll(self._roster.specs)
         if heard is None:
             return
         for spec in heard.paused:
             self._pause(spec)
+        for spec in heard.stale:
+            self._stop_table(spec, self._stale(spec))
         for spec in heard.moved:
             self._roster.pardon(spec)
         self._again = self._again or blind or bool(heard.resumed or heard.moved)
+
+    def _stale(self, spec: TableSpec) -> TerminalError:
+        return TerminalError(self._marks.stale_of(spec), hint=RESET)
 
     def _look_for_loaded(self) -> None:
         """Look at one table that waits: a load that was killed right after its end has not told of it."""
@@ -215,10 +227,14 @@ class Pipeline:
     def _positions(self, applier: Applier) -> dict[str, tuple[Progress, frozenset[int]]]:
         self._roster.reading = set()
         candidates = self._roster.candidates()
-        active = [spec for spec in candidates if not self._marks.pause_of(spec)]
+        active = []
         for spec in candidates:
-            if spec not in active:
+            if self._marks.pause_of(spec):
                 self._pause(spec)
+            elif self._marks.stale_of(spec):
+                self._stop_table(spec, self._stale(spec))
+            else:
+                active.append(spec)
         topics = self.engine.topics([*(spec.topic for spec in active), heartbeat_topic(self.name)])
         self._capture = capture_id(topics, self.name)
         blocked = self.engine.blocked([spec.topic for spec in active if spec.topic in topics])
@@ -324,13 +340,16 @@ class Pipeline:
         raise AssertionError("tenacity ends with a result or an exception")
 
     def _stop_table(self, spec: TableSpec, error: BaseException) -> None:
+        self._roster.stop(spec, error if isinstance(error, Exception) else TerminalError(str(error)))
+        self._tell_stopped(spec, error, type(error).__name__)
+
+    def _tell_stopped(self, spec: TableSpec, error: BaseException, trouble: str) -> None:
         known = error if isinstance(error, CdcError) else None
-        stopped = error if isinstance(error, Exception) else TerminalError(str(error))
-        self._roster.stop(spec, stopped)
         log.error(
             "table stopped",
             pipeline=self.name,
             table=str(spec.target),
+            trouble=trouble,
             error=str(error) if known else type(error).__name__,
             hint=known.hint_for(spec.target) if known else "this is a bug: please report the traceback",
             exc_info=None if known else error,

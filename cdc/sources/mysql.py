@@ -1,7 +1,7 @@
 """A MySQL source: its declarations, its fitness for reading the binary log, its position."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pymysql
@@ -11,7 +11,7 @@ from pymysql.cursors import DictCursor
 from cdc.config.sources import MySqlSource
 from cdc.core.errors import PreflightError, TransientError
 from cdc.core.names import TableName, quote_table
-from cdc.core.preflight import Finding, Retained, SourceColumn, SourceTable
+from cdc.core.preflight import Finding, Retained, SourceColumn, SourceTable, begin_anew, each_declared, of_table
 
 _SETUP = "run sql/sources/mysql/setup.sql as an administrator"
 _REFUSED = frozenset({
@@ -47,6 +47,8 @@ FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %(name
 AND (DELETE_RULE IN ('CASCADE', 'SET NULL') OR UPDATE_RULE IN ('CASCADE', 'SET NULL'))
 """
 
+_REACHES = "SELECT GTID_SUBSET(@@GLOBAL.gtid_purged, %(gtids)s) AS reaches"
+
 _NEEDED = {
     "log_bin": ("ON", "start the server with --log-bin"),
     "binlog_format": ("ROW", "SET PERSIST binlog_format = ROW"),
@@ -66,23 +68,33 @@ class MySqlDatabase:
     def table(self, namespace: str, table: str) -> SourceTable:
         """Return the table's declarations; raises PreflightError if it is not there or may not be read."""
         with self._connection() as connection:
-            self._relation(connection, namespace, table)
-            columns = _rows(connection, _COLUMNS, namespace=namespace, table=table)
-            unique = _rows(connection, _UNIQUE, namespace=namespace, table=table)
+            return self._declared(connection, TableName(namespace, table))
+
+    def tables(self, names: Sequence[TableName]) -> dict[TableName, SourceTable | PreflightError]:
+        """Return the declarations of tables, or why there are none."""
+        with self._connection() as connection:
+            return each_declared(names, lambda name: self._declared(connection, name))
+
+    def _declared(self, connection: "pymysql.Connection[DictCursor]", table: TableName) -> SourceTable:
+        self._relation(connection, *table)
+        columns = _rows(connection, _COLUMNS, **table._asdict())
+        unique = _rows(connection, _UNIQUE, **table._asdict())
         declared = tuple(SourceColumn(c["name"], c["type"], bool(c["nullable"]), bool(c["computed"])) for c in columns)
         keys = frozenset(frozenset(index["columns"].split("\0")) for index in unique)
         # With binlog_row_image = FULL, which findings() demands, the log holds the whole old row.
-        return SourceTable(TableName(namespace, table), declared, keys, None)
+        return SourceTable(table, declared, keys, None)
 
     def findings(self) -> list[Finding]:
-        """Return what is wrong with server, user and tables."""
+        """Return what is wrong with server, user and those tables that can be looked at."""
         with self._connection() as connection:
             variables = _variables(connection)
             found = [*_server_findings(variables, self._source), *self._grant_findings(connection)]
-            for table in self._source.tables:
-                found += _table_findings(self._relation(connection, *table.source), table.source)
-                if _version(variables) < (9, 6):
-                    found += _cascade_findings(_rows(connection, _CASCADES, **table.source._asdict()), table.source)
+            cascades_are_logged = _version(variables) >= (9, 6)
+            for table in (table.source for table in self._source.tables):
+                with suppress(PreflightError):  # whoever asks for the declarations is told
+                    found += of_table(table, _table_findings(self._relation(connection, *table), table))
+                if not cascades_are_logged:
+                    found += of_table(table, _cascade_findings(_rows(connection, _CASCADES, **table._asdict()), table))
         return found
 
     def position(self) -> str:
@@ -100,6 +112,18 @@ class MySqlDatabase:
         with self._connection() as connection:
             found = [finding for finding in _server_findings(_variables(connection), self._source) if finding.fatal]
         return {table.source: f"{found[0].what}: {found[0].hint}" for table in self._source.tables if found}
+
+    def log_findings(self, stored: Mapping[str, Any] | None, *, running: bool) -> list[Finding]:  # noqa: ARG002
+        """Return whether the binary log no longer reaches back to a connector's stored offset."""
+        if not stored or not stored.get("file"):
+            return []
+        with self._connection() as connection:
+            if gtids := stored.get("gtids"):
+                reaches = _rows(connection, _REACHES, gtids=gtids)[0]["reaches"]
+            else:
+                reaches = stored["file"] in {row["Log_name"] for row in _rows(connection, "SHOW BINARY LOGS")}
+        what = f"the binary log was purged beyond the place of connector {self._source.name!r}: changes are lost"
+        return [] if reaches else [Finding("binlog_purged", what, begin_anew(self._source.name))]
 
     def writers(self, table: TableName) -> frozenset[str]:  # noqa: ARG002  # the log holds transactions from commit on
         """Return nothing: a transaction that commits while the connector reads is read whole."""
@@ -202,7 +226,9 @@ def _server_findings(variables: Mapping[str, str], source: MySqlSource) -> Itera
 
 def _table_findings(relation: Mapping[str, Any], table: TableName) -> Iterator[Finding]:
     if relation["type"] != "BASE TABLE":
-        yield Finding("not_a_table", f"{table} is a view, so it is not in the log", "capture the tables behind it")
+        yield Finding(
+            "not_a_table", f"{table} is a view, so it is not in the log", "capture the tables behind it", gap=True
+        )
     elif relation["engine"] != "InnoDB":
         what = f"{table} is kept by {relation['engine']}, which has no transactions: a snapshot of it is not consistent"
         yield Finding("engine", what, f"ALTER TABLE {quote_table(table, '`')} ENGINE = InnoDB", fatal=False)

@@ -3,15 +3,15 @@
 The driver is optional (extra ``oracle``). The statements follow the documentation; there was no Oracle to try them on.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
 from cdc.config.sources import OracleSource
 from cdc.core.errors import CdcError, ConfigError, PreflightError, TransientError
 from cdc.core.names import TableName, quote_table
-from cdc.core.preflight import Finding, SourceColumn, SourceTable
+from cdc.core.preflight import Finding, SourceColumn, SourceTable, each_declared, of_table
 
 COLUMNS = """
 SELECT column_name AS name, LOWER(data_type) AS type, nullable, virtual_column
@@ -50,32 +50,49 @@ class OracleDatabase:
     def table(self, namespace: str, table: str) -> SourceTable:
         """Return the table's declarations; raises PreflightError if it is not there or may not be read."""
         with self._connection() as connection:
-            self._relation(connection, namespace, table)
-            columns = _rows(connection, COLUMNS, namespace=namespace, name=table)
-            unique = _rows(connection, UNIQUE_KEYS, namespace=namespace, name=table)
+            return self._declared(connection, TableName(namespace, table))
+
+    def tables(self, names: Sequence[TableName]) -> dict[TableName, SourceTable | PreflightError]:
+        """Return the declarations of tables, or why there are none."""
+        with self._connection() as connection:
+            return each_declared(names, lambda name: self._declared(connection, name))
+
+    def _declared(self, connection: Any, table: TableName) -> SourceTable:  # noqa: ANN401
+        self._relation(connection, *table)
+        columns = _rows(connection, COLUMNS, namespace=table.namespace, name=table.table)
+        unique = _rows(connection, UNIQUE_KEYS, namespace=table.namespace, name=table.table)
         declared = tuple(
             SourceColumn(c["name"], c["type"], c["nullable"] == "Y", c["virtual_column"] == "YES") for c in columns
         )
         keys = frozenset(frozenset(row["columns"].split("\0")) for row in unique)
         # With supplemental logging of all columns, which findings() demands, the log holds the whole old row.
-        return SourceTable(TableName(namespace, table), declared, keys, None)
+        return SourceTable(table, declared, keys, None)
 
     def findings(self) -> list[Finding]:
-        """Return what is wrong with server and tables."""
+        """Return what is wrong with server and those tables that can be looked at."""
         with self._connection() as connection:
             found = [*_server_findings(_rows(connection, SERVER)[0])]
-            for table in self._source.tables:
-                names = {"namespace": table.source.namespace, "name": table.source.table}
-                found += _table_findings(self._relation(connection, *table.source), table.source)
-                found += _logging_findings(_rows(connection, SUPPLEMENTAL, **names)[0], table.source)
-        for table in self._source.tables:
-            found += _column_findings(self.table(*table.source), self._source)
+            for table in (table.source for table in self._source.tables):
+                with suppress(PreflightError):  # whoever asks for the declarations is told
+                    found += of_table(table, self._findings_of(connection, table))
         return found
+
+    def _findings_of(self, connection: Any, table: TableName) -> list[Finding]:  # noqa: ANN401
+        groups = _rows(connection, SUPPLEMENTAL, namespace=table.namespace, name=table.table)[0]
+        return [
+            *_table_findings(self._relation(connection, *table), table),
+            *_logging_findings(groups, table),
+            *_column_findings(self._declared(connection, table), self._source),
+        ]
 
     def position(self) -> str:
         """Return the current SCN."""
         with self._connection() as connection:
             return str(_rows(connection, SERVER)[0]["current_scn"])
+
+    def log_findings(self, stored: Mapping[str, Any] | None, *, running: bool) -> list[Finding]:  # noqa: ARG002
+        """Return nothing: whether the archived logs reach back is not looked at yet."""
+        return []
 
     def _relation(self, connection: Any, namespace: str, table: str) -> Mapping[str, Any]:  # noqa: ANN401
         rows = _rows(connection, TABLE, namespace=namespace, name=table)

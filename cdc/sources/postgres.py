@@ -1,7 +1,7 @@
 """A PostgreSQL source: its declarations, its fitness for logical decoding, its position."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,16 @@ from psycopg.rows import dict_row
 from cdc.config.sources import PostgresSource
 from cdc.core.errors import PreflightError, TransientError
 from cdc.core.names import TableName, quote, quote_table
-from cdc.core.preflight import Finding, Retained, SourceColumn, SourceTable, check_generated
+from cdc.core.preflight import (
+    Finding,
+    Retained,
+    SourceColumn,
+    SourceTable,
+    begin_anew,
+    check_generated,
+    each_declared,
+    of_table,
+)
 
 FOLDER = Path(__file__).resolve().parents[2] / "sql" / "sources" / "postgres"
 _SETUP = "run sql/sources/postgres/setup.sql as a superuser"
@@ -107,25 +116,41 @@ class PostgresDatabase:
     def table(self, namespace: str, table: str) -> SourceTable:
         """Return the table's declarations; raises PreflightError if it is not there or may not be read."""
         with self._connection() as connection:
-            row = self._relation(connection, namespace, table)
-            columns = self._rows(connection, _COLUMNS, oid=row["oid"])
-            unique = self._rows(connection, _UNIQUE, oid=row["oid"])
-        return SourceTable(
-            TableName(namespace, table),
-            tuple(SourceColumn(**column) for column in columns),
-            frozenset(frozenset(index["columns"]) for index in unique),
-            _identity(row["relreplident"], unique),
-        )
+            return self._declared(connection, TableName(namespace, table))[1]
+
+    def tables(self, names: Sequence[TableName]) -> dict[TableName, SourceTable | PreflightError]:
+        """Return the declarations of tables, or why there are none."""
+        with self._connection() as connection:
+            return each_declared(names, lambda name: self._declared(connection, name)[1])
 
     def findings(self) -> list[Finding]:
-        """Return what is wrong with server, role, slot, publication and tables."""
+        """Return what is wrong with server, role, slot, publication and those tables that can be looked at."""
         with self._connection() as connection:
             found = [*_server_findings(self._rows(connection, _SERVER)[0], self._source.user)]
             found += _slot_findings(self._rows(connection, _SLOT, slot=self._source.slot_name), self._source)
             found += self._publication_findings(connection)
             for table in self._source.tables:
-                found += _table_findings(self._relation(connection, *table.source), table.source)
-        return found + self._generated_findings()
+                with suppress(PreflightError):  # whoever asks for the declarations is told
+                    found += of_table(table.source, self._findings_of(connection, table.source))
+        return found
+
+    def _findings_of(self, connection: psycopg.Connection[Any], table: TableName) -> list[Finding]:
+        relation, declared = self._declared(connection, table)
+        excluded = self._source.connector.get("column.exclude.list", "").split(",")
+        generated = check_generated(declared, [one.rpartition(".")[2] for one in excluded])
+        return [*_table_findings(relation, table), *generated]
+
+    def _declared(self, connection: psycopg.Connection[Any], table: TableName) -> tuple[Mapping[str, Any], SourceTable]:
+        row = self._relation(connection, *table)
+        columns = self._rows(connection, _COLUMNS, oid=row["oid"])
+        unique = self._rows(connection, _UNIQUE, oid=row["oid"])
+        return row, SourceTable(
+            table,
+            tuple(SourceColumn(**column) for column in columns),
+            frozenset(frozenset(index["columns"]) for index in unique),
+            _identity(row["relreplident"], unique),
+            str(row["oid"]),
+        )
 
     def position(self) -> str:
         """Return the end of the log, as an LSN."""
@@ -148,6 +173,17 @@ class PostgresDatabase:
                 reasons[table] = f"{finding.what}: {finding.hint}"
         return reasons
 
+    def log_findings(self, stored: Mapping[str, Any] | None, *, running: bool) -> list[Finding]:
+        """Return what keeps a connector that has stored an offset, or is said to run, from its replication slot."""
+        with self._connection() as connection:
+            slots = self._rows(connection, _SLOT, slot=self._source.slot_name)
+        if not slots and stored is not None:
+            what = f"replication slot {self._source.slot_name!r} does not exist: changes since it was dropped are lost"
+            return [Finding("slot_missing", what, begin_anew(self._source.name))]
+        idle = running and any(not slot["active"] and slot["wal_status"] != "lost" for slot in slots)
+        what = f"nobody reads replication slot {self._source.slot_name!r}, and its connector is said to run"
+        return [Finding("slot_idle", what, f"cdc connectors status {self._source.name}")] if idle else []
+
     def writers(self, table: TableName) -> frozenset[str]:
         """Return the open transactions that have written to the table; raises PreflightError if it is not there."""
         with self._connection() as connection:
@@ -167,14 +203,6 @@ class PostgresDatabase:
             if (seconds := _kept_seconds(slot)) is not None
         ]
 
-    def _generated_findings(self) -> list[Finding]:
-        excluded = self._source.connector.get("column.exclude.list", "").split(",")
-        return [
-            finding
-            for table in self._source.tables
-            for finding in check_generated(self.table(*table.source), [e.rpartition(".")[2] for e in excluded])
-        ]
-
     def _publication_findings(self, connection: psycopg.Connection[Any]) -> list[Finding]:
         name = self._source.publication_name
         publication = self._rows(connection, _PUBLICATION, publication=name)
@@ -186,7 +214,9 @@ class PostgresDatabase:
             options = "publish = 'insert, update, delete, truncate', publish_via_partition_root = true"
             found.append(_finding("publication_options", what, f"ALTER PUBLICATION {quote(name)} SET ({options})"))
         published = _by_name(self._rows(connection, _PUBLISHED, publication=name))
-        return found + [f for table in self._source.tables for f in _published_findings(name, table.source, published)]
+        for table in self._source.tables:
+            found += of_table(table.source, _published_findings(name, table.source, published))
+        return found
 
     def _relation(self, connection: psycopg.Connection[Any], namespace: str, table: str) -> Mapping[str, Any]:
         rows = self._rows(connection, _TABLE, namespace=namespace, table=table)
@@ -267,11 +297,7 @@ def _slot_findings(rows: Sequence[Mapping[str, Any]], source: PostgresSource) ->
     for slot in rows:
         if slot["wal_status"] == "lost":
             what = f"replication slot {source.slot_name!r} was invalidated: changes are lost"
-            yield _finding(
-                "slot_lost",
-                what,
-                "drop it, remove the connector with --offsets, apply again, then `cdc tables reset '*'`",
-            )
+            yield _finding("slot_lost", what, f"drop it, then {begin_anew(source.name)}")
         if slot["plugin"] != "pgoutput" or slot["database"] != source.database:
             what = f"replication slot {source.slot_name!r} belongs to {slot['plugin']} in database {slot['database']!r}"
             yield _finding("slot_taken", what, "choose another slot")
@@ -296,24 +322,19 @@ def _published_findings(
     row = published.get((table.namespace, table.table))
     if row is None:
         add = f"as the table's owner: ALTER PUBLICATION {quote(publication)} ADD TABLE {quote_table(table)}"
-        yield _finding("not_published", f"table {table} is not in publication {publication!r}", add)
+        yield Finding("not_published", f"table {table} is not in publication {publication!r}", add, gap=True)
     elif row["rowfilter"] is not None:
-        yield _finding(
-            "row_filter", f"publication {publication!r} filters the rows of {table}", "publish the whole table"
-        )
+        what = f"publication {publication!r} filters the rows of {table}"
+        yield Finding("row_filter", what, "publish the whole table", gap=True)
 
 
 def _table_findings(relation: Mapping[str, Any], table: TableName) -> Iterator[Finding]:
     if relation["relkind"] not in "rp":
-        yield _finding(
-            "not_a_table", f"{table} is no ordinary table, so it is not in the log", "capture the tables behind it"
-        )
+        what = f"{table} is no ordinary table, so it is not in the log"
+        yield Finding("not_a_table", what, "capture the tables behind it", gap=True)
     if relation["relpersistence"] != "p":
-        yield _finding(
-            "unlogged",
-            f"{table} is unlogged or temporary, so it is not in the log",
-            f"ALTER TABLE {quote_table(table)} SET LOGGED",
-        )
+        what = f"{table} is unlogged or temporary, so it is not in the log"
+        yield Finding("unlogged", what, f"ALTER TABLE {quote_table(table)} SET LOGGED", gap=True)
     if relation["relrowsecurity"]:
         what = f"{table} has row-level security: the snapshot would see only what the policies show"
         yield _finding("row_security", what, "add a policy that shows the role every row, or give the role BYPASSRLS")

@@ -55,6 +55,31 @@ def test_every_move_has_an_id_of_its_own_and_touches_nothing_else(opened: Callab
     assert second.paused == first.paused
 
 
+def test_a_stale_mark_keeps_its_first_reason_until_the_table_is_loaded_anew(opened: Callable[[], Any]) -> None:
+    control = opened()
+    control.stale("shop.a", "it was unlogged")
+    control.stale("shop.a", "it was dropped")
+    control.stale("shop.b", "it was dropped")
+    control.note(relations={"shop.a": "16384", "shop.b": "16390"}, troubles={})
+    before = opened().read()
+    assert before.stale["shop.a"].why == "it was unlogged"
+    assert before.stale["shop.a"].at[:2] == "20"
+    control.moved("shop.a")
+    assert opened().read().stale == before.stale
+    control.loaded("shop.a")
+    control.loaded("shop.a")
+    after = opened().read()
+    assert (set(after.stale), after.relations) == ({"shop.b"}, {"shop.b": "16390"})
+    assert after.moved["shop.a"] != before.moved.get("shop.a")
+
+
+def test_troubles_are_those_noted_last(opened: Callable[[], Any]) -> None:
+    control = opened()
+    control.note(relations={}, troubles={"shop": "[1]", "other": "[]"})
+    control.note(relations={}, troubles={"shop": "[]"})
+    assert opened().read().troubles == {"shop": "[]", "other": "[]"}
+
+
 def test_writers_that_meet_all_get_through(opened: Callable[[], Any]) -> None:
     opened().create()
     threads = [threading.Thread(target=opened().moved, args=(f"shop.t{n}",)) for n in range(4)]

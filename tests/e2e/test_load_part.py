@@ -30,13 +30,13 @@ def test_a_part_is_loaded_and_verified_until_the_whole_is(
     request: pytest.FixtureRequest, tmp_path: Path, engine: str
 ) -> None:
     stack = stack_for(request, engine)
-    database = Database(stack.addresses(), engine, "partly", 95)
+    database = Database(stack.addresses(), engine, f"partly_{engine}", 95)
     with shop_of(Shop, stack, tmp_path, database, ["items"], settings) as shop:
         shop.capture(["items"], ROWS)
-        load = ("load", "-t", "partly.items", "--where")
+        load = ("load", "-t", f"{shop.name}.items", "--where")
         refused = shop.service.run(*load, "no_such_column = 1")
         assert refused.returncode == 1, refused.stderr
-        assert "error: partly.items: " in refused.stderr
+        assert f"error: {shop.name}.items: " in refused.stderr
         assert "no_such_column" in refused.stderr
         assert "Traceback" not in refused.stderr
 

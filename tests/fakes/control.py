@@ -1,8 +1,9 @@
 """The control table in memory: implements ``cdc.pipeline.control.Control`` and what operators' commands do to it."""
 
 import uuid
+from collections.abc import Mapping
 
-from cdc.core.control import ControlState, Pause
+from cdc.core.control import ControlState, Pause, Stale
 
 
 class MemoryControl:
@@ -11,6 +12,9 @@ class MemoryControl:
     def __init__(self) -> None:
         self.paused: dict[str, Pause] = {}
         self.moves: dict[str, str] = {}
+        self.marks: dict[str, Stale] = {}
+        self.relations: dict[str, str] = {}
+        self.troubles: dict[str, str] = {}
         self.failures: list[Exception] = []
         self.reads = 0
 
@@ -21,7 +25,9 @@ class MemoryControl:
         self.reads += 1
         if self.failures:
             raise self.failures.pop(0)
-        return ControlState(dict(self.paused), dict(self.moves))
+        return ControlState(
+            *(dict(kept) for kept in (self.paused, self.moves, self.marks, self.relations, self.troubles))
+        )
 
     def pause(self, target: str, who: str, why: str) -> None:
         self.paused[target] = Pause(who, "2026-01-02T00:00:00+00:00", why)
@@ -31,3 +37,15 @@ class MemoryControl:
 
     def moved(self, target: str) -> None:
         self.moves[target] = str(uuid.uuid4())
+
+    def loaded(self, target: str) -> None:
+        self.marks.pop(str(target), None)
+        self.relations.pop(str(target), None)
+        self.moved(str(target))
+
+    def stale(self, target: str, why: str) -> None:
+        self.marks.setdefault(str(target), Stale("2026-01-03T00:00:00+00:00", why))
+
+    def note(self, *, relations: Mapping[str, str], troubles: Mapping[str, str]) -> None:
+        self.relations.update(relations)
+        self.troubles.update(troubles)

@@ -8,7 +8,7 @@ import pytest
 
 from cdc.core.errors import ConfigError, PreflightError
 from cdc.core.names import TableName
-from cdc.core.preflight import Finding, SourceColumn, SourceTable, check_generated, check_key
+from cdc.core.preflight import Finding, SourceColumn, SourceTable, check_generated, check_key, each_declared, unfit
 from cdc.pipeline.preflight import check_source, require_fit
 from cdc.sources.oracle import STATEMENTS, OracleDatabase
 from cdc.sources.postgres import publication_sql
@@ -75,6 +75,9 @@ class FakeDatabase:
         keys = frozenset({frozenset({"id"}), frozenset({"Order No", "line"})})
         return SourceTable(TableName(namespace, name), tuple(columns), keys, None)
 
+    def tables(self, names):
+        return each_declared(names, lambda name: self.table(*name))
+
     def findings(self):
         return self._findings
 
@@ -82,14 +85,45 @@ class FakeDatabase:
         return "0/1"
 
 
-def test_fatal_findings_come_first_and_stop():
+def test_fatal_findings_come_first():
     source = configuration(POSTGRES).sources[0]
     remark, error = Finding("b", "meh", "", fatal=False), Finding("a", "no", "do")
     assert check_source(source, FakeDatabase(remark, error)) == [error, remark]
-    assert require_fit(source, FakeDatabase(remark)) == [remark]
-    with pytest.raises(PreflightError, match="source 'shop': no") as caught:
-        require_fit(source, FakeDatabase(remark, error))
-    assert caught.value.hint == "do"
+
+
+def test_a_source_is_refused_by_what_concerns_all_of_it_and_a_table_alone_is_no_reason():
+    source = configuration(POSTGRES).sources[0]
+    first, second = (table.source for table in source.tables)
+    remark, whole = Finding("b", "meh", "", fatal=False), Finding("a", "no", "do")
+    of_first, of_second = (Finding("unlogged", f"{name} is", "", table=name) for name in (first, second))
+    require_fit(source, [remark, of_first])
+    for found, message in (
+        ([of_first, whole, remark], r"source 'shop': no \(and 1 more\)"),
+        ([of_first, of_second], rf"source 'shop': {first} is \(and 1 more\)"),
+    ):
+        with pytest.raises(PreflightError, match=message):
+            require_fit(source, found)
+
+
+def test_a_table_that_is_not_there_is_a_finding_of_its_own_like_its_key():
+    """One table that was dropped refused the start of all."""
+    source = configuration(POSTGRES).sources[0]
+    missing, other = (table.source for table in source.tables)
+
+    class Half(FakeDatabase):
+        def table(self, namespace, name):
+            if name == missing.table:
+                raise PreflightError("it does not exist", hint="correct it")
+            return super().table(namespace, name)._replace(unique_keys=frozenset())
+
+    found = check_source(source, Half())
+    assert found == [
+        Finding("table_missing", "it does not exist", "correct it", table=missing),
+        *(f for f in found if f.name == "key_not_unique"),
+    ]
+    assert [finding.table for finding in found] == [missing, other]
+    assert unfit([*found, Finding("later", "", "", table=missing)]).keys() == {missing, other}
+    assert unfit(found)[missing].name == "table_missing"
 
 
 def test_the_publication_names_the_tables_and_only_quotes():

@@ -1,0 +1,57 @@
+"""Watches with their real parts: one per source, each in a thread of its own."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from cdc.config.models import Config
+from cdc.config.sources import MySqlSource, OracleSource, PostgresSource, SourceConfig
+from cdc.connect.client import ConnectClient
+from cdc.kafka.topics import KafkaTopics
+from cdc.lake.control import Control
+from cdc.lake.pyiceberg_catalog import open_catalog
+from cdc.ops.metrics import Metrics
+from cdc.pipeline.stream import Pipeline
+from cdc.pipeline.watch import Watch, WatchedDatabase, WatchParts
+from cdc.sources.mysql import MySqlDatabase
+from cdc.sources.oracle import OracleDatabase
+from cdc.sources.postgres import PostgresDatabase
+
+_ANSWER_SECONDS = 5.0
+
+
+def watches_of(config: Config, pipelines: Sequence[Pipeline], metrics: Metrics) -> list[Watch]:
+    """Return the watch of each source, not yet looking; tables that are unfit are told to its pipeline."""
+    by_name = {pipeline.name: pipeline for pipeline in pipelines}
+
+    def watch(source: SourceConfig) -> Watch:
+        cluster = ConnectClient(config.connect, timeout=_ANSWER_SECONDS)
+        notes = Control(open_catalog(config.catalog), config.metadata_namespace)
+        judge = by_name[source.name].judge
+        parts = WatchParts(cluster, watched_database, KafkaTopics(config.kafka), notes, metrics, judge)
+        return Watch(source, parts)
+
+    return [watch(source) for source in config.sources]
+
+
+def watched_database(source: SourceConfig) -> WatchedDatabase:
+    """Return the database, read as the connector's role."""
+    match source:
+        case PostgresSource():
+            return PostgresDatabase(source)
+        case MySqlSource():
+            return MySqlDatabase(source)
+        case OracleSource():
+            return OracleDatabase(source)
+
+
+@contextmanager
+def watching(watches: Sequence[Watch]) -> Iterator[None]:
+    """Let the watches look while the block runs; one that waits for an answer at its end does not hold it up."""
+    ended = threading.Event()
+    for watch in watches:
+        threading.Thread(target=watch.run, args=(ended,), name=f"{watch.source.name}-watch", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()

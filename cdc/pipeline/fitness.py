@@ -1,0 +1,60 @@
+"""Fitness: which tables the source lets go on, as its watch judges them while the pipeline runs."""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from cdc.core.errors import CdcError, PreflightError, TerminalError
+from cdc.core.names import TableName
+from cdc.core.preflight import Finding
+from cdc.pipeline.control import Control
+from cdc.pipeline.roster import Roster
+from cdc.pipeline.table import TableSpec
+
+RESET = "`cdc tables reset TABLE` loads it anew"
+
+
+@dataclass
+class Fitness:
+    """Sets aside what is unfit and takes back what is no more; what may have missed changes stays out until a load.
+
+    ``stop`` takes a table out for good, ``tell`` says that it rests: both with the error, ``tell`` with its name, too.
+    """
+
+    roster: Roster
+    control: Control
+    stop: Callable[[TableSpec, CdcError], None]
+    tell: Callable[[TableSpec, CdcError, str], None]
+    _judged: deque[Mapping[str, Finding]] = field(default_factory=lambda: deque(maxlen=1))
+    _unmarked: dict[TableName, str] = field(default_factory=dict)
+
+    def judge(self, unfit: Mapping[str, Finding]) -> None:
+        """Note the tables that are unfit now, by topic; safe to call from any thread."""
+        self._judged.append(unfit)
+
+    def heed(self) -> bool:
+        """Do as was judged last; return whether a table may take part again."""
+        if not self._judged:
+            return False
+        unfit = self._judged.pop()
+        for spec in self.roster.specs:
+            if finding := unfit.get(spec.topic):
+                self._set_aside(spec, finding)
+        self._mark()
+        return bool(self.roster.judge(unfit))
+
+    def _set_aside(self, spec: TableSpec, finding: Finding) -> None:
+        known = self.roster.unfit.get(spec.topic)
+        if finding.gap and spec.topic in self.roster.reading:
+            self._unmarked[spec.target] = finding.what
+            self.stop(spec, TerminalError(finding.what, hint=RESET))
+        elif spec.topic not in self.roster.stopped and (known is None or known.name != finding.name):
+            self.tell(spec, PreflightError(finding.what, hint=finding.hint), finding.name)
+
+    def _mark(self) -> None:
+        """Mark stale tables where it outlives this process; the catalog may be away, and is asked again."""
+        for target, why in list(self._unmarked.items()):
+            with suppress(Exception):
+                self.control.stale(target, why)
+                del self._unmarked[target]

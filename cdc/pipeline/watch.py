@@ -1,0 +1,286 @@
+"""Watch: looks at one source again and again, names what is wrong with it, and restarts what may recover.
+
+Looking changes nothing but connectors that failed (docs/decisions/0017-trouble-has-a-place-and-a-name.md).
+"""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Protocol
+
+import structlog
+
+from cdc.config.sources import SourceConfig
+from cdc.core.control import ControlState
+from cdc.core.errors import CdcError, TransientError
+from cdc.core.names import TableName
+from cdc.core.preflight import Finding, SourceTable, unfit
+from cdc.core.restarts import Restarts
+from cdc.core.trouble import Trouble, Troubles, Turn, to_json
+from cdc.pipeline.connector_state import ConnectorStatus, parse_status
+from cdc.pipeline.preflight import SourceDatabase, check_tables
+
+log = structlog.get_logger()
+
+LOOK_SECONDS = 10.0
+PASSING = ("connect_away", "source_away", "kafka_away", "connector_unassigned", "slot_idle")
+"""Troubles that mostly pass by themselves: they count from the second look on."""
+
+
+class WatchedCluster(Protocol):
+    """A Connect cluster; every call may raise TransientError (no answer) or TerminalError (refused)."""
+
+    def status(self, name: str) -> Mapping[str, Any] | None:
+        """Return the state of connector and tasks in Connect's own words, or None if there is none."""
+
+    def offsets(self, name: str) -> Sequence[Mapping[str, Any]]:
+        """Return the committed offsets of a connector in Connect's own words; nothing if there is none."""
+
+    def restart_failed(self, name: str) -> None:
+        """Restart the connector and those of its tasks that failed, and no others."""
+
+
+class WatchedDatabase(SourceDatabase, Protocol):
+    """A source database, asked also for the log that its connector reads."""
+
+    def log_findings(self, stored: Mapping[str, Any] | None, *, running: bool) -> Sequence[Finding]:
+        """Return what keeps a connector from reading on from its stored offset; None: it has none yet."""
+
+
+class WatchedTopics(Protocol):
+    """Topics; calls may raise TransientError or TerminalError."""
+
+    def existing(self, names: Collection[str]) -> frozenset[str]:
+        """Return those of the topics that exist."""
+
+
+class Notes(Protocol):
+    """The control table, as far as the watch writes there; calls may raise whatever a catalog does."""
+
+    def read(self) -> ControlState:
+        """Return what stands there now."""
+
+    def note(self, *, relations: Mapping[str, str], troubles: Mapping[str, str]) -> None:
+        """Write down which tables of the sources the targets have, and the troubles of sources."""
+
+
+class TroubleMetrics(Protocol):
+    """Gauges of a running service."""
+
+    def trouble(self, pipeline: str, table: str, name: str, *, there: bool) -> None:
+        """Show a trouble, of the source itself without a table, or forget it."""
+
+
+class WatchParts(NamedTuple):
+    """What a watch looks at, and whom it tells: ``judge`` takes the tables that are unfit, by topic."""
+
+    cluster: WatchedCluster
+    database: Callable[[SourceConfig], WatchedDatabase]
+    topics: WatchedTopics
+    notes: Notes
+    metrics: TroubleMetrics
+    judge: Callable[[Mapping[str, Finding]], None]
+
+
+class _Database(NamedTuple):
+    """What a look at the database found; ``relations`` are the identities of its tables."""
+
+    findings: Sequence[Finding]
+    relations: Mapping[TableName, str] = {}
+    answered: bool = False
+
+
+@dataclass
+class Watch:
+    """The watch of one source; ``run`` blocks, everything else is safe to call from any thread."""
+
+    source: SourceConfig
+    parts: WatchParts
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    current: tuple[Trouble, ...] = ()
+    _troubles: Troubles = field(default_factory=lambda: Troubles(PASSING))
+    _restarts: Restarts = field(default_factory=Restarts)
+    _noted: str = ""
+
+    def run(self, stop: threading.Event) -> None:
+        """Look until told to stop."""
+        while not stop.is_set():
+            try:
+                self.look()
+            except Exception:  # a mistake of ours must not end the watch, and is not to be overlooked
+                log.exception("watch failed", pipeline=self.source.name)
+            stop.wait(LOOK_SECONDS)
+
+    def reconfigure(self, source: SourceConfig) -> None:
+        """Watch the source as it is configured now."""
+        self.source = source
+
+    def look(self) -> Turn:
+        """Look once, tell what has changed, and restart what is due."""
+        source = self.source
+        known, noted = self._notes()
+        with ThreadPoolExecutor(3, f"{source.name}-look") as pool:  # whoever is silent holds up no other
+            connector = pool.submit(self._connector, source)
+            topics = pool.submit(self._topics, source)
+            status, stored, found = connector.result()
+            database = self._database(source, stored, status, known)
+            findings = [*found, *database.findings, *(topics.result() if status and status.tasks else ())]
+        turn = self._troubles.follow(findings, self.now())
+        self.current = tuple(turn.now.values())
+        self._tell(source, turn)
+        if database.answered:
+            self._judge(source, turn)
+        self._note(source, turn, database.relations if noted else {}, known)
+        self._revive(source, status)
+        return turn
+
+    def _connector(
+        self, source: SourceConfig
+    ) -> tuple[ConnectorStatus | None, Mapping[str, Any] | None, list[Finding]]:
+        try:
+            status = parse_status(source.name, self.parts.cluster.status(source.name))
+            stored = [one["offset"] for one in self.parts.cluster.offsets(source.name) if one.get("offset")]
+        except CdcError as error:
+            return None, None, [Finding("connect_away", str(error), error.hint)]
+        return status, stored[0] if stored else None, connector_findings(status)
+
+    def _database(
+        self,
+        source: SourceConfig,
+        stored: Mapping[str, Any] | None,
+        status: ConnectorStatus | None,
+        known: Mapping[str, str],
+    ) -> _Database:
+        database = self.parts.database(source)
+        try:
+            tables = database.tables([table.source for table in source.tables])
+            findings = [*database.findings(), *gone(source, check_tables(source, tables), known)]
+            findings += database.log_findings(stored, running=status is not None and status.running)
+        except TransientError as error:
+            return _Database([Finding("source_away", str(error), error.hint)])
+        except CdcError as error:
+            return _Database([Finding("source_refused", str(error), error.hint)])
+        relations = {name: one.id for name, one in tables.items() if isinstance(one, SourceTable) and one.id}
+        return _Database([*recreated(source, relations, known), *findings], relations, answered=True)
+
+    def _topics(self, source: SourceConfig) -> list[Finding]:
+        wanted = [source.topic_of(table) for table in source.tables]
+        try:
+            missing = sorted(set(wanted) - self.parts.topics.existing(wanted))
+        except CdcError as error:
+            return [Finding("kafka_away", str(error), error.hint)]
+        if not missing:
+            return []
+        what = (
+            f"{len(missing)} topics do not exist, {missing[0]!r} the first"
+            if missing[1:]
+            else f"topic {missing[0]!r} does not exist"
+        )
+        return [Finding("topic_missing", what, f"cdc connectors apply {source.name}")]
+
+    def _tell(self, source: SourceConfig, turn: Turn) -> None:
+        for trouble in turn.begun:
+            finding, table = trouble.finding, str(trouble.finding.table or "")
+            self.parts.metrics.trouble(source.name, table, finding.name, there=True)
+            log.error(
+                "trouble",
+                pipeline=source.name,
+                trouble=finding.name,
+                table=table or None,
+                what=finding.what,
+                hint=finding.hint,
+            )
+        for trouble in turn.over:
+            table, seconds = str(trouble.finding.table or ""), (self.now() - trouble.since).total_seconds()
+            self.parts.metrics.trouble(source.name, table, trouble.finding.name, there=False)
+            log.info(
+                "trouble is over",
+                pipeline=source.name,
+                trouble=trouble.finding.name,
+                table=table or None,
+                seconds=round(seconds),
+            )
+
+    def _judge(self, source: SourceConfig, turn: Turn) -> None:
+        reasons = unfit(trouble.finding for trouble in turn.now.values())
+        self.parts.judge({source.topic_of(t): reasons[t.source] for t in source.tables if t.source in reasons})
+
+    def _notes(self) -> tuple[Mapping[str, str], bool]:
+        """Return the identities of tables that are noted, and whether they could be read."""
+        try:
+            return self.parts.notes.read().relations, True
+        except Exception:  # noqa: BLE001 - the catalog is away: what needs it says so
+            return {}, False
+
+    def _note(
+        self, source: SourceConfig, turn: Turn, relations: Mapping[TableName, str], known: Mapping[str, str]
+    ) -> None:
+        targets = {str(source.target_of(table)): table.source for table in source.tables}
+        new = {target: relations[name] for target, name in targets.items() if name in relations and target not in known}
+        text = to_json(turn.now.values())
+        if text == self._noted and not new:
+            return
+        try:
+            self.parts.notes.note(relations=new, troubles={source.name: text})
+        except Exception as error:  # noqa: BLE001 - the next look tries again
+            log.warning("troubles not noted", pipeline=source.name, error=type(error).__name__)
+        else:
+            self._noted = text
+
+    def _revive(self, source: SourceConfig, status: ConnectorStatus | None) -> None:
+        if status is None or not status.failed:
+            if status is not None and status.running:
+                self._restarts.well()
+            return
+        if not self._restarts.due(status.trace, self.clock()):
+            return
+        try:
+            self.parts.cluster.restart_failed(source.name)
+        except CdcError as error:
+            log.warning("connector not restarted", pipeline=source.name, error=str(error))
+        else:
+            log.info("connector restarted", pipeline=source.name, tries=self._restarts.tries, trace=status.trace)
+
+
+def connector_findings(status: ConnectorStatus) -> list[Finding]:
+    """Return what is wrong with a connector, by the state that Connect tells."""
+    name = status.name
+    if status.state == "MISSING":
+        what = f"connector {name!r} is not registered"
+        return [Finding("connector_missing", what, f"cdc connectors apply {name}")]
+    if status.failed:
+        what = f"connector {name!r} failed: {status.trace}"
+        return [Finding("connector_failed", what, f"mend the cause, then cdc connectors restart {name}")]
+    if status.resting:
+        what = f"connector {name!r} is {status.state.lower()}"
+        return [Finding("connector_paused", what, f"cdc connectors resume {name}")]
+    if not status.running:
+        what = f"connector {name!r} has no task that runs"
+        return [Finding("connector_unassigned", what, f"cdc connectors status {name}; it may pass by itself")]
+    return []
+
+
+def gone(source: SourceConfig, findings: Sequence[Finding], known: Mapping[str, str]) -> list[Finding]:
+    """Return the findings; a table without a known identity that is not there may come back as another one."""
+    named = {table.source for table in source.tables if str(source.target_of(table)) in known}
+    return [f._replace(gap=(f.name == "table_missing" and f.table not in named) or f.gap) for f in findings]
+
+
+def recreated(source: SourceConfig, relations: Mapping[TableName, str], known: Mapping[str, str]) -> list[Finding]:
+    """Return the tables that are others than those which their targets have rows of."""
+    return [
+        Finding(
+            "recreated",
+            f"table {table.source} is another one than before: it was dropped and made again, or renamed",
+            f"cdc tables reset {source.target_of(table)}",
+            table=table.source,
+            gap=True,
+        )
+        for table in source.tables
+        if known.get(str(source.target_of(table)), "") not in ("", relations.get(table.source, ""))
+        and table.source in relations
+    ]

@@ -1,0 +1,218 @@
+"""A source that nobody watches but its service: each trouble is named alike in log, status, health and metrics.
+
+On a real connector, one after another on one service that is never started again; the seconds until a trouble is named
+everywhere are printed. The healthy table goes on throughout.
+"""
+
+import json
+import os
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from cdc.connect.client import ConnectClient
+from cdc.local.ports import choose
+from cdc.local.stack import LocalStack
+from cdc.local.state import read_state
+from tests.e2e.databases import Database
+from tests.e2e.service import await_true
+from tests.e2e.shop import ENGINES, Shop, shop_of, stack_for
+
+pytestmark = pytest.mark.timeout(900)
+ROWS = 200
+TABLES = ("calm", "sick")
+NAMED_SECONDS = 30.0
+
+
+@dataclass
+class Watched(Shop):
+    """A source with a table that stays well, and one that does not."""
+
+    stack: Any = None
+    port: int = 0
+
+    def status(self) -> list[dict[str, Any]]:
+        return list(json.loads(self.service.run("status", "--json").stdout))
+
+    def named(self, name: str) -> list[str]:
+        """Return where a trouble is named."""
+        found = []
+        if f"trouble={name}" in self.service.log.read_text(errors="replace")[self.began :]:
+            found.append("log")
+        if any(one.get("state") == "trouble" and one["name"] == name for one in self.status()):
+            found.append("status")
+        if f"{name}:" in self.get("/health/ready"):
+            found.append("health")
+        if f'trouble="{name}"}} 1' in self.get("/metrics"):
+            found.append("metrics")
+        return found
+
+    def get(self, path: str) -> str:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=20) as answer:
+                return str(answer.read().decode())
+        except urllib.error.HTTPError as error:
+            return str(error.read().decode())
+
+    def await_named(self, name: str, seconds: float = NAMED_SECONDS) -> None:
+        began = time.monotonic()
+        await_true(lambda: len(self.named(name)) == 4, seconds, f"{name} is named everywhere")
+        print(f"{self.name}: {name} is named after {time.monotonic() - began:.1f} s")
+
+    def await_over(self, name: str, seconds: float = 60) -> None:
+        def over() -> bool:
+            self.service.check_alive()
+            return set(self.named(name)) <= {"log"}
+
+        try:
+            await_true(over, seconds, f"{name} is over")
+        except AssertionError:
+            print(self.get("/health/ready"), self.service.tail(40), sep="\n")
+            raise
+
+    def begin(self) -> None:
+        """Forget what the log says so far."""
+        self.began = len(self.service.log.read_text(errors="replace"))
+
+    began: int = 0
+
+    def await_calm(self, seconds: float = 60) -> None:
+        """Change the healthy table and wait until it is in the lake."""
+        self.sql("UPDATE {s}.calm SET n = n + 1")
+        total = self.applied()
+        await_true(lambda: self.applied() > total, seconds, "changes of the healthy table are applied")
+
+    def applied(self) -> int:
+        target = f"{self.name}.calm"
+        return next((int(one["events"]) for one in self.status() if one.get("target") == target), 0)
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    stack, folder = stack_for(request, request.param), tmp_path_factory.mktemp("watch")
+    port = choose({"service": 18600}, {})["service"]
+
+    def settings(document: dict[str, Any]) -> None:
+        document["operations"]["http_port"] = port
+
+    database = Database(stack.addresses(), request.param, f"watch_{request.param}", 97)
+    with shop_of(Watched, stack, folder, database, TABLES, settings) as made:
+        made.stack, made.port = stack, port
+        made.capture(TABLES, ROWS)
+        made.service.start()
+        made.await_states(dict.fromkeys(TABLES, "running"))
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def well(shop: Watched) -> Iterator[None]:
+    """Begin and end with both tables running, equal, and nothing wrong."""
+    shop.begin()
+    yield
+    shop.await_states(dict.fromkeys(TABLES, "running"))
+    shop.service.await_equal()
+    await_true(lambda: not any(one["state"] == "trouble" for one in shop.status()), 60, "nothing is wrong")
+
+
+def test_a_connector_that_is_paused_or_removed_by_somebody(shop: Watched) -> None:
+    shop.command("connectors", "pause", shop.name)
+    shop.await_named("connector_paused")
+    assert shop.service.run("status").returncode == 2
+    shop.command("connectors", "resume", shop.name)
+    shop.await_over("connector_paused")
+    assert ConnectClient(shop.service.config.connect).delete(shop.name)
+    shop.await_named("connector_missing")
+    shop.command("connectors", "apply", shop.name)
+    shop.await_over("connector_missing")
+
+
+def test_a_table_whose_privilege_is_revoked_rests_alone(shop: Watched) -> None:
+    if shop.database.engine == "mysql":
+        pytest.skip("the stack's user has its privilege on the whole database")
+    shop.sql("REVOKE SELECT ON {s}.sick FROM cdc")
+    shop.await_named("table_missing")
+    shop.await_state("sick", "stopped")
+    shop.sql("UPDATE {s}.sick SET n = n + 1")
+    shop.await_calm()
+    shop.sql("GRANT SELECT ON {s}.sick TO cdc")
+    shop.await_over("table_missing")
+
+
+def test_a_table_whose_key_is_dropped_rests_until_it_has_it_again(shop: Watched) -> None:
+    key = "DROP PRIMARY KEY" if shop.database.engine == "mysql" else "DROP CONSTRAINT sick_pkey"
+    shop.sql(f"ALTER TABLE {{s}}.sick {key}")
+    shop.await_named("key_not_unique")
+    shop.await_state("sick", "stopped")
+    shop.await_calm()
+    shop.sql("ALTER TABLE {s}.sick ADD PRIMARY KEY (id)")
+    shop.await_over("key_not_unique")
+
+
+def test_a_table_that_was_not_published_is_stale_until_it_is_loaded_anew(shop: Watched) -> None:
+    """The hint is followed."""
+    if shop.database.engine == "mysql":
+        pytest.skip("MySQL has no publication")
+    shop.sql(f"ALTER PUBLICATION cdc_{shop.name} DROP TABLE {{s}}.sick")
+    shop.await_named("not_published")
+    shop.sql("UPDATE {s}.sick SET n = n + 100 WHERE id < 50")
+    shop.sql(f"ALTER PUBLICATION cdc_{shop.name} ADD TABLE {{s}}.sick")
+    shop.await_over("not_published")
+    found = shop.await_states({"sick": "stopped"})
+    assert f"cdc tables reset {shop.name}.sick" in found["sick"]["detail"]
+    shop.tables("reset", "sick")
+
+
+def test_a_table_that_is_dropped_and_made_again_is_noticed(shop: Watched) -> None:
+    """It went on silently without its changes, as running."""
+    shop.sql("DROP TABLE {s}.sick")
+    if shop.database.engine == "mysql":
+        shop.await_named("table_missing")  # without a look in between it is not noticed
+    shop.database.create("sick", ROWS // 2)
+    shop.database.publish_also("sick")
+    if shop.database.engine == "postgres":
+        shop.await_named("recreated")
+    found = shop.await_states({"sick": "stopped"})
+    assert "cdc tables reset" in found["sick"]["detail"]
+    shop.await_calm()
+    shop.tables("reset", "sick")
+
+
+def test_a_database_that_restarts(shop: Watched) -> None:
+    """A connector that fails of it is restarted by the service."""
+    engine = shop.database.engine
+    process = read_state(shop.stack.folder).processes[engine]
+    os.kill(process.pid, signal.SIGQUIT if engine == "postgres" else signal.SIGKILL)
+    if engine == "mysql":  # PostgreSQL holds the catalog of the stack too
+        shop.await_named("source_away")
+    shop.stack.up(["postgres", "mysql"] if engine == "mysql" else ["postgres"])
+    shop.sql("UPDATE {s}.sick SET n = n + 1")
+    shop.await_calm(300)
+
+
+def test_connect_that_is_away(shop: Watched) -> None:
+    process = read_state(shop.stack.folder).processes["connect"]
+    os.kill(process.pid, signal.SIGKILL)
+    shop.await_named("connect_away")
+    start(shop.stack, shop.database.engine)
+    shop.await_over("connect_away", 120)
+    shop.await_calm(120)
+
+
+def test_kafka_that_is_away_for_a_while(shop: Watched) -> None:
+    process = read_state(shop.stack.folder).processes["kafka"]
+    os.kill(process.pid, signal.SIGKILL)
+    shop.await_named("kafka_away", 60)
+    start(shop.stack, shop.database.engine)
+    shop.await_over("kafka_away", 120)
+    shop.await_calm(300)
+
+
+def start(stack: LocalStack, engine: str) -> None:
+    """Start what has ended."""
+    stack.up(["postgres", "mysql"] if engine == "mysql" else ["postgres"])

@@ -1,0 +1,229 @@
+"""The watch of a source: what it names, whom it tells, and what it restarts."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from cdc.core.errors import PreflightError, TerminalError, TransientError
+from cdc.core.names import TableName
+from cdc.core.preflight import Finding, SourceColumn, SourceTable
+from cdc.core.trouble import from_json
+from cdc.pipeline.watch import Watch, WatchParts
+from tests.fakes.configuration import POSTGRES, configuration
+from tests.fakes.connect import FakeClock, FakeConnect, FakeTopics
+from tests.fakes.control import MemoryControl
+
+CUSTOMERS, ITEMS = TableName("public", "customers"), TableName("public", "Order. Items")
+KEYS = {CUSTOMERS: ("id",), ITEMS: ("Order No", "line")}
+
+
+class FakeDatabase:
+    """Declares the tables of POSTGRES, but for what a test says."""
+
+    def __init__(self):
+        self.errors, self.found, self.ids, self.away, self.log = {}, [], {}, None, []
+
+    def table(self, namespace, name):
+        raise NotImplementedError
+
+    def tables(self, names):
+        if self.away:
+            raise self.away
+        return {name: self.errors.get(name) or self.declared(name) for name in names}
+
+    def declared(self, name):
+        columns = tuple(SourceColumn(c, "bigint", nullable=False, generated=False) for c in KEYS[name])
+        return SourceTable(name, columns, frozenset({frozenset(KEYS[name])}), None, self.ids.get(name, "1"))
+
+    def findings(self):
+        return self.found
+
+    def position(self):
+        return "0/1"
+
+    def log_findings(self, _stored, *, running):  # noqa: ARG002
+        return self.log
+
+
+class Metrics:
+    def __init__(self):
+        self.shown = set()
+
+    def trouble(self, pipeline, table, name, *, there):
+        (self.shown.add if there else self.shown.remove)((pipeline, table, name))
+
+
+class Rig:
+    def __init__(self):
+        self.config = configuration(POSTGRES)
+        self.source = self.config.sources[0]
+        self.connect, self.topics, self.database = FakeConnect(), FakeTopics(), FakeDatabase()
+        self.control, self.metrics, self.clock, self.judged = MemoryControl(), Metrics(), FakeClock(), []
+        self.connect.connectors["shop"] = {}
+        self.connect.stored["shop"] = [{"lsn_commit": 7}]
+        self.topics.topics = {self.source.topic_of(table): {} for table in self.source.tables}
+        parts = WatchParts(
+            self.connect, lambda _: self.database, self.topics, self.control, self.metrics, self.judged.append
+        )
+        self.watch = Watch(self.source, parts, clock=self.clock, now=self.now)
+
+    def now(self):
+        return datetime(2026, 1, 2, tzinfo=UTC) + timedelta(seconds=self.clock.now)
+
+    def look(self, times=1):
+        """Look so many times, ten seconds apart, and return the names of what is wrong then."""
+        for _ in range(times):
+            self.watch.look()
+            self.clock.sleep(10)
+        return [trouble.finding.name for trouble in self.watch.current]
+
+    def noted(self):
+        return [trouble.finding.name for trouble in from_json(self.control.troubles["shop"])]
+
+    def target(self, name):
+        return next(str(self.source.target_of(table)) for table in self.source.tables if table.source == name)
+
+    def topic(self, name):
+        return next(self.source.topic_of(table) for table in self.source.tables if table.source == name)
+
+
+def test_a_healthy_source_has_no_trouble():
+    rig = Rig()
+    assert rig.look(3) == []
+    assert (rig.judged[-1], rig.noted(), rig.metrics.shown) == ({}, [], set())
+
+
+@pytest.mark.parametrize(
+    ("state", "looks", "name", "hint"),
+    [
+        ("FAILED", 1, "connector_failed", "cdc connectors restart shop"),
+        ("PAUSED", 1, "connector_paused", "cdc connectors resume shop"),
+        ("STOPPED", 1, "connector_paused", "cdc connectors resume shop"),
+        ("UNASSIGNED", 2, "connector_unassigned", "cdc connectors status shop"),
+    ],
+)
+def test_a_connector_that_does_not_run_is_named_everywhere_by_one_word(state, looks, name, hint):
+    """A connector that had FAILED was seen by no status, no health and no metric of the service."""
+    rig = Rig()
+    rig.connect.states.append(state)
+    with capture_logs() as logs:
+        assert rig.look(looks) == [name]
+    (event,) = [line for line in logs if line["event"] == "trouble"]
+    assert (event["trouble"], event["log_level"]) == (name, "error")
+    assert hint in event["hint"]
+    assert "hunter2" not in str(logs)
+    assert rig.metrics.shown == {("shop", "", name)}
+    assert rig.noted() == [name]
+    rig.connect.states.append("RUNNING")
+    with capture_logs() as logs:
+        assert rig.look() == []
+    assert [(line["event"], line["trouble"]) for line in logs if "trouble" in line] == [("trouble is over", name)]
+    assert (rig.metrics.shown, rig.noted()) == (set(), [])
+
+
+def test_a_connector_that_is_not_there_and_one_that_connect_does_not_tell_of():
+    rig = Rig()
+    del rig.connect.connectors["shop"]
+    assert rig.look() == ["connector_missing"]
+
+    def silent(_name):
+        raise TransientError("no answer")
+
+    rig.connect.status = silent
+    assert rig.look() == []
+    assert rig.look() == ["connect_away"]
+
+
+def test_a_database_that_is_away_stops_no_table_and_one_that_refuses_neither():
+    rig = Rig()
+    rig.database.errors[ITEMS] = PreflightError("gone")
+    rig.look()
+    rig.database.away = TransientError("no answer")
+    assert rig.look(2) == ["source_away"]
+    rig.database.away = PreflightError("password")
+    assert rig.look() == ["source_refused"]
+    assert len(rig.judged) == 1
+
+
+def test_an_unfit_table_is_judged_alone_and_pardoned():
+    rig = Rig()
+    rig.database.found = [Finding("unlogged", "it is", "SET LOGGED", table=ITEMS, gap=True)]
+    assert rig.look() == ["unlogged"]
+    (topic,) = rig.judged[-1]
+    assert topic == rig.topic(ITEMS)
+    assert rig.judged[-1][topic].gap
+    assert rig.metrics.shown == {("shop", str(ITEMS), "unlogged")}
+    rig.database.found = []
+    assert rig.look() == []
+    assert rig.judged[-1] == {}
+
+
+def test_a_table_that_was_dropped_and_made_again_is_noticed_after_a_restart_too_until_it_is_loaded():
+    """It went on as running, without its changes."""
+    rig = Rig()
+    rig.look()
+    assert rig.control.relations == {rig.target(CUSTOMERS): "1", rig.target(ITEMS): "1"}
+    again = Rig()
+    again.watch.parts = again.watch.parts._replace(notes=rig.control)
+    again.database.ids[ITEMS] = "2"
+    assert again.look(3) == ["recreated"]
+    finding = again.judged[-1][again.topic(ITEMS)]
+    assert (finding.gap, finding.hint) == (True, f"cdc tables reset {again.target(ITEMS)}")
+    rig.control.loaded(again.target(ITEMS))
+    assert again.look() == []
+    assert rig.control.relations[again.target(ITEMS)] == "2"
+
+
+def test_a_table_that_is_gone_may_come_back_as_another_one_where_the_database_gives_it_no_identity():
+    rig = Rig()
+    rig.database.ids = {CUSTOMERS: "", ITEMS: "5"}
+    rig.look()
+    rig.database.errors = {CUSTOMERS: PreflightError("gone"), ITEMS: PreflightError("gone")}
+    assert rig.look() == ["table_missing", "table_missing"]
+    assert {topic: finding.gap for topic, finding in rig.judged[-1].items()} == {
+        rig.topic(CUSTOMERS): True,
+        rig.topic(ITEMS): False,
+    }
+
+
+def test_missing_topics_and_what_the_database_says_of_the_log_are_told():
+    rig = Rig()
+    rig.topics.topics.pop(rig.topic(ITEMS))
+    rig.database.log = [Finding("slot_missing", "it is gone", "apply")]
+    assert rig.look() == ["slot_missing", "topic_missing"]
+    assert rig.judged[-1] == {}
+
+
+def test_a_connector_that_failed_for_what_was_away_is_restarted_and_another_is_not():
+    rig = Rig()
+    rig.connect.trace = "ConnectException: x\nCaused by: EOFException: end\n"
+    rig.connect.states.extend(["FAILED"] * 9)
+    rig.look(9)
+    assert rig.connect.calls == ["restart shop"] * 3  # after 10, 30 and 70 s: pauses of 5, 10, 20 s, a look later each
+    rig = Rig()
+    rig.connect.trace = "ConnectException: x\nCaused by: PSQLException: password authentication failed\n"
+    rig.connect.states.extend(["FAILED"] * 9)
+    rig.look(9)
+    assert rig.connect.calls == []
+
+
+def test_a_restart_that_is_refused_and_a_catalog_that_is_away_end_no_watch():
+    rig = Rig()
+
+    def refused(_name):
+        raise TerminalError("no")
+
+    def away(**_):
+        raise ConnectionError
+
+    rig.connect.restart_failed = refused
+    rig.connect.states.extend(["FAILED"] * 3)
+    note, rig.control.note = rig.control.note, away
+    rig.control.failures = [ConnectionError()] * 2
+    with capture_logs() as logs:
+        assert rig.look(3) == ["connector_failed"]
+    assert "troubles not noted" in [line["event"] for line in logs]
+    rig.control.note = note
+    rig.look()
+    assert rig.noted() == ["connector_failed"]
