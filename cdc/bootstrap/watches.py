@@ -1,12 +1,13 @@
 """Watches with their real parts: one per source, each in a thread of its own."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from cdc.config.models import Config
 from cdc.config.sources import MySqlSource, OracleSource, PostgresSource, SourceConfig
 from cdc.connect.client import ConnectClient
+from cdc.core.preflight import Finding
 from cdc.kafka.topics import KafkaTopics
 from cdc.lake.control import Control
 from cdc.lake.pyiceberg_catalog import open_catalog
@@ -24,14 +25,19 @@ def watches_of(config: Config, pipelines: Sequence[Pipeline], metrics: Metrics) 
     """Return the watch of each source, not yet looking; tables that are unfit are told to its pipeline."""
     by_name = {pipeline.name: pipeline for pipeline in pipelines}
 
-    def watch(source: SourceConfig) -> Watch:
-        cluster = ConnectClient(config.connect, timeout=_ANSWER_SECONDS)
-        notes = Control(open_catalog(config.catalog), config.metadata_namespace)
-        judge = by_name[source.name].judge
-        parts = WatchParts(cluster, watched_database, KafkaTopics(config.kafka), notes, metrics, judge)
-        return Watch(source, parts)
+    return [Watch(source, _parts(config, metrics, by_name[source.name].judge)) for source in config.sources]
 
-    return [watch(source) for source in config.sources]
+
+def find_now(config: Config, source: SourceConfig) -> Sequence[Finding]:
+    """Return what is wrong with a source now, without a service: nothing is changed, and nobody told."""
+    parts = _parts(config, Metrics(), lambda _unfit: None)
+    return Watch(source, parts).find(source, parts.notes.read().relations).findings
+
+
+def _parts(config: Config, metrics: Metrics, judge: Callable[[Mapping[str, Finding]], None]) -> WatchParts:
+    cluster = ConnectClient(config.connect, timeout=_ANSWER_SECONDS)
+    notes = Control(open_catalog(config.catalog), config.metadata_namespace)
+    return WatchParts(cluster, watched_database, KafkaTopics(config.kafka), notes, metrics, judge)
 
 
 def watched_database(source: SourceConfig) -> WatchedDatabase:

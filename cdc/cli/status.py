@@ -3,28 +3,41 @@
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
 
 import typer
-from rich.console import Console
+from pyiceberg.catalog import Catalog
+from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from cdc.bootstrap.watches import find_now
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, Json, SourceNames
 from cdc.cli.progress import progress_json, status_text
 from cdc.config.loader import load_config
+from cdc.config.models import Config
+from cdc.config.sources import SourceConfig
 from cdc.core.load import LoadProgress
 from cdc.core.status import StatusRow
 from cdc.core.trouble import Trouble, as_dict, from_json
 from cdc.lake.control import Control
+from cdc.lake.holder import read_lease
 from cdc.lake.loads import read_loads
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.status_reader import read_status
 
-COLOURS = {"running": "green", "waiting": "yellow", "loading": "blue", "paused": "magenta", "stopped": "red"}
+COLOURS = {
+    "running": "green",
+    "waiting": "yellow",
+    "loading": "blue",
+    "paused": "magenta",
+    "stopped": "red",
+    "down": "red",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -44,35 +57,80 @@ def status(
     Exit code 2 if a table is stopped or something is wrong.
     """
     loaded = load_config(config, only=source)
-    names = {one.name for one in loaded.sources}
-
-    targets = [source.target_of(table) for source in loaded.sources for table in source.tables]
-
-    def look() -> Seen:
-        catalog = open_catalog(loaded.catalog)
-        found = [row for row in read_status(catalog, loaded.metadata_namespace) if row.pipeline in names]
-        kept = Control(catalog, loaded.metadata_namespace).read().troubles
-        troubles = {name: from_json(text) for name, text in kept.items() if name in names}
-        return Seen(found, read_loads(catalog, loaded.metadata_namespace, targets), troubles)
-
     if watch:
-        _watch(look)
+        _watch(lambda: see(loaded))
         return
-    seen = look()
+    seen = see(loaded, live=True)
     if as_json:
         typer.echo(json.dumps(_json(seen), default=str, indent=2))
     else:
-        Console().print(_table(seen))
-    if any(row.state == "stopped" for row in seen.rows) or any(seen.troubles.values()):
+        Console().print(_shown(seen))
+    if any(row.state == "stopped" for row in seen.rows) or any(one.troubles for one in seen.sources):
         raise typer.Exit(2)
 
 
+class SourceSeen(NamedTuple):
+    """A source: whether its service is at work, who that is or was, when it last said so, and what is wrong."""
+
+    name: str
+    up: bool
+    holder: str
+    beat_at: datetime | None
+    troubles: Sequence[Trouble]
+
+    def __str__(self) -> str:
+        by = f" ({self.holder})" if self.holder else ""
+        if self.up:
+            return f"service of {self.name} is up{by}, last sign of life {ago(self.beat_at)}"
+        since = f" since {self.beat_at:%Y-%m-%d %H:%M:%SZ}" if self.beat_at else ": it never ran; start it: cdc stream"
+        return f"service of {self.name} is down{since}{by}"
+
+
 class Seen(NamedTuple):
-    """What there is to show: the tables' rows, loads that are under way or failed, what is wrong with which source."""
+    """What there is to show: the tables' rows, loads that are under way or failed, and the sources."""
 
     rows: list[StatusRow]
     loads: list[LoadProgress]
-    troubles: Mapping[str, Sequence[Trouble]]
+    sources: list[SourceSeen]
+
+
+def see(config: Config, *, live: bool = False) -> Seen:
+    """Read what services have written; where none is at work, ``live`` looks what is wrong with its source now."""
+    catalog, namespace = open_catalog(config.catalog), config.metadata_namespace
+    kept = Control(catalog, namespace).read().troubles
+    sources = [_source_seen(config, source, kept.get(source.name, "[]"), live=live) for source in config.sources]
+    rows = rows_of(catalog, namespace, {one.name: one.up for one in sources})
+    targets = [source.target_of(table) for source in config.sources for table in source.tables]
+    return Seen(rows, read_loads(catalog, namespace, targets), sources)
+
+
+DOWN = "down"
+"""What is shown of a table whose service is not at work, unless it would not be streamed with it either."""
+
+_AT_WORK = ("running", "waiting")
+
+
+def rows_of(catalog: Catalog, namespace: str, up: Mapping[str, bool]) -> list[StatusRow]:
+    """Return the rows of these sources' tables; none is at work whose service is not up."""
+    rows = [row for row in read_status(catalog, namespace) if row.pipeline in up]
+    return [row if up[row.pipeline] or row.state not in _AT_WORK else replace(row, state=DOWN) for row in rows]
+
+
+def is_up(config: Config, catalog: Catalog, pipeline: str) -> bool:
+    """Return whether the service of a source is at work."""
+    ttl = config.stream.lease_ttl.total_seconds()
+    return read_lease(catalog, config.metadata_namespace, pipeline).alive(ttl, datetime.now(UTC))
+
+
+def _source_seen(config: Config, source: SourceConfig, kept: str, *, live: bool) -> SourceSeen:
+    lease, now = read_lease(open_catalog(config.catalog), config.metadata_namespace, source.name), datetime.now(UTC)
+    up = lease.alive(config.stream.lease_ttl.total_seconds(), now)
+    troubles = from_json(kept)
+    if not up:
+        since = {one.place: one.since for one in troubles}
+        found = [Trouble(finding, now) for finding in find_now(config, source)] if live else []
+        troubles = [replace(one, since=since.get(one.place, now)) for one in found if one.finding.fatal]
+    return SourceSeen(source.name, up, str(lease.holder or ""), lease.beat_at, troubles)
 
 
 def _json(seen: Seen) -> list[dict[str, Any]]:
@@ -80,18 +138,31 @@ def _json(seen: Seen) -> list[dict[str, Any]]:
     loads = {str(progress.target): progress_json(progress) for progress in seen.loads}
     known = [{**asdict(row), "load": loads.pop(row.target, None)} for row in seen.rows]
     loading = [{"target": target, "state": "loading", "load": load} for target, load in loads.items()]
-    found = ((source, one) for source, troubles in seen.troubles.items() for one in troubles)
-    return [*known, *loading, *({"pipeline": source, "state": "trouble", **as_dict(one)} for source, one in found)]
+    services = [_service_json(one) for one in seen.sources]
+    named = ((source.name, as_dict(one)) for source in seen.sources for one in source.troubles)
+    troubles = [{"pipeline": name, "state": "trouble", **trouble} for name, trouble in named]
+    return [*known, *loading, *services, *troubles]
+
+
+def _service_json(one: SourceSeen) -> dict[str, Any]:
+    state = "service up" if one.up else "service down"
+    return {"pipeline": one.name, "state": state, "holder": one.holder, "beat_at": one.beat_at}
 
 
 def _watch(look: Callable[[], Seen]) -> None:
     try:
-        with Live(_table(look()), auto_refresh=False) as live:
+        with Live(_shown(look()), auto_refresh=False) as live:
             while True:
                 time.sleep(2)
-                live.update(_table(look()), refresh=True)
+                live.update(_shown(look()), refresh=True)
     except KeyboardInterrupt:
         return
+
+
+def _shown(seen: Seen) -> Group:
+    lines = [f"[{'green' if one.up else 'red'}]{escape(str(one))}[/]" for one in seen.sources]
+    lines += [f"[red]{escape(f'{source.name}: {one}')}[/]" for source in seen.sources for one in source.troubles]
+    return Group(_table(seen), *(Text.from_markup(line) for line in lines))
 
 
 def _table(seen: Seen) -> Table:
@@ -115,8 +186,6 @@ def _table(seen: Seen) -> Table:
             table.add_row("", f"[{colour}]{escape(row.last_error)}[/]")
     for progress in seen.loads:
         table.add_row("", escape(f"load of {progress.target}"), "", "", "", "", "", "", escape(status_text(progress)))
-    for source, trouble in ((source, one) for source, found in seen.troubles.items() for one in found):
-        table.add_row(source, f"[red]{escape(str(trouble))}[/]")
     return table
 
 

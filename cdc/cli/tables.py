@@ -14,7 +14,7 @@ from rich.table import Table
 from cdc.cli.load import Asked, chosen_tables, heed_signals, run_loads, show_plans
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, SourceNames
 from cdc.cli.selection import Selected, all_tables, select_tables
-from cdc.cli.status import COLOURS, ago
+from cdc.cli.status import COLOURS, DOWN, ago, is_up, rows_of
 from cdc.config.loader import load_config
 from cdc.config.models import Config
 from cdc.core.control import ControlState
@@ -22,7 +22,7 @@ from cdc.core.status import StatusRow, TableState
 from cdc.lake.audit import AuditLog, operator
 from cdc.lake.control import Control
 from cdc.lake.pyiceberg_catalog import open_catalog
-from cdc.lake.status_reader import read_row_count, read_status
+from cdc.lake.status_reader import read_row_count
 from cdc.pipeline.pause import Switched, pause, resume
 
 Names = Annotated[
@@ -114,6 +114,8 @@ def reset(
 def standing(row: StatusRow | None, control: ControlState, target: str) -> tuple[str, str]:
     """Return a table's state and what is to be said of it: what the service wrote, and what it is asked for since."""
     wish = str(control.paused.get(target, ""))
+    if row is not None and row.state == DOWN and not wish:
+        return DOWN, "the service is down: cdc stream"
     if row is None:
         return (TableState.PAUSED, wish) if wish else ("new", "not seen by `cdc stream` yet")
     if row.state == TableState.STOPPED:
@@ -127,7 +129,8 @@ def standing(row: StatusRow | None, control: ControlState, target: str) -> tuple
 
 def _lines(config: Config) -> list[TableLine]:
     catalog = open_catalog(config.catalog)
-    status = {row.target: row for row in read_status(catalog, config.metadata_namespace)}
+    up = {source.name: is_up(config, catalog, source.name) for source in config.sources}
+    status = {row.target: row for row in rows_of(catalog, config.metadata_namespace, up)}
     control = _control(config).read()
 
     def line(one: Selected) -> TableLine:

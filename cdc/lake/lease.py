@@ -5,64 +5,16 @@ token: unique, and greater with every holder. The holder beats by changing a pro
 with anybody else's: a candidate takes over when it has seen no beat for a whole time-to-live by its own clock.
 """
 
-import json
-import os
-import socket
 import time
-import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
 
 from cdc.core.errors import Fenced, LeaseHeld
 from cdc.core.names import quote
+from cdc.lake.holder import BEAT, HOLDER, Holder, table_of, this_process
 from cdc.lake.java import java_errors, load_table
-
-HOLDER, BEAT = "cdc.holder", "cdc.beat"
-
-
-@dataclass(frozen=True)
-class Holder:
-    """Who holds a lease: enough to tell an operator, and to see that a process of this machine is gone."""
-
-    instance: str
-    host: str
-    boot: str
-    process: int
-    started: str
-
-    def __str__(self) -> str:
-        return f"process {self.process} on {self.host} (instance {self.instance[:8]})"
-
-    def gone(self) -> bool:
-        """Return whether the holder was a process of this very boot of this machine and is no more."""
-        return self.boot == _boot() and _started(self.process) != self.started
-
-
-def this_process() -> Holder:
-    """Return the description of this process."""
-    process = os.getpid()
-    return Holder(str(uuid.uuid4()), socket.gethostname(), _boot(), process, _started(process))
-
-
-def _boot() -> str:
-    # Containers of one machine share the boot id but not the process ids.
-    try:
-        namespace = str(Path("/proc/self/ns/pid").readlink())
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + namespace
-    except OSError:
-        return socket.gethostname()
-
-
-def _started(process: int) -> str:
-    try:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] == "Z" else fields[19]
 
 
 class Lease:
@@ -88,7 +40,7 @@ class Lease:
         self._beats = 0
         self._seen_at = 0.0
         self._namespace = ".".join(quote(part, "`") for part in (catalog, namespace))
-        self._name = f"{self._namespace}.{quote('lease_' + pipeline, '`')}"
+        self._name = f"{self._namespace}.{quote(table_of(pipeline), '`')}"
         self.token = 0
 
     def acquire(self, *, wait: bool, stopping: Callable[[], bool], pause: Callable[[float], object]) -> int:
@@ -122,7 +74,7 @@ class Lease:
 
     def _take(self) -> int:
         with java_errors(f"take the lease of {self._pipeline}"):
-            self._load().newAppend().set(HOLDER, json.dumps(asdict(self._me))).commit()
+            self._load().newAppend().set(HOLDER, self._me.to_json()).commit()
             self._seen_at = time.monotonic()
             table = self._load()
             self.token = int(table.currentSnapshot().sequenceNumber())
@@ -185,5 +137,4 @@ class Lease:
 
 def _holder(table: Any) -> Holder | None:  # noqa: ANN401 - py4j
     snapshot = table.currentSnapshot()
-    text = "" if snapshot is None else str(dict(snapshot.summary()).get(HOLDER, ""))
-    return Holder(**json.loads(text)) if text else None
+    return Holder.of("" if snapshot is None else str(dict(snapshot.summary()).get(HOLDER, "")))

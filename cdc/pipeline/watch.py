@@ -85,12 +85,13 @@ class WatchParts(NamedTuple):
     judge: Callable[[Mapping[str, Finding]], None]
 
 
-class _Database(NamedTuple):
-    """What a look at the database found; ``relations`` are the identities of its tables."""
+class Found(NamedTuple):
+    """What a look found; ``relations`` are the identities of the tables, if the database has answered."""
 
     findings: Sequence[Finding]
     relations: Mapping[TableName, str] = {}
     answered: bool = False
+    status: ConnectorStatus | None = None
 
 
 @dataclass
@@ -122,21 +123,26 @@ class Watch:
     def look(self) -> Turn:
         """Look once, tell what has changed, and restart what is due."""
         source = self.source
-        known, noted = self._notes()
+        known = self._known()
+        found = self.find(source, known or {})
+        turn = self._troubles.follow(found.findings, self.now())
+        self.current = tuple(turn.now.values())
+        self._tell(source, turn)
+        if found.answered:
+            self._judge(source, turn)
+        self._note(source, turn, {} if known is None else found.relations, known or {})
+        self._revive(source, found.status)
+        return turn
+
+    def find(self, source: SourceConfig, known: Mapping[str, str]) -> Found:
+        """Return what is wrong now, and change nothing; ``known`` are the noted identities by target."""
         with ThreadPoolExecutor(3, f"{source.name}-look") as pool:  # whoever is silent holds up no other
             connector = pool.submit(self._connector, source)
             topics = pool.submit(self._topics, source)
-            status, stored, found = connector.result()
+            status, stored, findings = connector.result()
             database = self._database(source, stored, status, known)
-            findings = [*found, *database.findings, *(topics.result() if status and status.tasks else ())]
-        turn = self._troubles.follow(findings, self.now())
-        self.current = tuple(turn.now.values())
-        self._tell(source, turn)
-        if database.answered:
-            self._judge(source, turn)
-        self._note(source, turn, database.relations if noted else {}, known)
-        self._revive(source, status)
-        return turn
+            findings += [*database.findings, *(topics.result() if status and status.tasks else ())]
+        return database._replace(status=status, findings=findings)
 
     def _connector(
         self, source: SourceConfig
@@ -154,18 +160,18 @@ class Watch:
         stored: Mapping[str, Any] | None,
         status: ConnectorStatus | None,
         known: Mapping[str, str],
-    ) -> _Database:
+    ) -> Found:
         database = self.parts.database(source)
         try:
             tables = database.tables([table.source for table in source.tables])
             findings = [*database.findings(), *gone(source, check_tables(source, tables), known)]
             findings += database.log_findings(stored, running=status is not None and status.running)
         except TransientError as error:
-            return _Database([Finding("source_away", str(error), error.hint)])
+            return Found([Finding("source_away", str(error), error.hint)])
         except CdcError as error:
-            return _Database([Finding("source_refused", str(error), error.hint)])
+            return Found([Finding("source_refused", str(error), error.hint)])
         relations = {name: one.id for name, one in tables.items() if isinstance(one, SourceTable) and one.id}
-        return _Database([*recreated(source, relations, known), *findings], relations, answered=True)
+        return Found([*recreated(source, relations, known), *findings], relations, answered=True)
 
     def _topics(self, source: SourceConfig) -> list[Finding]:
         wanted = [source.topic_of(table) for table in source.tables]
@@ -209,12 +215,12 @@ class Watch:
         reasons = unfit(trouble.finding for trouble in turn.now.values())
         self.parts.judge({source.topic_of(t): reasons[t.source] for t in source.tables if t.source in reasons})
 
-    def _notes(self) -> tuple[Mapping[str, str], bool]:
-        """Return the identities of tables that are noted, and whether they could be read."""
+    def _known(self) -> Mapping[str, str] | None:
+        """Return the identities of tables that are noted, None if they cannot be read now."""
         try:
-            return self.parts.notes.read().relations, True
+            return self.parts.notes.read().relations
         except Exception:  # noqa: BLE001 - the catalog is away: what needs it says so
-            return {}, False
+            return None
 
     def _note(
         self, source: SourceConfig, turn: Turn, relations: Mapping[TableName, str], known: Mapping[str, str]

@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 
 from cdc.core.errors import Fenced, LeaseHeld
-from cdc.lake.lease import Lease, this_process
+from cdc.lake.holder import LeaseSeen, read_lease, this_process
+from cdc.lake.lease import Lease
+from cdc.lake.pyiceberg_catalog import open_catalog
 
 SHORT, LONG = 0.6, 60.0
 _numbers = count(1)
@@ -47,6 +50,28 @@ def test_a_live_holder_keeps_its_lease_and_is_named(candidate: Callable[..., Lea
     assert "--standby" in refused.value.hint
     holder.renew()
     holder.check()
+
+
+def test_whoever_has_no_spark_sees_who_is_at_work(lake: tuple[Any, Any], candidate: Callable[..., Lease]) -> None:
+    config, holder = lake[1], candidate()
+    catalog, pipeline = open_catalog(config.catalog), f"pipeline {next(_numbers) - 1}"
+
+    def seen() -> LeaseSeen:
+        return read_lease(catalog, "cdc", pipeline)
+
+    assert seen() == LeaseSeen(None, None)
+    acquire(holder)
+    holder.renew()
+    found = seen()
+    assert found.holder is not None
+    assert found.holder.process == this_process().process
+    assert found.beat_at is not None
+    assert found.alive(5, found.beat_at)
+    assert not found.alive(5, found.beat_at + timedelta(seconds=6))
+    holder.release()
+    assert (seen().holder, seen().alive(5, found.beat_at)) == (None, False)
+    gone = LeaseSeen(replace(this_process(), process=2**22 + 1), datetime.now(UTC))
+    assert not gone.alive(60, datetime.now(UTC))
 
 
 def test_release_lets_the_next_one_in_at_once_with_a_greater_token(candidate: Callable[..., Lease]) -> None:

@@ -95,3 +95,25 @@ def test_test_files_named_in_the_documents_exist() -> None:
     for page in PAGES:
         for name in re.findall(r"`(tests/[\w/.]+)`", page.read_text()):
             assert (ROOT / name).exists(), f"{page.name} names {name}"
+
+
+def test_every_finding_is_in_the_page_of_troubles_and_every_one_there_exists() -> None:
+    code = "\n".join(path.read_text() for path in (ROOT / "cdc").rglob("*.py"))
+    found = set(re.findall(r'\b_?[Ff]inding\(\s*"([a-z_]+)"', code)) | {"log_bin", "binlog_format", "binlog_row_image"}
+    found |= {
+        "binlog_row_value_options",
+        "replication_slave",
+        "replication_client",
+        "flush_tables",
+    }  # by variable, grant
+    page = (ROOT / "docs" / "troubles.md").read_text()
+    rows = "\n".join(line.split("|")[1] if line.startswith("|") else line for line in page.splitlines())
+    named = set(
+        re.findall(
+            r"`([a-z]+_[a-z_]+|publication|encoding|version|unlogged|temporary|cascade|recreated|part"
+            r"|superuser|engine|retention)`",
+            rows,
+        )
+    )
+    assert found - named == set()
+    assert named - found == {"cdc_trouble"}

@@ -138,4 +138,4 @@ def test_a_state_is_what_the_service_wrote_and_what_it_is_asked_for(
 
 
 def test_every_state_has_a_colour() -> None:
-    assert set(tables.COLOURS) == set(TableState)
+    assert set(tables.COLOURS) == {*TableState, tables.DOWN}
