@@ -37,7 +37,8 @@ def find_now(config: Config, source: SourceConfig) -> Sequence[Finding]:
 def _parts(config: Config, metrics: Metrics, judge: Callable[[Mapping[str, Finding]], None]) -> WatchParts:
     cluster = ConnectClient(config.connect, timeout=_ANSWER_SECONDS)
     notes = Control(open_catalog(config.catalog), config.metadata_namespace)
-    return WatchParts(cluster, watched_database, KafkaTopics(config.kafka), notes, metrics, judge)
+    topics = KafkaTopics(config.kafka, timeout=_ANSWER_SECONDS)
+    return WatchParts(cluster, watched_database, topics, notes, metrics, judge)
 
 
 def watched_database(source: SourceConfig) -> WatchedDatabase:

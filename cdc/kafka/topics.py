@@ -49,26 +49,27 @@ class Topic(NamedTuple):
 class KafkaTopics:
     """Topics of one cluster. Requests are idempotent; TransientError when the cluster does not answer."""
 
-    def __init__(self, kafka: KafkaConfig) -> None:
+    def __init__(self, kafka: KafkaConfig, *, timeout: float = TIMEOUT) -> None:
+        self._timeout = timeout
         self._settings = librdkafka_settings(kafka)
         self._admin = AdminClient(self._settings)
 
     def cluster_id(self) -> str:
         """Return the id of the cluster."""
         with translated("describe the Kafka cluster"):
-            return str(self._admin.describe_cluster(request_timeout=TIMEOUT).result().cluster_id)
+            return str(self._admin.describe_cluster(request_timeout=self._timeout).result().cluster_id)
 
     def existing(self, names: Iterable[str]) -> frozenset[str]:
         """Return those of the topics that exist."""
         with translated("list topics"):
-            known = self._admin.list_topics(timeout=TIMEOUT).topics
+            known = self._admin.list_topics(timeout=self._timeout).topics
         return frozenset(name for name in names if name in known)
 
     def create(self, name: str, *, partitions: int, replication_factor: int, settings: Mapping[str, str]) -> bool:
         """Create the topic; False if it exists, also when it appeared meanwhile."""
         topic = NewTopic(name, partitions, replication_factor, config=dict(settings))
         try:
-            self._admin.create_topics([topic], request_timeout=TIMEOUT)[name].result()
+            self._admin.create_topics([topic], request_timeout=self._timeout)[name].result()
         except KafkaException as error:
             if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
                 return False
@@ -80,12 +81,12 @@ class KafkaTopics:
         entries = [ConfigEntry(k, v, incremental_operation=AlterConfigOpType.SET) for k, v in settings.items()]
         resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
         with translated(f"configure topic {name!r}"):
-            self._admin.incremental_alter_configs([resource], request_timeout=TIMEOUT)[resource].result()
+            self._admin.incremental_alter_configs([resource], request_timeout=self._timeout)[resource].result()
 
     def delete(self, names: Iterable[str]) -> tuple[str, ...]:
         """Delete the topics that exist and return their names."""
         wanted = sorted(self.existing(names))
-        futures = self._admin.delete_topics(wanted, request_timeout=TIMEOUT) if wanted else {}
+        futures = self._admin.delete_topics(wanted, request_timeout=self._timeout) if wanted else {}
         for name, future in futures.items():
             with translated(f"delete topic {name!r}"):
                 future.result()
@@ -98,7 +99,7 @@ class KafkaTopics:
             return {}
         settings = self.settings(wanted)
         with translated("describe topics"):
-            described = self._admin.describe_topics(TopicCollection(wanted), request_timeout=TIMEOUT)
+            described = self._admin.describe_topics(TopicCollection(wanted), request_timeout=self._timeout)
             topics = {name: future.result() for name, future in described.items()}
         marks = self._watermarks([TopicPartition(n, p.id) for n, t in topics.items() for p in t.partitions])
         return {
@@ -113,7 +114,7 @@ class KafkaTopics:
         committed messages see its end only then, and it is waited for. Raises TransientError if it does not come.
         """
         with translated("describe topics"):
-            found = self._admin.describe_topics(TopicCollection([name]), request_timeout=TIMEOUT)[name].result()
+            found = self._admin.describe_topics(TopicCollection([name]), request_timeout=self._timeout)[name].result()
         partitions = [TopicPartition(name, p.id) for p in found.partitions]
         wanted = self._offsets(partitions, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED)  # type: ignore[no-untyped-call]
         deadline = time.monotonic() + seconds
@@ -131,7 +132,7 @@ class KafkaTopics:
         if not resources:
             return {}
         with translated("read the settings of topics"):
-            futures = self._admin.describe_configs(resources, request_timeout=TIMEOUT)
+            futures = self._admin.describe_configs(resources, request_timeout=self._timeout)
             return {r.name: {k: e.value for k, e in f.result().items()} for r, f in futures.items()}
 
     def offsets_for_time(self, milliseconds: Mapping[TopicPartition, int]) -> dict[tuple[str, int], int]:
@@ -140,7 +141,9 @@ class KafkaTopics:
         try:
             with translated("look up offsets by time"):
                 asked = [TopicPartition(p.topic, p.partition, at) for p, at in milliseconds.items()]
-                return {(p.topic, p.partition): p.offset for p in consumer.offsets_for_times(asked, timeout=TIMEOUT)}
+                return {
+                    (p.topic, p.partition): p.offset for p in consumer.offsets_for_times(asked, timeout=self._timeout)
+                }
         finally:
             consumer.close()
 
@@ -162,6 +165,6 @@ class KafkaTopics:
     ) -> dict[tuple[str, int], int]:
         with translated("read offsets"):
             futures = self._admin.list_offsets(
-                dict.fromkeys(partitions, spec), isolation_level=isolation, request_timeout=TIMEOUT
+                dict.fromkeys(partitions, spec), isolation_level=isolation, request_timeout=self._timeout
             )
             return {(p.topic, p.partition): f.result().offset for p, f in futures.items()}

@@ -19,12 +19,12 @@ RESET = "`cdc tables reset TABLE` loads it anew"
 class Fitness:
     """Sets aside what is unfit and takes back what is no more; what may have missed changes stays out until a load.
 
-    ``stop`` takes a table out for good, ``tell`` says that it rests: both with the error, ``tell`` with its name, too.
+    ``stop`` takes a table out for good, ``tell`` says that it rests: both with the error and the trouble's name.
     """
 
     roster: Roster
     control: Control
-    stop: Callable[[TableSpec, CdcError], None]
+    stop: Callable[[TableSpec, CdcError, str], None]
     tell: Callable[[TableSpec, CdcError, str], None]
     _judged: deque[Mapping[str, Finding]] = field(default_factory=lambda: deque(maxlen=1))
     _unmarked: dict[TableName, str] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Fitness:
         known = self.roster.unfit.get(spec.topic)
         if finding.gap and spec.topic in self.roster.reading:
             self._unmarked[spec.target] = finding.what
-            self.stop(spec, TerminalError(finding.what, hint=RESET))
+            self.stop(spec, TerminalError(finding.what, hint=RESET), finding.name)
         elif spec.topic not in self.roster.stopped and (known is None or known.name != finding.name):
             self.tell(spec, PreflightError(finding.what, hint=finding.hint), finding.name)
 

@@ -52,6 +52,9 @@ DRAIN_SECONDS = 20.0
 CAPTURE_SECONDS = 10.0
 """How often it is looked whether the connector has begun anew."""
 
+STALE = "stale"
+"""The name of the trouble of a table that has to be loaded anew, whatever it began with."""
+
 HEALTHY_SECONDS = 60.0
 """A query that ran this long was well: when it ends, the time for retries begins anew."""
 
@@ -188,7 +191,8 @@ class Pipeline:
         for spec in heard.paused:
             self._pause(spec)
         for spec in heard.stale:
-            self._stop_table(spec, self._stale(spec))
+            if spec.topic not in self._roster.stopped:
+                self._stop_table(spec, self._stale(spec), STALE)
         for spec in heard.moved:
             self._roster.pardon(spec)
         self._again = self._again or blind or bool(heard.resumed or heard.moved)
@@ -232,7 +236,7 @@ class Pipeline:
             if self._marks.pause_of(spec):
                 self._pause(spec)
             elif self._marks.stale_of(spec):
-                self._stop_table(spec, self._stale(spec))
+                self._stop_table(spec, self._stale(spec), STALE)
             else:
                 active.append(spec)
         topics = self.engine.topics([*(spec.topic for spec in active), heartbeat_topic(self.name)])
@@ -339,9 +343,9 @@ class Pipeline:
                     return applier.apply(spec, table, part, memory)
         raise AssertionError("tenacity ends with a result or an exception")
 
-    def _stop_table(self, spec: TableSpec, error: BaseException) -> None:
+    def _stop_table(self, spec: TableSpec, error: BaseException, trouble: str = "") -> None:
         self._roster.stop(spec, error if isinstance(error, Exception) else TerminalError(str(error)))
-        self._tell_stopped(spec, error, type(error).__name__)
+        self._tell_stopped(spec, error, trouble or type(error).__name__)
 
     def _tell_stopped(self, spec: TableSpec, error: BaseException, trouble: str) -> None:
         known = error if isinstance(error, CdcError) else None

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
@@ -110,11 +111,12 @@ class Watch:
     def run(self, stop: threading.Event) -> None:
         """Look until told to stop."""
         while not stop.is_set():
+            began = time.monotonic()
             try:
                 self.look()
             except Exception:  # a mistake of ours must not end the watch, and is not to be overlooked
                 log.exception("watch failed", pipeline=self.source.name)
-            stop.wait(LOOK_SECONDS)
+            stop.wait(max(1.0, LOOK_SECONDS - (time.monotonic() - began)))
 
     def reconfigure(self, source: SourceConfig) -> None:
         """Watch the source as it is configured now."""
@@ -141,17 +143,21 @@ class Watch:
             topics = pool.submit(self._topics, source)
             status, stored, findings = connector.result()
             database = self._database(source, stored, status, known)
-            findings += [*database.findings, *(topics.result() if status and status.tasks else ())]
+            findings += [*database.findings, *topics.result()]
+            if status is None or not status.tasks:  # it makes them, or is asked to
+                findings = [finding for finding in findings if finding.name != "topic_missing"]
         return database._replace(status=status, findings=findings)
 
     def _connector(
         self, source: SourceConfig
     ) -> tuple[ConnectorStatus | None, Mapping[str, Any] | None, list[Finding]]:
+        stored: list[Mapping[str, Any]] = []
         try:
             status = parse_status(source.name, self.parts.cluster.status(source.name))
-            stored = [one["offset"] for one in self.parts.cluster.offsets(source.name) if one.get("offset")]
         except CdcError as error:
             return None, None, [Finding("connect_away", str(error), error.hint)]
+        with suppress(CdcError):  # they are in Kafka, which may be away
+            stored = [one["offset"] for one in self.parts.cluster.offsets(source.name) if one.get("offset")]
         return status, stored[0] if stored else None, connector_findings(status)
 
     def _database(
