@@ -27,6 +27,7 @@ GROUPS = (
     "rewind",
     "replay",
     "verify",
+    "doctor",
     "demo",
 )
 

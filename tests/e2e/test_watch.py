@@ -21,6 +21,7 @@ from cdc.local.ports import choose
 from cdc.local.stack import LocalStack
 from cdc.local.state import read_state
 from tests.e2e.databases import Database
+from tests.e2e.loading import reconfigure
 from tests.e2e.service import await_true
 from tests.e2e.shop import ENGINES, Shop, shop_of, stack_for
 
@@ -100,6 +101,7 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
     def settings(document: dict[str, Any]) -> None:
         document["operations"]["http_port"] = port
+        document["stream"]["reload_interval"] = "2s"
 
     database = Database(stack.addresses(), request.param, f"watch_{request.param}", 97)
     with shop_of(Watched, stack, folder, database, TABLES, settings) as made:
@@ -130,6 +132,20 @@ def test_a_connector_that_is_paused_or_removed_by_somebody(shop: Watched) -> Non
     shop.await_named("connector_missing")
     shop.command("connectors", "apply", shop.name)
     shop.await_over("connector_missing")
+
+
+def test_a_table_that_is_not_there_keeps_no_other_from_being_captured(shop: Watched) -> None:
+    """It refused the application of the connector and the start of the service."""
+    reconfigure(shop.service, lambda c: c["sources"][0]["tables"].append(shop.database.table("ghost")))
+    applied = shop.service.run("connectors", "apply", shop.name)
+    assert applied.returncode == 1
+    assert f"error: table {shop.name}.ghost" in applied.stderr
+    shop.await_named("table_missing", 60)  # the service takes up the configuration every two seconds
+    assert shop.await_states({"ghost": "stopped"})["calm"]["state"] == "running"
+    shop.await_calm()
+    reconfigure(shop.service, lambda c: c["sources"][0]["tables"].pop())
+    shop.command("connectors", "apply", shop.name)
+    shop.await_over("table_missing")
 
 
 def test_a_table_whose_privilege_is_revoked_rests_alone(shop: Watched) -> None:

@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, TopicPartition
 from typer.testing import CliRunner
 
 from cdc.cli.connectors import register
+from cdc.cli.doctor import register as register_doctor
 from cdc.config.models import Config
 from cdc.connect.client import ConnectClient
 from cdc.connect.render import render
@@ -24,7 +25,7 @@ from cdc.core.errors import ConfigError, PreflightError, TerminalError, Transien
 from cdc.core.preflight import check_key
 from cdc.kafka.registry import SchemaRegistry, UnknownSchema
 from cdc.kafka.topics import KafkaTopics
-from cdc.pipeline.preflight import require_fit
+from cdc.pipeline.preflight import check_source
 from cdc.pipeline.register import Connectors
 from cdc.sources.mysql import MySqlDatabase
 from cdc.sources.postgres import PostgresDatabase, publication_sql
@@ -366,14 +367,74 @@ def test_the_command_line(registered, stand, tmp_path, monkeypatch):
 def test_preflight_of_real_sources(stand):
     config = stand.config()
     postgres, mysql = PostgresDatabase(config.sources[0]), MySqlDatabase(config.sources[1])
-    assert all(not finding.fatal for finding in require_fit(config.sources[0], postgres))
-    assert all(not finding.fatal for finding in require_fit(config.sources[1], mysql))
+    assert all(not finding.fatal for finding in check_source(config.sources[0], postgres))
+    assert all(not finding.fatal for finding in check_source(config.sources[1], mysql))
     before = postgres.position(), mysql.position()
     with stand.owner() as owner:
         owner.execute("UPDATE reg_a SET a = 8 WHERE id = 2")
     stand.execute_mysql("UPDATE reg_a SET a = 8 WHERE id > 1")
     after = postgres.position(), mysql.position()
     assert all(old != new for old, new in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("engine", ["postgres", "mysql"])
+def test_a_table_that_is_not_there_is_a_finding_of_its_own(stand, engine):
+    """It refused the start of all tables."""
+    good = getattr(stand, engine)
+    namespace = good["tables"][0]["source"].partition(".")[0]
+    source = stand.config(good | {"tables": [*good["tables"], {"source": f"{namespace}.gone", "key": ["id"]}]}).sources[
+        0
+    ]
+    database = {"postgres": PostgresDatabase, "mysql": MySqlDatabase}[engine](source)
+    fatal = [finding for finding in check_source(source, database) if finding.fatal]
+    assert {(finding.name, str(finding.table)) for finding in fatal} <= {
+        ("table_missing", f"{namespace}.gone"),
+        ("not_published", f"{namespace}.gone"),
+    }
+    assert any(finding.name == "table_missing" for finding in fatal)
+
+
+def test_the_doctor_finds_all_fit_or_names_what_is_not(stand, tmp_path, monkeypatch):
+    for key, value in stand.secrets.items():
+        if key.endswith("PASSWORD"):
+            monkeypatch.setenv(key, value)
+    path = tmp_path / "cdc.yaml"
+    app = typer.Typer()
+    register_doctor(app)
+
+    def examined(*sources, **changed):
+        data = stand.data(*sources) | {"stream": {"checkpoint": str(tmp_path / "checkpoint")}} | changed
+        data["catalog"] |= {
+            "username": "catalog",
+            "password": "${env:CDC_CATALOG_PASSWORD}",
+            "warehouse": str(tmp_path),
+        }
+        path.write_text(yaml.safe_dump(data))
+        result = CliRunner().invoke(app, ["--json", "-c", str(path)])
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.output
+        document = json.loads(result.stdout)
+        assert (result.exit_code == 0) == document["fit"]
+        found = {one["what"]: [f["name"] for f in one["findings"] if f["fatal"]] for one in document["examined"]}
+        assert all(one["detail"] for one in document["examined"] if one["fit"])
+        return {what: names for what, names in found.items() if names}
+
+    assert examined() == {}
+    assert list(tmp_path.glob(".cdc-doctor-*")) == []
+    wrong_key = stand.postgres | {"tables": [{"source": "public.reg_a", "key": ["nope"]}]}
+    assert examined(wrong_key) == {"source reg": ["key_missing"]}
+    away = stand.mysql | {"port": 1}
+    found = examined(away, kafka={"bootstrap_servers": "127.0.0.1:1"}, connect={"url": "http://127.0.0.1:1"})
+    assert found == {
+        "kafka": ["kafka_away"],
+        "connect": ["connect_away"],
+        "source regm": ["connect_away", "source_away", "kafka_away"],
+        "connector regm, by its worker": ["connector_refused"],
+    }
+    unheard = stand.postgres | {"password": "${env:CDC_MYSQL_PASSWORD}"}
+    assert examined(unheard) == {
+        "source reg": ["source_refused"],
+        "connector reg, by its worker": ["connector_refused"],
+    }
 
 
 def test_keys_are_judged_by_what_the_source_declares(stand):
