@@ -27,8 +27,8 @@ from cdc.pipeline.preflight import SourceDatabase, check_tables
 log = structlog.get_logger()
 
 LOOK_SECONDS = 10.0
-PASSING = ("connect_away", "source_away", "kafka_away", "connector_unassigned", "slot_idle")
-"""Troubles that mostly pass by themselves: they count from the second look on."""
+PASSING = ("connect_away", "source_away", "kafka_away", "connector_unassigned", "connector_missing", "slot_idle")
+"""Troubles that mostly pass by themselves: they count from the second look on. A worker that starts knows nothing."""
 
 
 class WatchedCluster(Protocol):

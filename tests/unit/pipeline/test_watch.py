@@ -125,6 +125,7 @@ def test_a_connector_that_does_not_run_is_named_everywhere_by_one_word(state, lo
 def test_a_connector_that_is_not_there_and_one_that_connect_does_not_tell_of():
     rig = Rig()
     del rig.connect.connectors["shop"]
+    assert rig.look() == []
     assert rig.look() == ["connector_missing"]
 
     def silent(_name):
