@@ -4,6 +4,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -53,6 +54,11 @@ class SparkEngine:
             name: TopicState(topic.id, {p: (marks.low, marks.high) for p, marks in topic.watermarks.items()})
             for name, topic in found.items()
         }
+
+    def newest_at(self, topic: str) -> datetime | None:
+        """Return when the newest message of a topic was written (UTC), None if it has none."""
+        milliseconds = self._topics.newest_at(topic)
+        return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
 
     @contextmanager
     def table(self, spec: TableSpec) -> Iterator[TargetTable]:

@@ -20,10 +20,12 @@ from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
 from cdc.core.errors import CdcError, PreflightError, TransientError
 from cdc.core.preflight import Finding, unfit
+from cdc.core.status import StatusRow
 from cdc.lake.control import Control
 from cdc.lake.lease import Lease
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.status import StatusTables
+from cdc.lake.status_reader import read_status
 from cdc.local.artifacts import distribution
 from cdc.ops.health import Health
 from cdc.ops.http import OperationsServer
@@ -32,6 +34,7 @@ from cdc.ops.metrics import Metrics
 from cdc.pipeline.preflight import check_source, require_fit
 from cdc.pipeline.report import Report
 from cdc.pipeline.stream import DRAIN_SECONDS, Limits, Pipeline
+from cdc.pipeline.table import TableSpec
 from cdc.pipeline.watch import Watch
 from cdc.spark.session import build_session
 
@@ -48,18 +51,31 @@ def build_pipeline(config: Config, source: SourceConfig, session: SparkSession, 
     catalog, namespace = config.catalog.name, config.metadata_namespace
     status = StatusTables(session, catalog, namespace)
     status.create()
-    ttl = config.stream.lease_ttl.total_seconds()
+    ttl, specs = config.stream.lease_ttl.total_seconds(), specs_of(source)
+    report = Report(source.name, status, metrics, config.stream.status_interval)
+    report.remember(_known_rows(config, specs))
     return Pipeline(
         name=source.name,
-        specs=specs_of(source),
+        specs=specs,
         engine=SparkEngine(config, source, session),
         lease=Lease(session, catalog, namespace, source.name, ttl),
-        report=Report(source.name, status, metrics, config.stream.status_interval),
+        report=report,
         limits=Limits(
             config.stream.lease_ttl, config.stream.retry_for, config.stream.parallel_tables, config.stream.blocked_keys
         ),
         control=open_control(config),
     )
+
+
+def _known_rows(config: Config, specs: Sequence[TableSpec]) -> list[StatusRow]:
+    """Return what an earlier run wrote of these tables; nothing where that cannot be read."""
+    wanted = {(spec.topic, str(spec.target)) for spec in specs}
+    try:
+        rows = read_status(open_catalog(config.catalog), config.metadata_namespace)
+    except Exception as error:  # noqa: BLE001 - derived data: nothing depends on it
+        log.warning("status of the last run not read", error=type(error).__name__)
+        return []
+    return [row for row in rows if (row.source, row.target) in wanted]
 
 
 def open_control(config: Config) -> Control:

@@ -2,6 +2,8 @@
 
 import sys
 from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -12,8 +14,21 @@ app = typer.Typer(
     help="Change data capture from Debezium topics into Apache Iceberg tables.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
+
+
+def _version(*, asked: bool) -> None:
+    if asked:
+        typer.echo(f"cdc {version('cdc')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *, _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False
+) -> None:
+    """Change data capture from Debezium topics into Apache Iceberg tables."""
+
 
 GROUPS = (
     "config",

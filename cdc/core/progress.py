@@ -98,6 +98,15 @@ def past_markers(progress: Progress, topic: TopicState) -> Progress:
     return replace(progress, partitions={**progress.partitions, **moved})
 
 
+def backlog(progress: Progress, topic: TopicState, *, transactional: bool) -> int:
+    """Return how many offsets of a topic are still to be read.
+
+    Markers of transactions count, but for one that is all there is left in its partition: no message comes before it.
+    """
+    left = {p: end - max(first, progress.of(p).next_offset) for p, (first, end) in topic.watermarks.items()}
+    return sum(n for n in left.values() if n > (1 if transactional else 0))
+
+
 def same_capture(one: str, other: str) -> bool:
     """Return whether two names of a stretch of the log may be the same; one that is not known may be any."""
     return not (one and other) or one == other

@@ -23,7 +23,7 @@ class TableState(StrEnum):
 
 @dataclass(frozen=True)
 class StatusRow:
-    """One target as the pipeline last saw it; counts are those of the running instance, times are UTC."""
+    """One target as the pipeline last saw it; counts go on over restarts, times are UTC."""
 
     pipeline: str
     source: str

@@ -126,6 +126,15 @@ class KafkaTopics:
                 raise TransientError(f"a transaction on topic {name!r} has not ended within {seconds:.0f} s")
             time.sleep(0.05)
 
+    def newest_at(self, name: str) -> int | None:
+        """Return the greatest time of a message of a topic, in Unix milliseconds; None if there is no message."""
+        with translated("describe topics"):
+            found = self._admin.describe_topics(TopicCollection([name]), request_timeout=self._timeout)[name].result()
+        with translated("read offsets"):
+            wanted = {TopicPartition(name, p.id): OffsetSpec.max_timestamp() for p in found.partitions}  # type: ignore[no-untyped-call]
+            futures = self._admin.list_offsets(wanted, request_timeout=self._timeout)
+            return max((t for f in futures.values() if (t := f.result().timestamp) > 0), default=None)
+
     def settings(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
         """Return all settings in force of each existing topic."""
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]

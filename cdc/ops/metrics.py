@@ -49,6 +49,10 @@ class Metrics:
         """Record how many offsets the target lacks."""
         self._of(names.LAG_OFFSETS, pipeline, table).set(offsets)
 
+    def fresh(self, pipeline: str, table: str, lag: float) -> None:
+        """Record the lag, in seconds, of a table that lacks nothing of its topic."""
+        self._of(names.LAG, pipeline, table).set(lag)
+
     def quarantined(self, pipeline: str, table: str, count: int, *, blocked_keys: int) -> None:
         """Record messages put into the quarantine, and the keys that wait behind such messages now."""
         self._of(names.QUARANTINED, pipeline, table).inc(count)

@@ -43,9 +43,15 @@ LAG = Metric(
     "cdc_lag_seconds",
     "gauge",
     "seconds",
-    "Time between the newest published change's commit in the source and its publication.",
+    "Time between the newest published change's commit in the source and its publication; of a table that lacks nothing"
+    " of its topic, the age of the source's newest heartbeat.",
 )
-LAG_OFFSETS = Metric("cdc_lag_offsets", "gauge", "offsets", "Offsets in Kafka that the target does not hold yet.")
+LAG_OFFSETS = Metric(
+    "cdc_lag_offsets",
+    "gauge",
+    "offsets",
+    "Offsets in Kafka that the target does not hold yet, markers of transactions included.",
+)
 LAST_COMMIT = Metric(
     "cdc_last_commit_timestamp_seconds", "gauge", "Unix time", "When the target was last committed to."
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Protocol
 
 from cdc.core.names import heartbeat_topic
@@ -48,6 +49,10 @@ class Engine(Protocol):
 
     def topics(self, names: Sequence[str]) -> Mapping[str, TopicState]:
         """Return the topics that exist."""
+        ...
+
+    def newest_at(self, topic: str) -> datetime | None:
+        """Return when the newest message of a topic was written (UTC), None if it has none; raises TransientError."""
         ...
 
     def table(self, spec: TableSpec) -> AbstractContextManager[TargetTable]:

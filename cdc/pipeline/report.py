@@ -5,7 +5,7 @@ Nothing here is needed to go on: the tables' own history is the truth, the statu
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -47,6 +47,14 @@ class Metrics(Protocol):
         """Record a published commit; times are Unix seconds."""
         ...
 
+    def behind(self, pipeline: str, table: str, offsets: int) -> None:
+        """Record how many offsets the target lacks."""
+        ...
+
+    def fresh(self, pipeline: str, table: str, lag: float) -> None:
+        """Record the lag, in seconds, of a table that lacks nothing of its topic."""
+        ...
+
     def quarantined(self, pipeline: str, table: str, count: int, *, blocked_keys: int) -> None:
         """Record quarantined messages."""
         ...
@@ -78,6 +86,10 @@ class Report:
     _due_at: float = 0.0
     _dirty: bool = True
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def remember(self, rows: Iterable[StatusRow]) -> None:
+        """Go on from what an earlier run wrote: counts, positions and times of tables that may be idle now."""
+        self._rows |= {row.source: row for row in rows}
 
     def started(self) -> None:
         """Note that the query runs; tables without events wait."""
@@ -132,6 +144,17 @@ class Report:
             self.metrics.committed(self.pipeline, table, at=now.timestamp(), newest_change_at=at)
         if counts["quarantined"]:
             self.metrics.quarantined(self.pipeline, table, counts["quarantined"], blocked_keys=result.blocked)
+
+    def behind(self, spec: TableSpec, offsets: int, alive_at: datetime | None) -> None:
+        """Note how many offsets a table lacks; of one that lacks none the lag is the age of the source's heartbeat."""
+        self.metrics.behind(self.pipeline, str(spec.target), offsets)
+        if offsets or alive_at is None:
+            return
+        lag = max(0.0, (self.now() - alive_at).total_seconds())
+        self.metrics.fresh(self.pipeline, str(spec.target), lag)
+        with self._lock:
+            if row := self._rows.get(spec.topic):  # written with the next row that has news: derived, and soon old
+                self._rows[spec.topic] = replace(row, lag_seconds=lag)
 
     def stopped(self, spec: TableSpec, error: str) -> None:
         """Note a table that cannot go on."""

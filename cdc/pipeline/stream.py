@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
@@ -33,7 +33,7 @@ from cdc.core.errors import (
 )
 from cdc.core.names import heartbeat_topic
 from cdc.core.preflight import Finding
-from cdc.core.progress import Progress, TopicState, check_continuity, past_markers, same_capture
+from cdc.core.progress import Progress, TopicState, backlog, check_continuity, past_markers, same_capture
 from cdc.pipeline.apply import Applied, Applier
 from cdc.pipeline.begin import begin, loaded
 from cdc.pipeline.control import POLL_SECONDS, Control, Marks
@@ -209,12 +209,21 @@ class Pipeline:
                 self._again = self._again or loaded(table)
 
     def _look_at_capture(self) -> None:
-        """Begin again where the connector has: what it has passed by is in no topic."""
+        """Begin again where the connector has: what it has passed by is in no topic. Measure what is left to read."""
         if time.monotonic() >= self._capture_at:
             self._capture_at = time.monotonic() + CAPTURE_SECONDS
+            heartbeat, reading = heartbeat_topic(self.name), self._roster.of_batch(self._roster.reading)
             with suppress(CdcError):
-                now = capture_id(self.engine.topics([heartbeat_topic(self.name)]), self.name)
-                self._again = self._again or not same_capture(now, self._capture)
+                topics = self.engine.topics([heartbeat, *(spec.topic for spec in reading)])
+                self._again = self._again or not same_capture(capture_id(topics, self.name), self._capture)
+                alive_at = self.engine.newest_at(heartbeat) if heartbeat in topics else None
+                self._measure(reading, topics, alive_at)
+
+    def _measure(self, specs: Sequence[TableSpec], topics: Mapping[str, TopicState], alive_at: datetime | None) -> None:
+        for spec in specs:
+            progress, topic = self._roster.remember(spec).progress, topics.get(spec.topic)
+            if progress and topic and progress.partitions:
+                self.report.behind(spec, backlog(progress, topic, transactional=spec.transactional), alive_at)
 
     def _pause(self, spec: TableSpec) -> None:
         self._roster.reading.discard(spec.topic)

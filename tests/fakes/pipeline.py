@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from cdc.core.batch import Collapsed, Problem, Skip
@@ -210,11 +211,15 @@ class MemoryEngine:
         self.batches = [MemoryMicroBatch(self, offsets) for offsets in batches]
         self.columns: dict[str, Mapping[str, str] | Exception] = {}
         self.starts: list[dict[str, Progress]] = []
+        self.alive_at: datetime | None = None
         self.done: Callable[[], None] = lambda: None
         self._pending = list(self.batches)
 
     def topics(self, names: Sequence[str]) -> Mapping[str, TopicState]:
         return {name: self.existing[name] for name in names if name in self.existing}
+
+    def newest_at(self, _topic: str) -> datetime | None:
+        return self.alive_at
 
     @contextmanager
     def table(self, spec: TableSpec) -> Iterator[MemoryTable]:
@@ -268,6 +273,12 @@ class MemoryMetrics:
 
     def committed(self, pipeline: str, table: str, **values: Any) -> None:
         self.noted.append(("committed", values))
+
+    def behind(self, pipeline: str, table: str, offsets: int) -> None:
+        self.noted.append(("behind", (table, offsets)))
+
+    def fresh(self, pipeline: str, table: str, lag: float) -> None:
+        self.noted.append(("fresh", (table, lag)))
 
     def quarantined(self, pipeline: str, table: str, count: int, *, blocked_keys: int) -> None:
         self.noted.append(("quarantined", (count, blocked_keys)))

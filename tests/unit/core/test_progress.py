@@ -11,6 +11,7 @@ from cdc.core.progress import (
     Progress,
     TopicState,
     after,
+    backlog,
     check_continuity,
     epochs,
     past_markers,
@@ -79,6 +80,22 @@ def test_an_idle_table_whose_messages_have_all_expired_goes_on_behind_the_last_m
 @pytest.mark.parametrize("marks", [(7, 7), (6, 7), (5, 6), (0, 5)])
 def test_a_gap_that_may_have_been_a_message_stays_one(marks: tuple[int, int]) -> None:
     assert past_markers(progress(5), TopicState("one", {0: marks, 1: (1, 1)})) == progress(5)
+
+
+@pytest.mark.parametrize(
+    ("marks", "transactional", "left"),
+    [
+        ((0, 5), True, 0),
+        ((0, 6), True, 0),  # a marker, and no message before it
+        ((0, 6), False, 1),
+        ((0, 7), True, 2),
+        ((9, 12), True, 3),  # what came before is gone
+    ],
+)
+def test_what_is_left_to_read(marks: tuple[int, int], transactional: bool, left: int) -> None:
+    assert backlog(progress(5), TopicState("one", {0: marks}), transactional=transactional) == left
+    both = TopicState("one", {0: marks, 1: (0, 40)})
+    assert backlog(progress(5), both, transactional=transactional) == left + 40
 
 
 def test_a_table_not_begun_takes_a_topic_from_its_beginning() -> None:

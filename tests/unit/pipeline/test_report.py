@@ -35,6 +35,40 @@ def test_a_status_row_tells_position_counts_and_lag() -> None:
     assert (row.lag_seconds, row.committed_at, row.offsets) == (2.5, NOW, PROGRESS.to_json())
 
 
+def test_the_lag_of_a_table_that_lacks_nothing_is_the_age_of_the_heartbeat() -> None:
+    """The lag of an idle table stood at that of its last change, and what it lacks was promised and never measured."""
+    store, metrics = MemoryStore(), MemoryMetrics()
+    report = report_to(store, metrics)
+    report.applied(SPEC, 3, applied())
+    for offsets, alive_at in ((7, NOW), (0, None), (0, NOW - timedelta(seconds=1))):
+        report.behind(SPEC, offsets, alive_at)
+    target = str(SPEC.target)
+    assert [one for one in metrics.noted if one[0] in ("behind", "fresh")] == [
+        ("behind", (target, 7)),
+        ("behind", (target, 0)),
+        ("behind", (target, 0)),
+        ("fresh", (target, 1.0)),
+    ]
+    report.flush()
+    assert store.status[0].lag_seconds == 1.0
+
+
+def test_counts_and_positions_of_a_table_that_is_idle_outlive_a_restart() -> None:
+    store = MemoryStore()
+    first = report_to(store)
+    first.applied(SPEC, 3, applied())
+    first.flush()
+    again = report_to(store)
+    again.remember(store.status)
+    again.found(SPEC, PROGRESS)
+    again.flush()
+    (row,) = store.status
+    assert (row.events, row.position, row.committed_at, row.state) == (10, "b", NOW, TableState.RUNNING)
+    again.applied(SPEC, 4, applied())
+    again.flush()
+    assert (store.status[0].events, store.status[0].token) == (20, 4)
+
+
 def test_every_commit_is_in_the_ledger_once() -> None:
     store = MemoryStore()
     report = report_to(store)

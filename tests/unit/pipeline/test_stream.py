@@ -49,6 +49,24 @@ def test_a_table_that_takes_long_does_not_keep_quiet_about_the_others() -> None:
     assert (rig.next_offset(A), rig.next_offset(B)) == (5, 10)
 
 
+def test_what_tables_lack_is_measured_while_the_query_runs() -> None:
+    rig = Rig(BOTH)
+    rig.engine.alive_at = rig.report.now()
+    rig.engine.existing[heartbeat_topic("shop")] = TopicState("beat", {0: (0, 9)})
+    rig.engine.done = lambda: None
+    thread = rig.run_beside()
+    rig.pipeline._capture_at = 0.0  # noqa: SLF001 - now, and not in ten seconds
+    until(lambda: rig.next_offset(B) == 10 and rig.next_offset(A) == 5)
+    rig.metrics.noted.clear()
+    rig.pipeline._capture_at = 0.0  # noqa: SLF001
+    until(lambda: ("behind", ("ns.b", 990)) in rig.metrics.noted)
+    assert ("behind", ("ns.a", 995)) in rig.metrics.noted
+    rig.engine.existing |= {A.topic: TopicState("id", {0: (0, 5)}), B.topic: TopicState("id", {0: (0, 10)})}
+    rig.pipeline._capture_at = 0.0  # noqa: SLF001
+    until(lambda: {one[1][0] for one in rig.metrics.noted if one[0] == "fresh"} == {"ns.a", "ns.b"})
+    rig.finish(thread)
+
+
 def test_a_failing_table_stops_alone_and_keeps_its_offsets() -> None:
     """Promise 2."""
     rig = Rig(BOTH, LATER)
