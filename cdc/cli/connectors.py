@@ -18,8 +18,9 @@ from cdc.config.loader import load_config
 from cdc.core.errors import CdcError
 from cdc.core.preflight import Finding
 from cdc.pipeline.connector_state import ConnectorStatus
+from cdc.pipeline.leftovers import Leftover
 from cdc.pipeline.preflight import check_source, require_fit
-from cdc.pipeline.register import ConnectorPlan, Connectors, Leftover
+from cdc.pipeline.register import ConnectorPlan, Connectors
 
 group = typer.Typer(name="connectors", help="Register and supervise the Debezium connectors.", no_args_is_help=True)
 
@@ -143,10 +144,16 @@ def remove(
         typer.Option("--offsets", help="Also forget where it was: registered again, it begins anew, as tables must."),
     ] = False,
 ) -> None:
-    """Remove connectors, and say what stays behind: slot, publication, topics, offsets."""
-    connectors, chosen = _chosen(config, names)
+    """Remove connectors, also of sources that left the configuration, and say what stays behind.
+
+    Slot, publication, topics, subjects, offsets, targets: each with the command that removes it.
+    """
+    configured = [source.name for source in load_config(config, secrets=False).sources]
+    # a source may have left the configuration; what is there needs one
+    known = [name for name in names if name in configured] or configured[:1]
+    connectors = connectors_of(load_config(config, only=known))
     act = connectors.leftovers if dry_run else connectors.remove
-    left = {name: act(name, offsets=offsets) for name in chosen}
+    left = {name: act(name, offsets=offsets) for name in names}
     document = [
         {"name": n, "removed": not dry_run, "left": [item._asdict() for item in items]} for n, items in left.items()
     ]

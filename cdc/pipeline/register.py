@@ -10,10 +10,11 @@ from typing import Any, Literal, NamedTuple, Protocol
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from cdc.config.models import Config
-from cdc.config.sources import MySqlSource, PostgresSource, SourceConfig
+from cdc.config.sources import SourceConfig
 from cdc.core.errors import ConfigError, TerminalError, TransientError
 from cdc.core.names import heartbeat_topic
 from cdc.pipeline.connector_state import ConnectorStatus, parse_status, redacted
+from cdc.pipeline.leftovers import Leftover, leftovers, topics_of
 
 Json = Mapping[str, Any]
 
@@ -105,14 +106,6 @@ class ConnectorPlan(NamedTuple):
         return self.action == "unchanged" and all(topic.action == "unchanged" for topic in self.topics)
 
 
-class Leftover(NamedTuple):
-    """Something that outlives its connector, and how it is removed."""
-
-    what: str
-    name: str
-    removal: str
-
-
 class Connectors:
     """The use cases of registering connectors."""
 
@@ -201,8 +194,9 @@ class Connectors:
 
     def remove(self, name: str, *, offsets: bool = False, timeout: float = 60.0) -> tuple[Leftover, ...]:
         """Remove the connector, and where it was if ``offsets``; returns what stays behind. Idempotent."""
-        settings = self._cluster.config(name) or self._render(self.source(name))
-        if self._cluster.config(name) is not None:
+        registered = self._cluster.config(name)
+        settings = registered or self._render(self.source(name))
+        if registered is not None:
             if offsets:
                 self._forget(name, timeout)
             self._cluster.delete(name)
@@ -211,18 +205,13 @@ class Connectors:
     def leftovers(
         self, name: str, settings: Mapping[str, str] | None = None, *, offsets: bool = False
     ) -> tuple[Leftover, ...]:
-        """Return what would stay behind if the connector were removed now; changes nothing."""
-        source = self.source(name)
-        wanted = _topics(source, self._config, settings or self._render(source))
-        present = self._topics.existing([topic.name for topic in wanted])
-        present -= {heartbeat_topic(name)} if offsets else set()
-        kept = (
-            ()
-            if offsets
-            else (Leftover("offsets", name, f"cdc connectors remove {name} --offsets, before it is removed"),)
-        )
-        topics = (Leftover("topic", topic, f"kafka-topics.sh --delete --topic '{topic}'") for topic in sorted(present))
-        return (*_in_database(source), *kept, *topics)
+        """Return what would stay behind if the connector were removed now; changes nothing.
+
+        Of a connector that is registered its own settings tell, so its source need not be configured any more.
+        """
+        settings = settings or self._cluster.config(name) or self._render(self.source(name))
+        present = self._topics.existing(topics_of(settings))
+        return leftovers(name, settings, present, self._config, offsets=offsets)
 
     def _plan_topics(self, source: SourceConfig, settings: Mapping[str, str]) -> tuple[TopicPlan, ...]:
         wanted = _topics(source, self._config, settings)
@@ -335,17 +324,3 @@ def _topics(source: SourceConfig, config: Config, settings: Mapping[str, str]) -
     if history := settings.get("schema.history.internal.kafka.topic"):
         topics += [topic(history, 1, for_ever), topic(source.name, 1, kept)]
     return tuple(topics)
-
-
-def _in_database(source: SourceConfig) -> tuple[Leftover, ...]:
-    if isinstance(source, PostgresSource):
-        slot, publication = source.slot_name, source.publication_name
-        return (
-            Leftover(
-                "replication slot", slot, f"SELECT pg_drop_replication_slot('{slot}');  -- it keeps the log until then"
-            ),
-            Leftover("publication", publication, f'DROP PUBLICATION "{publication}";'),
-            Leftover("role", source.user, "revoke what sql/sources/postgres/setup.sql granted"),
-        )
-    engine = "mysql" if isinstance(source, MySqlSource) else "oracle"
-    return (Leftover("user", source.user, f"revoke what sql/sources/{engine}/setup.sql granted"),)

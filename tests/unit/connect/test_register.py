@@ -5,8 +5,9 @@ import pytest
 from cdc.connect.render import render
 from cdc.core.errors import ConfigError, TerminalError, TransientError
 from cdc.pipeline.connector_state import parse_status, redacted, shortened
+from cdc.pipeline.leftovers import topics_of
 from cdc.pipeline.register import Change, Connectors
-from tests.fakes.configuration import configuration
+from tests.fakes.configuration import MYSQL, ORACLE, POSTGRES, configuration
 from tests.fakes.connect import FakeClock, FakeConnect, FakeTopics
 
 
@@ -158,7 +159,17 @@ def test_remove_says_what_stays(stand):
         ("topic", "__debezium-heartbeat.shop"),
         ("topic", "shop.public.Order._Items"),
         ("topic", "shop.public.customers"),
+        ("subject", "__debezium-heartbeat.shop-key"),
+        ("subject", "__debezium-heartbeat.shop-value"),
+        ("subject", "shop.public.Order._Items-key"),
+        ("subject", "shop.public.Order._Items-value"),
+        ("subject", "shop.public.customers-key"),
+        ("subject", "shop.public.customers-value"),
+        ("target", "shop.customers"),
+        ("target", "shop.order__items"),
+        ("lease", 'cdc."lease_shop"'),
     ]
+    assert all(item.removal for item in left)
     assert stand.connectors.status("shop").state == "MISSING"
 
 
@@ -180,6 +191,36 @@ def test_the_heartbeat_topic_goes_with_the_offsets_and_not_without(stand):
     assert would == stand.connectors.remove("shop", offsets=True)
     assert "__debezium-heartbeat.shop" not in [item.name for item in would]
     assert "__debezium-heartbeat.shop" not in stand.topics.topics
+
+
+@pytest.mark.parametrize("name", ["shop", "store"])
+def test_of_a_source_that_left_the_configuration_the_connector_tells_what_stays(stand, name):
+    """It could not be removed: `no source is named`."""
+    stand.applied(name)
+    before = stand.connectors.leftovers(name)
+    others = tuple(source for source in stand.config.sources if source.name != name)
+    config = stand.config.model_copy(update={"sources": others})
+    left = Connectors(config, lambda source: render(source, config), stand.cluster, stand.topics)
+    assert left.leftovers(name) == tuple(item for item in before if item.what != "target")
+    left.remove(name)
+    assert stand.connectors.status(name).state == "MISSING"
+    with pytest.raises(ConfigError, match=f"no source is named '{name}'"):
+        left.remove(name)
+
+
+@pytest.mark.parametrize("kind", [POSTGRES, MYSQL, ORACLE])
+def test_topics_told_by_the_settings_are_those_of_the_source(kind):
+    odd = {"source": 'public."a,b.\\d ü"', "key": ["id"]}
+    config = configuration(kind | {"tables": [*kind["tables"], odd]} if kind is POSTGRES else kind)
+    (source,) = config.sources
+    topics = topics_of(render(source, config))
+    assert topics[: len(source.tables)] == [source.topic_of(table) for table in source.tables]
+    assert set(topics) == {
+        topic.name
+        for topic in Connectors(config, lambda one: render(one, config), FakeConnect(), FakeTopics())
+        .plan(source.name)
+        .topics
+    }
 
 
 def test_an_unknown_name_and_a_missing_connector_are_named(stand):
