@@ -1,7 +1,7 @@
 """What a captured table must be like, decided from what its database says about it."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from cdc.core.errors import PreflightError
 from cdc.core.names import TableName
@@ -77,11 +77,15 @@ class SourceTable(NamedTuple):
     id: str = ""
 
 
+Known = TypeVar("Known")
+"""What is known of a table."""
+
+
 def each_declared(
-    names: Iterable[TableName], declare: Callable[[TableName], SourceTable]
-) -> dict[TableName, SourceTable | PreflightError]:
-    """Return what each table is declared as, or the error that says why it is not known."""
-    found: dict[TableName, SourceTable | PreflightError] = {}
+    names: Iterable[TableName], declare: Callable[[TableName], Known]
+) -> dict[TableName, Known | PreflightError]:
+    """Return what is known of each table, or the error that says why nothing is."""
+    found: dict[TableName, Known | PreflightError] = {}
     for name in names:
         try:
             found[name] = declare(name)

@@ -1,7 +1,7 @@
 """A MySQL source: its declarations, its fitness for reading the binary log, its position."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import pymysql
@@ -24,26 +24,27 @@ _REFUSED = frozenset({
 })  # fmt: skip
 
 _COLUMNS = """
-SELECT COLUMN_NAME AS name, LOWER(COLUMN_TYPE) AS type, IS_NULLABLE = 'YES' AS nullable,
-       GENERATION_EXPRESSION <> '' AS computed
-FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %(namespace)s AND TABLE_NAME = %(table)s ORDER BY ORDINAL_POSITION
+SELECT TABLE_SCHEMA AS ns, TABLE_NAME AS tbl, COLUMN_NAME AS name, LOWER(COLUMN_TYPE) AS type,
+       IS_NULLABLE = 'YES' AS nullable, GENERATION_EXPRESSION <> '' AS computed
+FROM information_schema.COLUMNS WHERE (TABLE_SCHEMA, TABLE_NAME) IN %(names)s ORDER BY ORDINAL_POSITION
 """
 
 # Prefixes and expressions do not make columns unique.
 _UNIQUE = """
-SELECT INDEX_NAME AS name, GROUP_CONCAT(COLUMN_NAME ORDER BY SEQ_IN_INDEX SEPARATOR '\\0') AS columns
-FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = %(namespace)s AND TABLE_NAME = %(table)s AND NON_UNIQUE = 0
-GROUP BY INDEX_NAME HAVING SUM(SUB_PART IS NOT NULL) = 0 AND SUM(COLUMN_NAME IS NULL) = 0
+SELECT TABLE_SCHEMA AS ns, TABLE_NAME AS tbl, INDEX_NAME AS name,
+       GROUP_CONCAT(COLUMN_NAME ORDER BY SEQ_IN_INDEX SEPARATOR '\\0') AS columns
+FROM information_schema.STATISTICS WHERE (TABLE_SCHEMA, TABLE_NAME) IN %(names)s AND NON_UNIQUE = 0
+GROUP BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME HAVING SUM(SUB_PART IS NOT NULL) = 0 AND SUM(COLUMN_NAME IS NULL) = 0
 """
 
-_TABLE = """
-SELECT TABLE_TYPE AS type, ENGINE AS engine FROM information_schema.TABLES
-WHERE TABLE_SCHEMA = %(namespace)s AND TABLE_NAME = %(table)s
+_TABLES = """
+SELECT TABLE_SCHEMA AS ns, TABLE_NAME AS tbl, TABLE_TYPE AS type, ENGINE AS engine FROM information_schema.TABLES
+WHERE (TABLE_SCHEMA, TABLE_NAME) IN %(names)s
 """
 
 _CASCADES = """
-SELECT CONSTRAINT_NAME AS name, DELETE_RULE AS on_delete, UPDATE_RULE AS on_update
-FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %(namespace)s AND TABLE_NAME = %(table)s
+SELECT CONSTRAINT_SCHEMA AS ns, TABLE_NAME AS tbl, CONSTRAINT_NAME AS name
+FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE (CONSTRAINT_SCHEMA, TABLE_NAME) IN %(names)s
 AND (DELETE_RULE IN ('CASCADE', 'SET NULL') OR UPDATE_RULE IN ('CASCADE', 'SET NULL'))
 """
 
@@ -67,34 +68,41 @@ class MySqlDatabase:
 
     def table(self, namespace: str, table: str) -> SourceTable:
         """Return the table's declarations; raises PreflightError if it is not there or may not be read."""
-        with self._connection() as connection:
-            return self._declared(connection, TableName(namespace, table))
+        name = TableName(namespace, table)
+        found = self.tables([name])[name]
+        if isinstance(found, PreflightError):
+            raise found
+        return found
 
     def tables(self, names: Sequence[TableName]) -> dict[TableName, SourceTable | PreflightError]:
-        """Return the declarations of tables, or why there are none."""
+        """Return the declarations of tables, or why there are none, in three statements however many there are."""
         with self._connection() as connection:
-            return each_declared(names, lambda name: self._declared(connection, name))
+            kinds, columns, unique = (_of_tables(connection, one, names) for one in (_TABLES, _COLUMNS, _UNIQUE))
 
-    def _declared(self, connection: "pymysql.Connection[DictCursor]", table: TableName) -> SourceTable:
-        self._relation(connection, *table)
-        columns = _rows(connection, _COLUMNS, **table._asdict())
-        unique = _rows(connection, _UNIQUE, **table._asdict())
-        declared = tuple(SourceColumn(c["name"], c["type"], bool(c["nullable"]), bool(c["computed"])) for c in columns)
-        keys = frozenset(frozenset(index["columns"].split("\0")) for index in unique)
-        # With binlog_row_image = FULL, which findings() demands, the log holds the whole old row.
-        return SourceTable(table, declared, keys, None)
+        def declared(name: TableName) -> SourceTable:
+            self._require(name, kinds[name])
+            found = (
+                SourceColumn(c["name"], c["type"], bool(c["nullable"]), bool(c["computed"])) for c in columns[name]
+            )
+            keys = frozenset(frozenset(index["columns"].split("\0")) for index in unique[name])
+            # With binlog_row_image = FULL, which findings() demands, the log holds the whole old row.
+            return SourceTable(name, tuple(found), keys, None)
+
+        return each_declared(names, declared)
 
     def findings(self) -> list[Finding]:
         """Return what is wrong with server, user and those tables that can be looked at."""
+        names = [table.source for table in self._source.tables]
         with self._connection() as connection:
             variables = _variables(connection)
             found = [*_server_findings(variables, self._source), *self._grant_findings(connection)]
-            cascades_are_logged = _version(variables) >= (9, 6)
-            for table in (table.source for table in self._source.tables):
-                with suppress(PreflightError):  # whoever asks for the declarations is told
-                    found += of_table(table, _table_findings(self._relation(connection, *table), table))
-                if not cascades_are_logged:
-                    found += of_table(table, _cascade_findings(_rows(connection, _CASCADES, **table._asdict()), table))
+            kinds, cascades = (_of_tables(connection, one, names) for one in (_TABLES, _CASCADES))
+        cascades_are_logged = _version(variables) >= (9, 6)
+        for name in names:
+            for kind in kinds[name]:  # of one that is not there whoever asks for the declarations is told
+                found += of_table(name, _table_findings(kind, name))
+            if not cascades_are_logged:
+                found += of_table(name, _cascade_findings(cascades[name], name))
         return found
 
     def position(self) -> str:
@@ -146,15 +154,12 @@ class MySqlDatabase:
             what = f"user {self._source.user!r} has all privileges, which capture does not need"
             yield Finding("superuser", what, _SETUP, fatal=False)
 
-    def _relation(self, connection: "pymysql.Connection[DictCursor]", namespace: str, table: str) -> Mapping[str, Any]:
-        rows = _rows(connection, _TABLE, namespace=namespace, table=table)
-        if not rows:
-            name = quote_table((namespace, table), "`")
+    def _require(self, name: TableName, kinds: Sequence[Mapping[str, Any]]) -> None:
+        if not kinds:
             raise PreflightError(
-                f"table {TableName(namespace, table)} does not exist, or user {self._source.user!r} may not read it",
-                hint=f"correct tables[].source, or GRANT SELECT ON {name} TO it",
+                f"table {name} does not exist, or user {self._source.user!r} may not read it",
+                hint=f"correct tables[].source, or GRANT SELECT ON {quote_table(name, '`')} TO it",
             )
-        return rows[0]
 
     @contextmanager
     def _connection(self) -> Iterator["pymysql.Connection[DictCursor]"]:
@@ -192,6 +197,20 @@ def _rows(connection: "pymysql.Connection[DictCursor]", statement: str, **values
     with connection.cursor() as cursor:
         cursor.execute(statement, values or None)
         return list(cursor.fetchall())
+
+
+def _of_tables(
+    connection: "pymysql.Connection[DictCursor]", statement: str, names: Sequence[TableName]
+) -> dict[TableName, list[dict[str, Any]]]:
+    """Return the rows of a statement by table; names are those asked for, whatever case the server has."""
+    asked = {tuple(part.lower() for part in name): name for name in names}
+    found: dict[TableName, list[dict[str, Any]]] = {name: [] for name in names}
+    for row in _rows(connection, statement, names=tuple(map(tuple, names))) if names else ():
+        name = TableName(row["ns"], row["tbl"])
+        known = name if name in found else asked.get((row["ns"].lower(), row["tbl"].lower()))
+        if known:
+            found[known].append(row)
+    return found
 
 
 def _variables(connection: "pymysql.Connection[DictCursor]") -> dict[str, str]:

@@ -1,9 +1,10 @@
 """A PostgreSQL source: its declarations, its fitness for logical decoding, its position."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.rows import dict_row
@@ -33,33 +34,34 @@ _REFUSED = (
     "SSL",
 )
 
-_TABLE = """
-SELECT c.oid, c.relkind, c.relpersistence, c.relreplident, c.relrowsecurity,
+_TABLES = """
+SELECT n.nspname AS namespace, c.relname AS name, c.oid, c.relkind, c.relpersistence, c.relreplident, c.relrowsecurity,
        has_table_privilege(c.oid, 'SELECT') AS readable, has_schema_privilege(n.oid, 'USAGE') AS usable
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = %(namespace)s AND c.relname = %(table)s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+FROM unnest(%(namespaces)s::text[], %(names)s::text[]) AS w (namespace, name)
+JOIN pg_namespace n ON n.nspname = w.namespace
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 """
 
 _COLUMNS = """
-SELECT a.attname AS name, NOT a.attnotnull AS nullable, a.attgenerated <> '' AS generated,
+SELECT a.attrelid AS oid, a.attname AS name, NOT a.attnotnull AS nullable, a.attgenerated <> '' AS generated,
        CASE WHEN t.typtype = 'e' THEN 'enum' WHEN e.typtype = 'e' THEN 'enum[]'
             WHEN t.typtype = 'd' THEN 'domain ' || format_type(t.typbasetype, t.typtypmod)
             ELSE format_type(a.atttypid, a.atttypmod) END AS type
 FROM pg_attribute a
 JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
-WHERE a.attrelid = %(oid)s AND a.attnum > 0 AND NOT a.attisdropped
-ORDER BY a.attnum
+WHERE a.attrelid = ANY (%(oids)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attrelid, a.attnum
 """
 
 # Enforced on the whole table, over plain columns; INCLUDE columns are no part of the key. What is checked only at the
 # end of a transaction is unique all the same, and no replica identity.
 _UNIQUE = """
-SELECT i.indisprimary AND i.indimmediate AS primary, i.indisreplident AS identity,
+SELECT i.indrelid AS oid, i.indisprimary AND i.indimmediate AS primary, i.indisreplident AS identity,
        (SELECT array_agg(a.attname::text) FROM pg_attribute a
         WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])) AS columns
 FROM pg_index i
-WHERE i.indrelid = %(oid)s AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+WHERE i.indrelid = ANY (%(oids)s::oid[]) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
 """
 
 _SERVER = """
@@ -116,12 +118,13 @@ class PostgresDatabase:
     def table(self, namespace: str, table: str) -> SourceTable:
         """Return the table's declarations; raises PreflightError if it is not there or may not be read."""
         with self._connection() as connection:
-            return self._declared(connection, TableName(namespace, table))[1]
+            return self._declaration(connection, TableName(namespace, table)).table
 
     def tables(self, names: Sequence[TableName]) -> dict[TableName, SourceTable | PreflightError]:
         """Return the declarations of tables, or why there are none."""
         with self._connection() as connection:
-            return each_declared(names, lambda name: self._declared(connection, name)[1])
+            found = self._declarations(connection, names)
+        return {name: one if isinstance(one, PreflightError) else one.table for name, one in found.items()}
 
     def findings(self) -> list[Finding]:
         """Return what is wrong with server, role, slot, publication and those tables that can be looked at."""
@@ -129,28 +132,45 @@ class PostgresDatabase:
             found = [*_server_findings(self._rows(connection, _SERVER)[0], self._source.user)]
             found += _slot_findings(self._rows(connection, _SLOT, slot=self._source.slot_name), self._source)
             found += self._publication_findings(connection)
-            for table in self._source.tables:
-                with suppress(PreflightError):  # whoever asks for the declarations is told
-                    found += of_table(table.source, self._findings_of(connection, table.source))
+            tables = self._declarations(connection, [table.source for table in self._source.tables])
+        for name, declared in tables.items():
+            if not isinstance(declared, PreflightError):  # whoever asks for the declarations is told
+                found += of_table(name, self._findings_of(declared))
         return found
 
-    def _findings_of(self, connection: psycopg.Connection[Any], table: TableName) -> list[Finding]:
-        relation, declared = self._declared(connection, table)
+    def _findings_of(self, declared: "_Declared") -> list[Finding]:
         excluded = self._source.connector.get("column.exclude.list", "").split(",")
-        generated = check_generated(declared, [one.rpartition(".")[2] for one in excluded])
-        return [*_table_findings(relation, table), *generated]
+        generated = check_generated(declared.table, [one.rpartition(".")[2] for one in excluded])
+        return [*_table_findings(declared.relation, declared.table.name), *generated]
 
-    def _declared(self, connection: psycopg.Connection[Any], table: TableName) -> tuple[Mapping[str, Any], SourceTable]:
-        row = self._relation(connection, *table)
-        columns = self._rows(connection, _COLUMNS, oid=row["oid"])
-        unique = self._rows(connection, _UNIQUE, oid=row["oid"])
-        return row, SourceTable(
-            table,
-            tuple(SourceColumn(**column) for column in columns),
-            frozenset(frozenset(index["columns"]) for index in unique),
-            _identity(row["relreplident"], unique),
-            str(row["oid"]),
-        )
+    def _declaration(self, connection: psycopg.Connection[Any], name: TableName) -> "_Declared":
+        found = self._declarations(connection, [name])[name]
+        if isinstance(found, PreflightError):
+            raise found
+        return found
+
+    def _declarations(
+        self, connection: psycopg.Connection[Any], names: Sequence[TableName]
+    ) -> "dict[TableName, _Declared | PreflightError]":
+        """Return what the catalog tells of tables, in three statements however many there are."""
+        spaces, tables = [name.namespace for name in names], [name.table for name in names]
+        rows = self._rows(connection, _TABLES, namespaces=spaces, names=tables)
+        relations = {TableName(row["namespace"], row["name"]): row for row in rows}
+        oids = [row["oid"] for row in rows]
+        columns, unique = (_by_oid(self._rows(connection, one, oids=oids)) for one in (_COLUMNS, _UNIQUE))
+
+        def declared(name: TableName) -> _Declared:
+            relation = self._readable(name, relations.get(name))
+            oid = relation["oid"]
+            declared = tuple(
+                SourceColumn(column["name"], column["type"], column["nullable"], column["generated"])
+                for column in columns[oid]
+            )
+            keys = frozenset(frozenset(index["columns"]) for index in unique[oid])
+            identity = _identity(relation["relreplident"], unique[oid])
+            return _Declared(relation, SourceTable(name, declared, keys, identity, str(oid)))
+
+        return each_declared(names, declared)
 
     def position(self) -> str:
         """Return the end of the log, as an LSN."""
@@ -187,8 +207,8 @@ class PostgresDatabase:
     def writers(self, table: TableName) -> frozenset[str]:
         """Return the open transactions that have written to the table; raises PreflightError if it is not there."""
         with self._connection() as connection:
-            relation = self._relation(connection, *table)
-            return frozenset(row["writer"] for row in self._rows(connection, _WRITERS, oid=relation["oid"]))
+            oid = self._declaration(connection, table).relation["oid"]
+            return frozenset(row["writer"] for row in self._rows(connection, _WRITERS, oid=oid))
 
     def retained(self) -> list[Retained]:
         """Return how long the server keeps its log for the slot, at the rate of late; nothing if it keeps all."""
@@ -218,18 +238,18 @@ class PostgresDatabase:
             found += of_table(table.source, _published_findings(name, table.source, published))
         return found
 
-    def _relation(self, connection: psycopg.Connection[Any], namespace: str, table: str) -> Mapping[str, Any]:
-        rows = self._rows(connection, _TABLE, namespace=namespace, table=table)
-        name, role = TableName(namespace, table), quote(self._source.user)
-        if not rows:
+    def _readable(self, name: TableName, relation: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        role = quote(self._source.user)
+        if relation is None:
             raise PreflightError(
                 f"table {name} does not exist in database {self._source.database!r}",
                 hint="correct tables[].source; names are case-sensitive",
             )
-        if not (rows[0]["readable"] and rows[0]["usable"]):
-            grant = f"GRANT USAGE ON SCHEMA {quote(namespace)} TO {role}; GRANT SELECT ON {quote_table(name)} TO {role}"
+        if not (relation["readable"] and relation["usable"]):
+            usage = f"GRANT USAGE ON SCHEMA {quote(name.namespace)} TO {role}"
+            grant = f"{usage}; GRANT SELECT ON {quote_table(name)} TO {role}"
             raise PreflightError(f"role {self._source.user!r} may not read table {name}", hint=f"as its owner: {grant}")
-        return rows[0]
+        return relation
 
     def _rows(self, connection: psycopg.Connection[Any], statement: str, **values: object) -> list[dict[str, Any]]:
         with connection.cursor(row_factory=dict_row) as cursor:
@@ -256,6 +276,20 @@ class PostgresDatabase:
             "application_name": f"cdc preflight {source.name}",
             "options": "-c default_transaction_read_only=on -c statement_timeout=15000",
         }
+
+
+class _Declared(NamedTuple):
+    """A table: its entry in the catalog, and its declarations."""
+
+    relation: Mapping[str, Any]
+    table: SourceTable
+
+
+def _by_oid(rows: Iterable[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:
+    found: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        found[row["oid"]].append(row)
+    return found
 
 
 def _identity(kind: str, unique: Sequence[Mapping[str, Any]]) -> frozenset[str] | None:

@@ -50,3 +50,17 @@ def test_sighup_reads_the_configuration_again_and_sigterm_stops(monkeypatch: pyt
     assert result.exit_code == 0, result.exception
     assert seen == [(True, False)]
     assert loads == [("some.yaml", ["shop"])] * 2
+
+
+def test_a_stop_that_takes_too_long_ends_the_process_and_another_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service whose catalog was gone had not ended two minutes after SIGTERM."""
+    codes: list[int] = []
+    monkeypatch.setattr(stream, "end", codes.append)
+    monkeypatch.setattr(stream, "STOP_SECONDS", 0.05)
+    stop, ended = threading.Event(), threading.Event()
+    stop.set()
+    stream.end_in_time(stop, ended)
+    assert codes == [1]
+    ended.set()
+    stream.end_in_time(stop, ended)
+    assert codes == [1]
