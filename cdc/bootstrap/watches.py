@@ -8,12 +8,14 @@ from cdc.config.models import Config
 from cdc.config.sources import MySqlSource, OracleSource, PostgresSource, SourceConfig
 from cdc.connect.client import ConnectClient
 from cdc.core.preflight import Finding
+from cdc.kafka.registry import SchemaRegistry
 from cdc.kafka.topics import KafkaTopics
 from cdc.lake.control import Control
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.ops.metrics import Metrics
 from cdc.pipeline.stream import Pipeline
-from cdc.pipeline.watch import Watch, WatchedDatabase, WatchParts
+from cdc.pipeline.watch import Watch
+from cdc.pipeline.watch_parts import WatchedDatabase, WatchParts
 from cdc.sources.mysql import MySqlDatabase
 from cdc.sources.oracle import OracleDatabase
 from cdc.sources.postgres import PostgresDatabase
@@ -38,7 +40,8 @@ def _parts(config: Config, metrics: Metrics, judge: Callable[[Mapping[str, Findi
     cluster = ConnectClient(config.connect, timeout=_ANSWER_SECONDS)
     notes = Control(open_catalog(config.catalog), config.metadata_namespace)
     topics = KafkaTopics(config.kafka, timeout=_ANSWER_SECONDS)
-    return WatchParts(cluster, watched_database, topics, notes, metrics, judge)
+    registry = SchemaRegistry(config.registry).check if config.registry else None
+    return WatchParts(cluster, watched_database, topics, notes, metrics, judge, registry)
 
 
 def watched_database(source: SourceConfig) -> WatchedDatabase:

@@ -5,85 +5,32 @@ Looking changes nothing but connectors that failed (docs/decisions/0017-trouble-
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import structlog
 
 from cdc.config.sources import SourceConfig
-from cdc.core.control import ControlState
 from cdc.core.errors import CdcError, TransientError
 from cdc.core.names import TableName
 from cdc.core.preflight import Finding, SourceTable, unfit
 from cdc.core.restarts import Restarts
 from cdc.core.trouble import Trouble, Troubles, Turn, to_json
 from cdc.pipeline.connector_state import ConnectorStatus, parse_status
-from cdc.pipeline.preflight import SourceDatabase, check_tables
+from cdc.pipeline.preflight import check_tables
+from cdc.pipeline.symptoms import connector_findings, gone, recreated
+from cdc.pipeline.watch_parts import WatchParts
 
 log = structlog.get_logger()
 
 LOOK_SECONDS = 10.0
-PASSING = ("connect_away", "source_away", "kafka_away", "connector_unassigned", "connector_missing", "slot_idle")
+_AWAY = ("connect_away", "source_away", "kafka_away", "registry_away", "catalog_away")
+PASSING = (*_AWAY, "connector_missing", "connector_unassigned", "slot_idle")
 """Troubles that mostly pass by themselves: they count from the second look on. A worker that starts knows nothing."""
-
-
-class WatchedCluster(Protocol):
-    """A Connect cluster; every call may raise TransientError (no answer) or TerminalError (refused)."""
-
-    def status(self, name: str) -> Mapping[str, Any] | None:
-        """Return the state of connector and tasks in Connect's own words, or None if there is none."""
-
-    def offsets(self, name: str) -> Sequence[Mapping[str, Any]]:
-        """Return the committed offsets of a connector in Connect's own words; nothing if there is none."""
-
-    def restart_failed(self, name: str) -> None:
-        """Restart the connector and those of its tasks that failed, and no others."""
-
-
-class WatchedDatabase(SourceDatabase, Protocol):
-    """A source database, asked also for the log that its connector reads."""
-
-    def log_findings(self, stored: Mapping[str, Any] | None, *, running: bool) -> Sequence[Finding]:
-        """Return what keeps a connector from reading on from its stored offset; None: it has none yet."""
-
-
-class WatchedTopics(Protocol):
-    """Topics; calls may raise TransientError or TerminalError."""
-
-    def existing(self, names: Collection[str]) -> frozenset[str]:
-        """Return those of the topics that exist."""
-
-
-class Notes(Protocol):
-    """The control table, as far as the watch writes there; calls may raise whatever a catalog does."""
-
-    def read(self) -> ControlState:
-        """Return what stands there now."""
-
-    def note(self, *, relations: Mapping[str, str], troubles: Mapping[str, str]) -> None:
-        """Write down which tables of the sources the targets have, and the troubles of sources."""
-
-
-class TroubleMetrics(Protocol):
-    """Gauges of a running service."""
-
-    def trouble(self, pipeline: str, table: str, name: str, *, there: bool) -> None:
-        """Show a trouble, of the source itself without a table, or forget it."""
-
-
-class WatchParts(NamedTuple):
-    """What a watch looks at, and whom it tells: ``judge`` takes the tables that are unfit, by topic."""
-
-    cluster: WatchedCluster
-    database: Callable[[SourceConfig], WatchedDatabase]
-    topics: WatchedTopics
-    notes: Notes
-    metrics: TroubleMetrics
-    judge: Callable[[Mapping[str, Finding]], None]
 
 
 class Found(NamedTuple):
@@ -126,24 +73,27 @@ class Watch:
         """Look once, tell what has changed, and restart what is due."""
         source = self.source
         known = self._known()
-        found = self.find(source, known or {})
+        found = self.find(source, {} if isinstance(known, Finding) else known)
+        if isinstance(known, Finding):
+            found = found._replace(findings=[*found.findings, known], relations={})
         turn = self._troubles.follow(found.findings, self.now())
         self.current = tuple(turn.now.values())
         self._tell(source, turn)
         if found.answered:
             self._judge(source, turn)
-        self._note(source, turn, {} if known is None else found.relations, known or {})
+        if not isinstance(known, Finding):
+            self._note(source, turn, found.relations, known)
         self._revive(source, found.status)
         return turn
 
     def find(self, source: SourceConfig, known: Mapping[str, str]) -> Found:
         """Return what is wrong now, and change nothing; ``known`` are the noted identities by target."""
-        with ThreadPoolExecutor(3, f"{source.name}-look") as pool:  # whoever is silent holds up no other
+        with ThreadPoolExecutor(4, f"{source.name}-look") as pool:  # whoever is silent holds up no other
             connector = pool.submit(self._connector, source)
-            topics = pool.submit(self._topics, source)
+            topics, registry = pool.submit(self._topics, source), pool.submit(self._registry)
             status, stored, findings = connector.result()
             database = self._database(source, stored, status, known)
-            findings += [*database.findings, *topics.result()]
+            findings += [*database.findings, *topics.result(), *registry.result()]
             if status is None or not status.tasks:  # it makes them, or is asked to
                 findings = [finding for finding in findings if finding.name != "topic_missing"]
         return database._replace(status=status, findings=findings)
@@ -194,6 +144,14 @@ class Watch:
         )
         return [Finding("topic_missing", what, f"cdc connectors apply {source.name}")]
 
+    def _registry(self) -> list[Finding]:
+        try:
+            if self.parts.registry:
+                self.parts.registry()
+        except CdcError as error:
+            return [Finding("registry_away", str(error), error.hint)]
+        return []
+
     def _tell(self, source: SourceConfig, turn: Turn) -> None:
         for trouble in turn.begun:
             finding, table = trouble.finding, str(trouble.finding.table or "")
@@ -221,12 +179,13 @@ class Watch:
         reasons = unfit(trouble.finding for trouble in turn.now.values())
         self.parts.judge({source.topic_of(t): reasons[t.source] for t in source.tables if t.source in reasons})
 
-    def _known(self) -> Mapping[str, str] | None:
-        """Return the identities of tables that are noted, None if they cannot be read now."""
+    def _known(self) -> Mapping[str, str] | Finding:
+        """Return the identities of tables that are noted, or why they cannot be read now."""
         try:
             return self.parts.notes.read().relations
-        except Exception:  # noqa: BLE001 - the catalog is away: what needs it says so
-            return None
+        except Exception as error:  # noqa: BLE001 - catalogs raise what they like
+            said = " ".join(str(error).split())[:200] if isinstance(error, CdcError) else type(error).__name__
+            return Finding("catalog_away", f"the catalog does not answer: {said}", "is it up, and catalog.uri right?")
 
     def _note(
         self, source: SourceConfig, turn: Turn, relations: Mapping[TableName, str], known: Mapping[str, str]
@@ -256,43 +215,3 @@ class Watch:
             log.warning("connector not restarted", pipeline=source.name, error=str(error))
         else:
             log.info("connector restarted", pipeline=source.name, tries=self._restarts.tries, trace=status.trace)
-
-
-def connector_findings(status: ConnectorStatus) -> list[Finding]:
-    """Return what is wrong with a connector, by the state that Connect tells."""
-    name = status.name
-    if status.state == "MISSING":
-        what = f"connector {name!r} is not registered"
-        return [Finding("connector_missing", what, f"cdc connectors apply {name}")]
-    if status.failed:
-        what = f"connector {name!r} failed: {status.trace}"
-        return [Finding("connector_failed", what, f"mend the cause, then cdc connectors restart {name}")]
-    if status.resting:
-        what = f"connector {name!r} is {status.state.lower()}"
-        return [Finding("connector_paused", what, f"cdc connectors resume {name}")]
-    if not status.running:
-        what = f"connector {name!r} has no task that runs"
-        return [Finding("connector_unassigned", what, f"cdc connectors status {name}; it may pass by itself")]
-    return []
-
-
-def gone(source: SourceConfig, findings: Sequence[Finding], known: Mapping[str, str]) -> list[Finding]:
-    """Return the findings; a table without a known identity that is not there may come back as another one."""
-    named = {table.source for table in source.tables if str(source.target_of(table)) in known}
-    return [f._replace(gap=(f.name == "table_missing" and f.table not in named) or f.gap) for f in findings]
-
-
-def recreated(source: SourceConfig, relations: Mapping[TableName, str], known: Mapping[str, str]) -> list[Finding]:
-    """Return the tables that are others than those which their targets have rows of."""
-    return [
-        Finding(
-            "recreated",
-            f"table {table.source} is another one than before: it was dropped and made again, or renamed",
-            f"cdc tables reset {source.target_of(table)}",
-            table=table.source,
-            gap=True,
-        )
-        for table in source.tables
-        if known.get(str(source.target_of(table)), "") not in ("", relations.get(table.source, ""))
-        and table.source in relations
-    ]

@@ -6,6 +6,7 @@ everywhere are printed. The healthy table goes on throughout.
 
 import json
 import os
+import shlex
 import signal
 import time
 import urllib.error
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 import pytest
 
 from cdc.connect.client import ConnectClient
@@ -199,6 +201,57 @@ def test_a_table_that_is_dropped_and_made_again_is_noticed(shop: Watched) -> Non
     shop.tables("reset", "sick")
 
 
+@pytest.mark.campaign
+def test_a_role_that_loses_what_it_needs(shop: Watched) -> None:
+    if shop.database.engine == "mysql":
+        lose, regain = ("REVOKE REPLICATION SLAVE ON *.* FROM 'cdc'@'%'", "GRANT REPLICATION SLAVE ON *.* TO 'cdc'@'%'")
+        shop.database.sql(lose, role="root")
+        shop.await_named("replication_slave")
+        shop.database.sql(regain, role="root")
+        shop.await_over("replication_slave")
+        return
+    with admin(shop) as connection:
+        connection.execute("ALTER ROLE cdc NOREPLICATION")
+        shop.await_named("replication_role")
+        connection.execute("ALTER ROLE cdc REPLICATION")
+    shop.await_over("replication_role")
+
+
+@pytest.mark.campaign
+def test_a_slot_that_is_dropped_and_the_way_out_that_is_shown(shop: Watched) -> None:
+    """T6, P18: the service said nothing for two minutes. The three commands of the hint are run as they stand."""
+    if shop.database.engine == "mysql":
+        pytest.skip("MySQL has no slots")
+    with admin(shop) as connection:
+
+        def dropped() -> bool:
+            active = f"SELECT active_pid FROM pg_replication_slots WHERE slot_name = 'cdc_{shop.name}' AND active"
+            for (process,) in connection.execute(active).fetchall():  # type: ignore[arg-type]
+                connection.execute("SELECT pg_terminate_backend(%s)", (process,))
+            shop.database.drop_slot()
+            return not shop.database.slots()
+
+        await_true(dropped, 60, "the slot is dropped")
+    shop.sql("UPDATE {s}.sick SET n = n + 1")
+    shop.await_named("slot_missing")
+    hint = next(one["hint"] for one in shop.status() if one.get("name") == "slot_missing")
+    commands = [one.strip().removeprefix("then ") for one in hint.split(",")]
+    assert len(commands) == 3
+    for command in commands:
+        shop.command(*shlex.split(command.removeprefix("cdc ")))
+    shop.await_over("slot_missing")
+
+
+@pytest.mark.campaign
+def test_a_registry_that_is_away(shop: Watched) -> None:
+    os.kill(read_state(shop.stack.folder).processes["registry"].pid, signal.SIGKILL)
+    shop.await_named("registry_away", 60)
+    start(shop.stack, shop.database.engine)
+    shop.await_over("registry_away", 120)
+    shop.await_calm(120)
+
+
+@pytest.mark.campaign
 def test_a_database_that_restarts(shop: Watched) -> None:
     """A connector that fails of it is restarted by the service."""
     engine = shop.database.engine
@@ -211,6 +264,7 @@ def test_a_database_that_restarts(shop: Watched) -> None:
     shop.await_calm(300)
 
 
+@pytest.mark.campaign
 def test_connect_that_is_away(shop: Watched) -> None:
     process = read_state(shop.stack.folder).processes["connect"]
     os.kill(process.pid, signal.SIGKILL)
@@ -220,6 +274,7 @@ def test_connect_that_is_away(shop: Watched) -> None:
     shop.await_calm(120)
 
 
+@pytest.mark.campaign
 def test_kafka_that_is_away_for_a_while(shop: Watched) -> None:
     process = read_state(shop.stack.folder).processes["kafka"]
     os.kill(process.pid, signal.SIGKILL)
@@ -227,6 +282,19 @@ def test_kafka_that_is_away_for_a_while(shop: Watched) -> None:
     start(shop.stack, shop.database.engine)
     shop.await_over("kafka_away", 120)
     shop.await_calm(300)
+
+
+def admin(shop: Watched) -> psycopg.Connection[Any]:
+    """Connect to PostgreSQL as its superuser."""
+    at = shop.database.at
+    return psycopg.connect(
+        host="127.0.0.1",
+        port=at.postgres_port,
+        dbname="shop",
+        user="postgres",
+        password=at.environment()["CDC_POSTGRES_ADMIN_PASSWORD"],
+        autocommit=True,
+    )
 
 
 def start(stack: LocalStack, engine: str) -> None:

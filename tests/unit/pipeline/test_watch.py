@@ -9,7 +9,8 @@ from cdc.core.errors import PreflightError, TerminalError, TransientError
 from cdc.core.names import TableName
 from cdc.core.preflight import Finding, SourceColumn, SourceTable
 from cdc.core.trouble import from_json
-from cdc.pipeline.watch import Watch, WatchParts
+from cdc.pipeline.watch import Watch
+from cdc.pipeline.watch_parts import WatchParts
 from tests.fakes.configuration import POSTGRES, configuration
 from tests.fakes.connect import FakeClock, FakeConnect, FakeTopics
 from tests.fakes.control import MemoryControl
@@ -209,6 +210,22 @@ def test_a_connector_that_failed_for_what_was_away_is_restarted_and_another_is_n
     assert rig.connect.calls == []
 
 
+def test_a_registry_and_a_catalog_that_are_away_are_named():
+    rig = Rig()
+
+    def away():
+        raise TransientError("no answer")
+
+    rig.watch.parts = rig.watch.parts._replace(registry=away)
+    assert rig.look(2) == ["registry_away"]
+    rig.watch.parts = rig.watch.parts._replace(registry=None)
+    rig.control.failures = [TransientError("no answer"), ConnectionError("secret")]
+    assert rig.look(2) == ["catalog_away"]
+    assert "ConnectionError" in str(rig.watch.current[0])
+    assert "secret" not in str(rig.watch.current[0])
+    assert rig.look() == []
+
+
 def test_a_restart_that_is_refused_and_a_catalog_that_is_away_end_no_watch():
     rig = Rig()
 
@@ -224,6 +241,7 @@ def test_a_restart_that_is_refused_and_a_catalog_that_is_away_end_no_watch():
     rig.control.failures = [ConnectionError()] * 2
     with capture_logs() as logs:
         assert rig.look(3) == ["connector_failed"]
+    assert [line["trouble"] for line in logs if line["event"] == "trouble"] == ["connector_failed", "catalog_away"]
     assert "troubles not noted" in [line["event"] for line in logs]
     rig.control.note = note
     rig.look()

@@ -1,0 +1,48 @@
+"""Symptoms: what the state of a connector, and the identities of tables, mean; pure."""
+
+from collections.abc import Mapping, Sequence
+
+from cdc.config.sources import SourceConfig
+from cdc.core.names import TableName
+from cdc.core.preflight import Finding
+from cdc.pipeline.connector_state import ConnectorStatus
+
+
+def connector_findings(status: ConnectorStatus) -> list[Finding]:
+    """Return what is wrong with a connector, by the state that Connect tells."""
+    name = status.name
+    if status.state == "MISSING":
+        what = f"connector {name!r} is not registered"
+        return [Finding("connector_missing", what, f"cdc connectors apply {name}")]
+    if status.failed:
+        what = f"connector {name!r} failed: {status.trace}"
+        return [Finding("connector_failed", what, f"mend the cause, then cdc connectors restart {name}")]
+    if status.resting:
+        what = f"connector {name!r} is {status.state.lower()}"
+        return [Finding("connector_paused", what, f"cdc connectors resume {name}")]
+    if not status.running:
+        what = f"connector {name!r} has no task that runs"
+        return [Finding("connector_unassigned", what, f"cdc connectors status {name}; it may pass by itself")]
+    return []
+
+
+def gone(source: SourceConfig, findings: Sequence[Finding], known: Mapping[str, str]) -> list[Finding]:
+    """Return the findings; a table without a known identity that is not there may come back as another one."""
+    named = {table.source for table in source.tables if str(source.target_of(table)) in known}
+    return [f._replace(gap=(f.name == "table_missing" and f.table not in named) or f.gap) for f in findings]
+
+
+def recreated(source: SourceConfig, relations: Mapping[TableName, str], known: Mapping[str, str]) -> list[Finding]:
+    """Return the tables that are others than those which their targets have rows of."""
+    return [
+        Finding(
+            "recreated",
+            f"table {table.source} is another one than before: it was dropped and made again, or renamed",
+            f"cdc tables reset {source.target_of(table)}",
+            table=table.source,
+            gap=True,
+        )
+        for table in source.tables
+        if known.get(str(source.target_of(table)), "") not in ("", relations.get(table.source, ""))
+        and table.source in relations
+    ]

@@ -1,0 +1,68 @@
+"""What a watch looks at and whom it tells, each as small as it needs it."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from cdc.config.sources import SourceConfig
+from cdc.core.control import ControlState
+from cdc.core.preflight import Finding
+from cdc.pipeline.preflight import SourceDatabase
+
+
+class WatchedCluster(Protocol):
+    """A Connect cluster; every call may raise TransientError (no answer) or TerminalError (refused)."""
+
+    def status(self, name: str) -> Mapping[str, Any] | None:
+        """Return the state of connector and tasks in Connect's own words, or None if there is none."""
+
+    def offsets(self, name: str) -> Sequence[Mapping[str, Any]]:
+        """Return the committed offsets of a connector in Connect's own words; nothing if there is none."""
+
+    def restart_failed(self, name: str) -> None:
+        """Restart the connector and those of its tasks that failed, and no others."""
+
+
+class WatchedDatabase(SourceDatabase, Protocol):
+    """A source database, asked also for the log that its connector reads."""
+
+    def log_findings(self, stored: Mapping[str, Any] | None, *, running: bool) -> Sequence[Finding]:
+        """Return what keeps a connector from reading on from its stored offset; None: it has none yet."""
+
+
+class WatchedTopics(Protocol):
+    """Topics; calls may raise TransientError or TerminalError."""
+
+    def existing(self, names: Collection[str]) -> frozenset[str]:
+        """Return those of the topics that exist."""
+
+
+class Notes(Protocol):
+    """The control table, as far as the watch writes there; calls may raise whatever a catalog does."""
+
+    def read(self) -> ControlState:
+        """Return what stands there now."""
+
+    def note(self, *, relations: Mapping[str, str], troubles: Mapping[str, str]) -> None:
+        """Write down which tables of the sources the targets have, and the troubles of sources."""
+
+
+class TroubleMetrics(Protocol):
+    """Gauges of a running service."""
+
+    def trouble(self, pipeline: str, table: str, name: str, *, there: bool) -> None:
+        """Show a trouble, of the source itself without a table, or forget it."""
+
+
+class WatchParts(NamedTuple):
+    """What a watch looks at, and whom it tells: ``judge`` takes the tables that are unfit, by topic.
+
+    ``registry`` raises TransientError if it does not answer, None where there is none.
+    """
+
+    cluster: WatchedCluster
+    database: Callable[[SourceConfig], WatchedDatabase]
+    topics: WatchedTopics
+    notes: Notes
+    metrics: TroubleMetrics
+    judge: Callable[[Mapping[str, Finding]], None]
+    registry: Callable[[], None] | None = None
