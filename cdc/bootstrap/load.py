@@ -284,6 +284,7 @@ class SourceLoads:
             read=lambda spec, plan, parts, stamp: self._read(session, reader, (spec, plan, stamp), parts),
             shadow=lambda spec: self._shadow(session, spec),
             declared=self._declared,
+            identity=lambda spec: source_database(self.source).table(*name_of(self.source, spec)).id,
             moved=self._moved,
             still_holder=self._lease.check,
             rows_per_range=lambda size: rows_per_range(self.config, size),
@@ -306,8 +307,8 @@ class SourceLoads:
                 raise PreflightError(finding.what, hint=finding.hint)
         return dict(columns)
 
-    def _moved(self, spec: TableSpec) -> None:
-        Control(open_catalog(self.config.catalog), self.config.metadata_namespace).loaded(spec.target)
+    def _moved(self, spec: TableSpec, relation: str) -> None:
+        Control(open_catalog(self.config.catalog), self.config.metadata_namespace).loaded(spec.target, relation)
 
     def _read(
         self, session: SparkSession, reader: BulkSource, what: tuple[TableSpec, LoadPlan, Stamp], parts: Sequence[Range]

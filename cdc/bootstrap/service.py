@@ -106,7 +106,7 @@ def run_stream(
     metrics = Metrics()
     health = new_health(metrics)
     with _operations(config, metrics, health):
-        unfit = require_sources(config)
+        unfit_tables = require_sources(config)
         add_dependencies(health, config)
         if stop.is_set():  # each step of the start takes seconds; a stop does not wait for all of them
             return
@@ -116,7 +116,7 @@ def run_stream(
             if not stop.is_set():
                 pipelines = [build_pipeline(config, source, session, metrics) for source in config.sources]
                 for pipeline in pipelines:
-                    pipeline.judge(unfit[pipeline.name])
+                    pipeline.judge(unfit_tables[pipeline.name])
                 watches = watches_of(config, pipelines, metrics)
                 add_troubles(health, watches, pipelines)
                 running = [

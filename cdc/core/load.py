@@ -120,7 +120,8 @@ class LoadPlan:
     """All that a load has to know to be carried out, and to go on after a crash; it is kept with the shadow.
 
     ``progress`` is where the topic ended before the first row was read, in a new epoch; ``base`` a position of the log
-    at or behind everything before that. ``columns`` are those of the source, with the target's types.
+    at or behind everything before that. ``columns`` are those of the source, with the target's types; ``relation`` is
+    the identity of its table.
     """
 
     id: str
@@ -132,6 +133,7 @@ class LoadPlan:
     progress: Progress
     base: str
     started_at: str
+    relation: str = ""
 
     @property
     def where(self) -> str:

@@ -67,7 +67,8 @@ class SourceTable(NamedTuple):
     """A table as the source declares it.
 
     ``unique_keys`` are enforced, whole-table and over plain columns. ``identity`` is what the log holds of an old row:
-    None is all of it, the empty set nothing. ``id`` tells it from another table of the same name, empty: it cannot.
+    None is all of it, the empty set nothing. ``id`` is another one for another table of the same name, and
+    where the table was out of what is captured meanwhile; empty if the database cannot tell.
     """
 
     name: TableName

@@ -65,15 +65,16 @@ class Control:
         number = str(uuid.uuid4())
         self._change(lambda change: change.set_properties({f"{MOVED}{target}": number}))
 
-    def loaded(self, target: TableName | str) -> None:
-        """Tell the pipeline that a table was loaded anew: it is stale no more, and its source may be another table."""
+    def loaded(self, target: TableName | str, relation: str = "") -> None:
+        """Tell the pipeline that a table was loaded anew: it is stale no more; ``relation`` is of what."""
         number, gone = str(uuid.uuid4()), (f"{STALE}{target}", f"{RELATION}{target}")
 
         def change(change: Transaction) -> None:
             present = [name for name in gone if name in change.table_metadata.properties]
             if present:
                 change.remove_properties(*present)
-            change.set_properties({f"{MOVED}{target}": number})
+            noted = {f"{RELATION}{target}": relation} if relation else {}
+            change.set_properties({f"{MOVED}{target}": number, **noted})
 
         self._change(change)
 

@@ -27,6 +27,7 @@ class Fitness:
     stop: Callable[[TableSpec, CdcError, str], None]
     tell: Callable[[TableSpec, CdcError, str], None]
     _judged: deque[Mapping[str, Finding]] = field(default_factory=lambda: deque(maxlen=1))
+    _told: dict[str, str] = field(default_factory=dict)
     _unmarked: dict[TableName, str] = field(default_factory=dict)
 
     def judge(self, unfit: Mapping[str, Finding]) -> None:
@@ -42,14 +43,15 @@ class Fitness:
             if finding := unfit.get(spec.topic):
                 self._set_aside(spec, finding)
         self._mark()
+        self._told = {topic: name for topic, name in self._told.items() if topic in unfit}
         return bool(self.roster.judge(unfit))
 
     def _set_aside(self, spec: TableSpec, finding: Finding) -> None:
-        known = self.roster.unfit.get(spec.topic)
         if finding.gap and spec.topic in self.roster.reading:
             self._unmarked[spec.target] = finding.what
             self.stop(spec, TerminalError(finding.what, hint=RESET), finding.name)
-        elif spec.topic not in self.roster.stopped and (known is None or known.name != finding.name):
+        elif spec.topic not in self.roster.stopped and self._told.get(spec.topic) != finding.name:
+            self._told[spec.topic] = finding.name
             self.tell(spec, PreflightError(finding.what, hint=finding.hint), finding.name)
 
     def _mark(self) -> None:

@@ -96,17 +96,14 @@ class Load:
         if kept is not None:
             plan = LoadPlan.from_json(kept)
             declared = dict(self.parts.declared(self.spec))
-            wanted = declared, self.spec.key, plan.where if self.where is None else self.where
-            if (plan.columns, plan.key, plan.where) == wanted and self._same_topic(plan):
+            where = plan.where if self.where is None else self.where
+            wanted = declared, self.spec.key, where, self.parts.identity(self.spec)
+            if (plan.columns, plan.key, plan.where, plan.relation) == wanted and self._same_topic(plan):
                 log.info("load goes on", table=str(self.spec.target), load=plan.id)
                 self._shadow.set_properties({FAILURE: ""})
                 self._bring_columns(plan)
                 return plan
-            log.info(
-                "load begins anew: table, part, topic or connector have changed",
-                table=str(self.spec.target),
-                load=plan.id,
-            )
+            log.info("load begins anew: what it is of has changed", table=str(self.spec.target), load=plan.id)
         self._shadow.drop()  # also one that a replay left behind
         return self._begin()
 
@@ -134,6 +131,7 @@ class Load:
             id=uuid.uuid4().hex[:12],
             progress=new_epoch(self.spec.topic, topic.topic_id, ends, before, capture),
             base=base,
+            relation=self.parts.identity(self.spec),
             started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         self._shadow.create({PLAN: plan.to_json()})
@@ -248,6 +246,8 @@ class Load:
         """What a connector that began anew has passed by is in no topic."""
         if not self._same_topic(plan):
             self._give_up(f"the connector of {self.spec.pipeline} began anew while {self.source} was loaded")
+        if self.parts.identity(self.spec) != plan.relation:
+            self._give_up(f"{self.source} was made anew, or out of what is captured, while it was loaded")
 
     def _give_up(self, why: str) -> NoReturn:
         self._shadow.drop()
@@ -297,7 +297,7 @@ class Load:
         self._shadow.drop()
         began = {p: state.next_offset for p, state in plan.progress.partitions.items()}
         self.parts.engine.release(self.spec.topic, began)
-        self.parts.moved(self.spec)
+        self.parts.moved(self.spec, plan.relation)
         log.info("table loaded", table=str(self.spec.target), load=plan.id, rows=self._progress.rows)
 
     def _whole(self, plan: LoadPlan, catch_up: CatchUp, memory: TableMemory) -> Progress:

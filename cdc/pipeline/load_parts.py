@@ -111,7 +111,8 @@ class LoadParts:
     """What a load of one source works with.
 
     ``read`` carries out ranges of a plan and yields results as they come. ``shadow`` gives a table's shadow,
-    ``declared`` the columns that the source declares now; ``moved`` tells a running service that a table was swapped;
+    ``declared`` the columns that the source declares now, ``identity`` which table it is; ``moved`` tells a running
+    service that a table was swapped, and which table of the source it is of;
     ``still_holder`` raises Fenced once another load of the source has begun. Whoever starts loads has waited for
     capture before; ``capture_seconds`` are for a connector that has only just lost it.
     """
@@ -122,7 +123,8 @@ class LoadParts:
     read: Callable[[TableSpec, LoadPlan, Sequence[Range], Stamp], Iterator[RangeResult]]
     shadow: Callable[[TableSpec], ShadowTable]
     declared: Callable[[TableSpec], Mapping[str, str]]
-    moved: Callable[[TableSpec], None]
+    identity: Callable[[TableSpec], str]
+    moved: Callable[[TableSpec, str], None]
     still_holder: Callable[[], None]
     rows_per_range: Callable[[TableSize], int]
     blocked_keys: int = 1000

@@ -77,8 +77,9 @@ class Roster:
         for spec in (*removed, *added, *changed):
             self.memory.pop(spec.topic, None)
             self.stopped.pop(spec.topic, None)
-            self.unfit.pop(spec.topic, None)
             self.reading.discard(spec.topic)
+        for spec in removed:
+            self.unfit.pop(spec.topic, None)
         self.specs = tuple(specs)
         self._log("table removed from the configuration", removed, stays="target with its rows, tombstones, topic")
         self._log("table added to the configuration", added)

@@ -37,7 +37,7 @@ def recreated(source: SourceConfig, relations: Mapping[TableName, str], known: M
     return [
         Finding(
             "recreated",
-            f"table {table.source} is another one than before: it was dropped and made again, or renamed",
+            f"table {table.source} is another one than before: dropped and made again, renamed, or published anew",
             f"cdc tables reset {source.target_of(table)}",
             table=table.source,
             gap=True,

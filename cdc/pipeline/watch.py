@@ -34,7 +34,7 @@ PASSING = (*_AWAY, "connector_missing", "connector_unassigned", "slot_idle")
 
 
 class Found(NamedTuple):
-    """What a look found; ``relations`` are the identities of the tables, if the database has answered."""
+    """What a look found; ``relations`` are the identities of the tables that are fit, if the database has answered."""
 
     findings: Sequence[Finding]
     relations: Mapping[TableName, str] = {}
@@ -126,8 +126,11 @@ class Watch:
             return Found([Finding("source_away", str(error), error.hint)])
         except CdcError as error:
             return Found([Finding("source_refused", str(error), error.hint)])
-        relations = {name: one.id for name, one in tables.items() if isinstance(one, SourceTable) and one.id}
-        return Found([*recreated(source, relations, known), *findings], relations, answered=True)
+        ids = {name: one.id for name, one in tables.items() if isinstance(one, SourceTable) and one.id}
+        fit = {
+            name: id_ for name, id_ in ids.items() if name not in unfit(findings)
+        }  # what may change is not noted yet
+        return Found([*recreated(source, ids, known), *findings], fit, answered=True)
 
     def _topics(self, source: SourceConfig) -> list[Finding]:
         wanted = [source.topic_of(table) for table in source.tables]

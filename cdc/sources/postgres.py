@@ -36,7 +36,9 @@ _REFUSED = (
 
 _TABLES = """
 SELECT n.nspname AS namespace, c.relname AS name, c.oid, c.relkind, c.relpersistence, c.relreplident, c.relrowsecurity,
-       has_table_privilege(c.oid, 'SELECT') AS readable, has_schema_privilege(n.oid, 'USAGE') AS usable
+       has_table_privilege(c.oid, 'SELECT') AS readable, has_schema_privilege(n.oid, 'USAGE') AS usable,
+       (SELECT r.oid FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
+        WHERE p.pubname = %(publication)s AND r.prrelid = c.oid) AS membership
 FROM unnest(%(namespaces)s::text[], %(names)s::text[]) AS w (namespace, name)
 JOIN pg_namespace n ON n.nspname = w.namespace
 JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
@@ -154,7 +156,8 @@ class PostgresDatabase:
     ) -> "dict[TableName, _Declared | PreflightError]":
         """Return what the catalog tells of tables, in three statements however many there are."""
         spaces, tables = [name.namespace for name in names], [name.table for name in names]
-        rows = self._rows(connection, _TABLES, namespaces=spaces, names=tables)
+        publication = self._source.publication_name
+        rows = self._rows(connection, _TABLES, namespaces=spaces, names=tables, publication=publication)
         relations = {TableName(row["namespace"], row["name"]): row for row in rows}
         oids = [row["oid"] for row in rows]
         columns, unique = (_by_oid(self._rows(connection, one, oids=oids)) for one in (_COLUMNS, _UNIQUE))
@@ -168,7 +171,9 @@ class PostgresDatabase:
             )
             keys = frozenset(frozenset(index["columns"]) for index in unique[oid])
             identity = _identity(relation["relreplident"], unique[oid])
-            return _Declared(relation, SourceTable(name, declared, keys, identity, str(oid)))
+            # Taken out of the publication and put back, a table has another membership, and changes were missed.
+            id_ = f"{oid}:{relation['membership'] or ''}"
+            return _Declared(relation, SourceTable(name, declared, keys, identity, id_))
 
         return each_declared(names, declared)
 

@@ -66,7 +66,8 @@ def test_a_stale_mark_keeps_its_first_reason_until_the_table_is_loaded_anew(open
     assert before.stale["shop.a"].at[:2] == "20"
     control.moved("shop.a")
     assert opened().read().stale == before.stale
-    control.loaded("shop.a")
+    control.loaded("shop.a", "16400")
+    assert opened().read().relations["shop.a"] == "16400"
     control.loaded("shop.a")
     after = opened().read()
     assert (set(after.stale), after.relations) == ({"shop.b"}, {"shop.b": "16390"})

@@ -186,6 +186,20 @@ def test_a_table_that_was_not_published_is_stale_until_it_is_loaded_anew(shop: W
     shop.tables("reset", "sick")
 
 
+def test_a_table_that_is_out_of_the_publication_for_a_moment_is_noticed(shop: Watched) -> None:
+    """Between two looks of the watch, with changes that nobody tells of."""
+    if shop.database.engine == "mysql":
+        pytest.skip("MySQL has no publication")
+    publication = f"ALTER PUBLICATION cdc_{shop.name}"
+    for statement in (f"{publication} DROP TABLE {{s}}.sick", "DELETE FROM {s}.sick WHERE id < 20"):
+        shop.sql(statement)
+    shop.sql(f"{publication} ADD TABLE {{s}}.sick")
+    shop.await_named("recreated")
+    shop.await_states({"sick": "stopped"})
+    shop.tables("reset", "sick")
+    shop.await_over("recreated")
+
+
 def test_a_table_that_is_dropped_and_made_again_is_noticed(shop: Watched) -> None:
     """It went on silently without its changes, as running."""
     shop.sql("DROP TABLE {s}.sick")

@@ -38,9 +38,11 @@ class MemoryControl:
     def moved(self, target: str) -> None:
         self.moves[target] = str(uuid.uuid4())
 
-    def loaded(self, target: str) -> None:
+    def loaded(self, target: str, relation: str = "") -> None:
         self.marks.pop(str(target), None)
         self.relations.pop(str(target), None)
+        if relation:
+            self.relations[str(target)] = relation
         self.moved(str(target))
 
     def stale(self, target: str, why: str) -> None:

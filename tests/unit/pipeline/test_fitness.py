@@ -100,6 +100,28 @@ def test_a_mark_that_could_not_be_written_is_written_later() -> None:
     assert rig.control.marks["ns.a"].why == "it is unlogged"
 
 
+def test_a_table_that_is_added_unfit_rests_from_the_start_and_comes_in_when_it_is_fit() -> None:
+    """It had not begun, so nothing can have been missed, whatever it lacks."""
+    rig = Rig(specs=(B,))
+
+    def alone() -> Iterator[Offsets]:
+        yield {B.topic: (0, 9)}
+        rig.pipeline.reconfigure((A, B), rig.engine)
+        rig.pipeline.judge({A.topic: UNLOGGED})
+
+    def both() -> Iterator[Offsets]:
+        rig.pipeline.judge({A.topic: UNLOGGED})  # as the watch does, again and again
+        until(lambda: rig.state(A) == TableState.STOPPED)
+        yield {B.topic: (10, 11)}
+        rig.pipeline.judge({})
+
+    rig.script(alone, both, lambda: iter([{A.topic: (0, 4)}]))
+    rig.run()
+    assert rig.started_at(A) == [None, None, 0]
+    assert (rig.next_offset(A), rig.next_offset(B)) == (5, 12)
+    assert rig.control.marks == {}
+
+
 def test_a_pipeline_whose_tables_are_all_unfit_waits() -> None:
     rig = Rig(BOTH)
     rig.pipeline.judge({A.topic: KEYLESS, B.topic: KEYLESS})
