@@ -41,6 +41,7 @@ GROUPS = (
     "checkpoint",
     "rewind",
     "replay",
+    "quarantine",
     "verify",
     "doctor",
     "demo",

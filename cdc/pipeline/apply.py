@@ -198,7 +198,7 @@ class Applier:
         if len(memory.blocked) > self.blocked_keys or len(found) > self.blocked_keys:
             raise TerminalError(
                 f"more than {self.blocked_keys} messages cannot be used; the first: {found[0].reason}",
-                hint="see the quarantine table; a wrong converter or topic is more likely than so many broken messages",
+                hint="cdc quarantine list; a wrong converter or topic is more likely than so many broken messages",
             )
         return replace(skip, blocked=dict(memory.blocked))
 

@@ -1,0 +1,122 @@
+"""The quarantine as operators see it: messages that could not be used, and those behind them; without Spark."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.expressions import And, BooleanExpression, EqualTo, In
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
+from cdc.core.batch import BEHIND
+from cdc.core.errors import CommitConflict
+from cdc.lake.audit import RETRY_SECONDS
+from cdc.lake.commits import commit_errors, writable
+
+TABLE = "quarantine"
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A message in the quarantine: where it is, when it came there (UTC), why, and its bytes."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    quarantined_at: datetime
+    key: bytes | None
+    value: bytes | None
+
+    @property
+    def waits(self) -> bool:
+        """Return whether it only waits behind another message of its key."""
+        return self.reason == BEHIND
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the quarantine holds of a topic: messages, keys whose events wait, since when, and why, most often."""
+
+    topic: str
+    messages: int
+    keys: int
+    since: datetime
+    reason: str
+
+
+class Quarantine:
+    """The quarantine of all topics. A read is of one snapshot; ``discard`` is one commit, repeated on conflict."""
+
+    def __init__(self, catalog: Catalog, namespace: str) -> None:
+        self._catalog = catalog
+        self._name = (namespace, TABLE)
+
+    def held(self, topics: Collection[str]) -> list[Held]:
+        """Return what is held of these topics, by name; none of those of which nothing is."""
+        found: dict[str, list[Quarantined]] = {}
+        for message in self._read(
+            In(term="topic", literals=set(topics)), ("topic", "partition", "offset", "key", *_ABOUT)
+        ):
+            found.setdefault(message.topic, []).append(message)
+        return [_held(topic, messages) for topic, messages in sorted(found.items())]
+
+    def messages(self, topic: str) -> list[Quarantined]:
+        """Return the messages of a topic, values included, in the order of their places."""
+        found = self._read(
+            EqualTo(term="topic", value=topic), ("topic", "partition", "offset", "key", "value", *_ABOUT)
+        )
+        return sorted(found, key=lambda message: (message.partition, message.offset))
+
+    def discard(self, topic: str, keys: Collection[bytes] | None = None) -> int:
+        """Let go of a topic's messages, or of those with these raw keys; return how many they were."""
+        chosen = [one for one in self.messages(topic) if keys is None or one.key in keys]
+        if not chosen:
+            return 0
+        wanted: BooleanExpression = EqualTo(term="topic", value=topic)
+        if keys is not None:
+            wanted = And(wanted, In(term="key", literals=set(keys)))
+        writable(self._catalog)
+        for attempt in Retrying(
+            retry=retry_if_exception_type(CommitConflict),
+            stop=stop_after_delay(RETRY_SECONDS),
+            wait=wait_exponential_jitter(multiplier=0.05, max=2),
+            reraise=True,
+        ):
+            with attempt, commit_errors("write to the quarantine"):
+                self._catalog.load_table(self._name).delete(wanted)
+        return len(chosen)
+
+    def _read(self, which: BooleanExpression, columns: Sequence[str]) -> Iterator[Quarantined]:
+        try:
+            table = self._catalog.load_table(self._name)
+        except NoSuchTableError:
+            return
+        for row in table.scan(row_filter=which, selected_fields=tuple(columns)).to_arrow().to_pylist():
+            yield _message(row)
+
+
+_ABOUT = ("topic", "partition", "offset", "key", "reason", "quarantined_at")
+
+
+def _message(row: dict[str, Any]) -> Quarantined:
+    return Quarantined(
+        row["topic"],
+        row["partition"],
+        row["offset"],
+        row["reason"],
+        row["quarantined_at"],
+        row["key"],
+        row.get("value"),
+    )
+
+
+def _held(topic: str, messages: Sequence[Quarantined]) -> Held:
+    causes = Counter(one.reason for one in messages if not one.waits) or Counter([BEHIND])
+    keys = {one.key for one in messages if one.key is not None}
+    return Held(
+        topic, len(messages), len(keys), min(one.quarantined_at for one in messages), causes.most_common(1)[0][0]
+    )
