@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.io import load_file_io
 
 from cdc.bootstrap.databases import source_database
@@ -118,8 +119,11 @@ def _folder(address: str) -> tuple[str, Sequence[Finding]]:
 
 
 def _catalog(config: Config) -> tuple[str, Sequence[Finding]]:
-    spaces = open_catalog(config.catalog).list_namespaces()
-    return f"{config.catalog.type} catalog {config.catalog.name}, {len(spaces)} namespaces", ()
+    try:
+        open_catalog(config.catalog).load_table((config.metadata_namespace, "status"))
+    except NoSuchTableError:
+        return f"{config.catalog.type} catalog {config.catalog.name}, no service has used it yet", ()
+    return f"{config.catalog.type} catalog {config.catalog.name}", ()
 
 
 def _warehouse(config: Config) -> tuple[str, Sequence[Finding]]:

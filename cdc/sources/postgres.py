@@ -232,7 +232,11 @@ class PostgresDatabase:
         name = self._source.publication_name
         publication = self._rows(connection, _PUBLICATION, publication=name)
         if not publication:
-            return [_finding("publication", f"publication {name!r} does not exist", publication_sql(self._source))]
+            lines = publication_sql(self._source).splitlines()
+            statement = " ".join(line for line in lines if line and not line.startswith("--"))
+            return [
+                _finding("publication", f"publication {name!r} does not exist", f"as the tables' owner: {statement}")
+            ]
         found = []
         if not all(publication[0].values()):
             what = f"publication {name!r} leaves out operations, or publishes partitions under their own names"

@@ -414,7 +414,10 @@ def test_the_doctor_finds_all_fit_or_names_what_is_not(stand, tmp_path, monkeypa
         assert result.exception is None or isinstance(result.exception, SystemExit), result.output
         document = json.loads(result.stdout)
         assert (result.exit_code == 0) == document["fit"]
-        found = {one["what"]: [f["name"] for f in one["findings"] if f["fatal"]] for one in document["examined"]}
+        found = {
+            one["what"]: list(dict.fromkeys(f["name"] for f in one["findings"] if f["fatal"]))
+            for one in document["examined"]
+        }
         assert all(one["detail"] for one in document["examined"] if one["fit"])
         return {what: names for what, names in found.items() if names}
 
