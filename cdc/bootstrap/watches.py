@@ -27,7 +27,12 @@ def watches_of(config: Config, pipelines: Sequence[Pipeline], metrics: Metrics) 
     """Return the watch of each source, not yet looking; tables that are unfit are told to its pipeline."""
     by_name = {pipeline.name: pipeline for pipeline in pipelines}
 
-    return [Watch(source, _parts(config, metrics, by_name[source.name].judge)) for source in config.sources]
+    def watch(source: SourceConfig) -> Watch:
+        pipeline = by_name[source.name]
+        parts = _parts(config, metrics, pipeline.judge)
+        return Watch(source, parts._replace(active=lambda: pipeline.holding))
+
+    return [watch(source) for source in config.sources]
 
 
 def find_now(config: Config, source: SourceConfig) -> Sequence[Finding]:

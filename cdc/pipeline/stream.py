@@ -71,7 +71,10 @@ class Limits:
 
 @dataclass
 class Pipeline:
-    """One source's pipeline; ``run`` blocks until it is told to stop or cannot go on."""
+    """One source's pipeline; ``run`` blocks until it is told to stop or cannot go on.
+
+    It is ``holding`` while it has the lease.
+    """
 
     name: str
     specs: Sequence[TableSpec]
@@ -81,6 +84,7 @@ class Pipeline:
     limits: Limits
     control: Control
     poll: float = POLL_SECONDS
+    holding: bool = False
     _fatal: Exception | None = None
     _batches: int = 0
     _held: HeldBack | Moved | None = None
@@ -112,10 +116,12 @@ class Pipeline:
                 return
             raise
         log.info("lease taken", pipeline=self.name, token=token)
+        self.holding = True
         try:
             with beating(self.lease, self.limits.lease_ttl.total_seconds() / 4, self.name, self._end_with):
                 self._run_queries(Applier(token, self.limits.blocked_keys, self.lease.check), stop)
         finally:
+            self.holding = False
             self.report.flush(stopping=True)
             release(self.lease, self.name)
 

@@ -81,9 +81,10 @@ class Watch:
         self._tell(source, turn)
         if found.answered:
             self._judge(source, turn)
-        if not isinstance(known, Finding):
-            self._note(source, turn, found.relations, known)
-        self._revive(source, found.status)
+        if self.parts.active():
+            if not isinstance(known, Finding):
+                self._note(source, turn, found.relations, known)
+            self._revive(source, found.status)
         return turn
 
     def find(self, source: SourceConfig, known: Mapping[str, str]) -> Found:

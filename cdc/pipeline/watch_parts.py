@@ -56,7 +56,8 @@ class TroubleMetrics(Protocol):
 class WatchParts(NamedTuple):
     """What a watch looks at, and whom it tells: ``judge`` takes the tables that are unfit, by topic.
 
-    ``registry`` raises TransientError if it does not answer, None where there is none.
+    ``registry`` raises TransientError if it does not answer, None where there is none. Who only stands by is not
+    ``active``: it looks and tells, and leaves restarts and notes to the other.
     """
 
     cluster: WatchedCluster
@@ -66,3 +67,4 @@ class WatchParts(NamedTuple):
     metrics: TroubleMetrics
     judge: Callable[[Mapping[str, Finding]], None]
     registry: Callable[[], None] | None = None
+    active: Callable[[], bool] = lambda: True

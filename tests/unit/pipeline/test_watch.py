@@ -226,6 +226,16 @@ def test_a_registry_and_a_catalog_that_are_away_are_named():
     assert rig.look() == []
 
 
+def test_who_only_stands_by_looks_and_tells_and_leaves_the_rest_to_the_other():
+    rig = Rig()
+    rig.watch.parts = rig.watch.parts._replace(active=lambda: False)
+    rig.connect.trace = "EOFException: end"
+    rig.connect.states.extend(["FAILED"] * 5)
+    assert rig.look(5) == ["connector_failed"]
+    assert (rig.connect.calls, rig.control.troubles, rig.control.relations) == ([], {}, {})
+    assert rig.metrics.shown == {("shop", "", "connector_failed")}
+
+
 def test_a_restart_that_is_refused_and_a_catalog_that_is_away_end_no_watch():
     rig = Rig()
 
