@@ -13,7 +13,7 @@ from tests.e2e.databases import Database
 from tests.e2e.loading import Changes, LoadRun
 from tests.e2e.scenario import SEED
 from tests.e2e.service import await_true
-from tests.e2e.shop import Shop, shop_of, stack_for
+from tests.e2e.shop import ENGINES, Shop, shop_of, stack_for
 
 pytestmark = pytest.mark.timeout(900)
 ROWS = 30_000
@@ -36,7 +36,7 @@ def settings(document: dict[str, Any]) -> None:
     document["load"] = {"range_bytes": "1m", "auto": False}
 
 
-@pytest.fixture(params=["postgres", "mysql"])
+@pytest.fixture(params=ENGINES)
 def items(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ItemsShop]:
     stack, number = stack_for(request, request.param), next(NUMBERS)
     database = Database(stack.addresses(), request.param, f"loads{number}", number)
