@@ -1,4 +1,4 @@
-"""Doctor: everything that a configuration needs, looked at side by side; nothing is changed."""
+"""Doctor: everything that a configuration needs, looked at side by side; of what runs nothing is changed."""
 
 import re
 import shutil
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.io import load_file_io
 
 from cdc.bootstrap.databases import source_database
@@ -26,6 +25,7 @@ from cdc.core.preflight import Finding
 from cdc.kafka.registry import SchemaRegistry
 from cdc.kafka.topics import KafkaTopics
 from cdc.lake.pyiceberg_catalog import open_catalog
+from cdc.lake.status_reader import has_status
 from cdc.local.system import java
 from cdc.pipeline.connector_state import redacted
 
@@ -77,7 +77,10 @@ def _looks(config: Config) -> dict[str, tuple[str, Look]]:
         looks["registry"] = ("registry_away", lambda: (f"{len(registry.subjects())} subjects", ()))
     for source in config.sources:
         looks[f"source {source.name}"] = ("source_refused", partial(_source, config, source))
-        looks[f"connector {source.name}, by its worker"] = ("connector_refused", partial(_worker, config, source))
+        looks[f"connector {source.name}, by its worker"] = (
+            "connector_refused",
+            partial(_worker, config, source, connect),
+        )
     return looks
 
 
@@ -115,15 +118,13 @@ def _folder(address: str) -> tuple[str, Sequence[Finding]]:
     path.mkdir(parents=True, exist_ok=True)
     probe.touch()
     probe.unlink()
-    return f"{path}, {shutil.disk_usage(path).free / 1e9:,.1f} GB free", low_disk(path, shutil.disk_usage(path).free)
+    free = shutil.disk_usage(path).free
+    return f"{path}, {free / 1e9:,.1f} GB free", low_disk(path, free)
 
 
 def _catalog(config: Config) -> tuple[str, Sequence[Finding]]:
-    try:
-        open_catalog(config.catalog).load_table((config.metadata_namespace, "status"))
-    except NoSuchTableError:
-        return f"{config.catalog.type} catalog {config.catalog.name}, no service has used it yet", ()
-    return f"{config.catalog.type} catalog {config.catalog.name}", ()
+    used = has_status(open_catalog(config.catalog), config.metadata_namespace)
+    return f"{config.catalog.type} catalog {config.catalog.name}{'' if used else ', no service has used it yet'}", ()
 
 
 def _warehouse(config: Config) -> tuple[str, Sequence[Finding]]:
@@ -145,9 +146,9 @@ def _source(config: Config, source: SourceConfig) -> tuple[str, Sequence[Finding
     return "" if away else f"{source.type}, log at {source_database(source).position().partition(' ')[0]}", found
 
 
-def _worker(config: Config, source: SourceConfig) -> tuple[str, Sequence[Finding]]:
+def _worker(config: Config, source: SourceConfig, connect: ConnectClient) -> tuple[str, Sequence[Finding]]:
     """Let the worker do what it would do first: resolve the secrets, and let the connector's class see the database."""
-    settings, connect = render(source, config), ConnectClient(config.connect)
+    settings = render(source, config)
     kind = settings["connector.class"]
     if kind not in connect.plugins():
         what = f"the worker has no plugin with {kind}"
@@ -161,10 +162,10 @@ def _worker(config: Config, source: SourceConfig) -> tuple[str, Sequence[Finding
 
 def low_disk(path: Path, free: int) -> list[Finding]:
     """Return whether so many bytes are too few to work with."""
+    if free >= DISK_BYTES:
+        return []
     what = f"{path} has {free / 1e6:,.0f} MB left"
-    return [Finding("disk_low", what, "make room: a commit that fails for it is tried again", fatal=False)] * (
-        free < DISK_BYTES
-    )
+    return [Finding("disk_low", what, "make room: a commit that fails for it is tried again", fatal=False)]
 
 
 def local_path(address: str) -> Path | None:

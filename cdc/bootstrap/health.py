@@ -4,14 +4,13 @@ import threading
 from collections.abc import Sequence
 from functools import partial
 
-from pyiceberg.exceptions import NoSuchTableError
-
 from cdc.bootstrap.databases import source_database
 from cdc.config.models import Config
 from cdc.connect.client import ConnectClient
 from cdc.kafka.registry import SchemaRegistry
 from cdc.kafka.topics import KafkaTopics
 from cdc.lake.pyiceberg_catalog import open_catalog
+from cdc.lake.status_reader import has_status
 from cdc.ops.health import Health
 from cdc.ops.metrics import Metrics
 from cdc.pipeline.stream import Pipeline
@@ -30,7 +29,7 @@ def add_dependencies(health: Health, config: Config) -> None:
         health.add_ready("registry", SchemaRegistry(config.registry).check)
     connect = ConnectClient(config.connect)
     health.add_ready("connect", lambda: _drop(connect.names()))
-    health.add_ready("catalog", lambda: _read_catalog(config))
+    health.add_ready("catalog", lambda: _drop(has_status(open_catalog(config.catalog), config.metadata_namespace)))
 
 
 def add_troubles(health: Health, watches: Sequence[Watch], pipelines: Sequence[Pipeline]) -> None:
@@ -64,13 +63,6 @@ def add_liveness(health: Health, threads: Sequence[threading.Thread]) -> None:
             raise RuntimeError(f"pipeline {ended[0]!r} has ended")
 
     health.add_live("pipelines", check)
-
-
-def _read_catalog(config: Config) -> None:
-    try:
-        open_catalog(config.catalog).load_table((config.metadata_namespace, "status"))
-    except NoSuchTableError:
-        return
 
 
 def _drop(_answer: object) -> None:

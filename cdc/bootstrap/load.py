@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -312,7 +312,7 @@ class SourceLoads:
 
     def _read(
         self, session: SparkSession, reader: BulkSource, what: tuple[TableSpec, LoadPlan, Stamp], parts: Sequence[Range]
-    ) -> Iterator[RangeResult]:
+    ) -> Generator[RangeResult]:
         spec, plan, stamp = what
         parallel = self.config.load.parallel
         limit = self.config.load.rows_per_second if self.rows_per_second is None else self.rows_per_second

@@ -19,7 +19,7 @@ from cdc.bootstrap.watches import watches_of, watching
 from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
 from cdc.core.errors import CdcError, PreflightError, TransientError
-from cdc.core.preflight import Finding, unfit
+from cdc.core.preflight import Finding
 from cdc.core.status import StatusRow
 from cdc.lake.control import Control
 from cdc.lake.lease import Lease
@@ -31,7 +31,7 @@ from cdc.ops.health import Health
 from cdc.ops.http import OperationsServer
 from cdc.ops.logs import set_up_logs
 from cdc.ops.metrics import Metrics
-from cdc.pipeline.preflight import check_source, require_fit
+from cdc.pipeline.preflight import check_source, require_fit, unfit_topics
 from cdc.pipeline.report import Report
 from cdc.pipeline.stream import DRAIN_SECONDS, Limits, Pipeline
 from cdc.pipeline.table import TableSpec
@@ -164,8 +164,7 @@ def _require(source: SourceConfig) -> dict[str, Finding]:
     for finding in found:
         if not finding.fatal:  # the others stop their tables, which is told then
             log.warning("preflight", pipeline=source.name, finding=finding.name, what=finding.what, hint=finding.hint)
-    reasons = unfit(found)
-    return {source.topic_of(table): reasons[table.source] for table in source.tables if table.source in reasons}
+    return unfit_topics(source, found)
 
 
 @contextmanager

@@ -4,8 +4,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from cdc.bootstrap.databases import source_database
 from cdc.config.models import Config
-from cdc.config.sources import MySqlSource, OracleSource, PostgresSource, SourceConfig
+from cdc.config.sources import SourceConfig
 from cdc.connect.client import ConnectClient
 from cdc.core.preflight import Finding
 from cdc.kafka.registry import SchemaRegistry
@@ -15,10 +16,7 @@ from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.ops.metrics import Metrics
 from cdc.pipeline.stream import Pipeline
 from cdc.pipeline.watch import Watch
-from cdc.pipeline.watch_parts import WatchedDatabase, WatchParts
-from cdc.sources.mysql import MySqlDatabase
-from cdc.sources.oracle import OracleDatabase
-from cdc.sources.postgres import PostgresDatabase
+from cdc.pipeline.watch_parts import WatchParts
 
 _ANSWER_SECONDS = 5.0
 
@@ -46,18 +44,7 @@ def _parts(config: Config, metrics: Metrics, judge: Callable[[Mapping[str, Findi
     notes = Control(open_catalog(config.catalog), config.metadata_namespace)
     topics = KafkaTopics(config.kafka, timeout=_ANSWER_SECONDS)
     registry = SchemaRegistry(config.registry).check if config.registry else None
-    return WatchParts(cluster, watched_database, topics, notes, metrics, judge, registry)
-
-
-def watched_database(source: SourceConfig) -> WatchedDatabase:
-    """Return the database, read as the connector's role."""
-    match source:
-        case PostgresSource():
-            return PostgresDatabase(source)
-        case MySqlSource():
-            return MySqlDatabase(source)
-        case OracleSource():
-            return OracleDatabase(source)
+    return WatchParts(cluster, source_database, topics, notes, metrics, judge, registry)
 
 
 @contextmanager

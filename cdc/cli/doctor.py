@@ -21,7 +21,8 @@ def register(app: typer.Typer) -> None:
 def doctor(config: ConfigPath = DEFAULT_CONFIG, source: SourceNames = None, *, as_json: Json = False) -> None:
     """Look at Java, jars, catalog, warehouse, Kafka, registry, Connect, and each source table by table.
 
-    Nothing is changed; a file is written to the warehouse and removed. Exit code 1 if something would not work.
+    A file is written to the warehouse and to the checkpoint's folder, which is made if it is missing, and removed;
+    nothing else is changed. Exit code 1 if something would not work.
     """
     console, fit = Console(soft_wrap=True, highlight=False), True
     documents = []

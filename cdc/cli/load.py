@@ -18,7 +18,7 @@ from cdc.bootstrap.load import SourceLoads, load_order
 from cdc.bootstrap.load_estimate import seconds_at_least
 from cdc.bootstrap.service import default_jars
 from cdc.bootstrap.specs import specs_of
-from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, SourceNames
+from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, SourceNames, Why
 from cdc.cli.progress import LoadBars
 from cdc.cli.selection import all_tables, select_tables
 from cdc.config.loader import load_config
@@ -44,7 +44,6 @@ Where = Annotated[
     str | None,
     typer.Option("--where", help="Only rows that fulfil this condition, in the database's SQL; for one table."),
 ]
-Why = Annotated[str, typer.Option("--why", help="Reason, for colleagues and the log of operations.")]
 
 Chosen = Sequence[tuple[SourceConfig, list[TableSpec]]]
 

@@ -15,5 +15,7 @@ SourceNames = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done and change nothing.")]
+Why = Annotated[str, typer.Option("--why", help="Reason, for colleagues and the log of operations.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 
 DEFAULT_CONFIG = Path("cdc.yaml")

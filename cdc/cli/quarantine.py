@@ -12,14 +12,13 @@ from rich.table import Table
 
 from cdc.bootstrap.operations import OperatorParts
 from cdc.cli.checkpoint import iso, one_table
-from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, SourceNames
-from cdc.cli.selection import Selected, all_tables
+from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, SourceNames, Why, Yes
+from cdc.cli.selection import all_tables
 from cdc.config.loader import load_config
 from cdc.core.errors import ConfigError
 from cdc.lake.quarantine import Quarantine, Quarantined
 
 Name = Annotated[str, typer.Argument(metavar="TABLE", help="The table, by its name in the source or in the lake.")]
-Why = Annotated[str, typer.Option("--why", help="Reason, for colleagues and the log of operations.")]
 Keys = Annotated[list[str] | None, typer.Option("--key", help="Only this raw key, in hexadecimal as `show` has it.")]
 
 group = typer.Typer(no_args_is_help=True, help="Messages that could not be used, and the keys that wait behind them.")
@@ -78,7 +77,7 @@ def discard(
     *,
     key: Keys = None,
     why: Why = "",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")] = False,
+    yes: Yes = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -93,19 +92,12 @@ def discard(
     found = [one for one in quarantine.messages(topic) if keys is None or one.key in keys]
     if found and not (dry_run or yes):
         typer.confirm(f"{len(found)} messages of {chosen.target} are never applied. Go on?", abort=True)
-    gone = len(found) if dry_run else _discard(parts, quarantine, chosen, keys, why)
-    _tell(str(chosen.target), gone, dry_run=dry_run, as_json=as_json)
-
-
-def _discard(
-    parts: OperatorParts, quarantine: Quarantine, chosen: Selected, keys: Sequence[bytes] | None, why: str
-) -> int:
-    gone = quarantine.discard(chosen.source.topic_of(chosen.table), keys)
-    if gone:
+    if found and not dry_run:
+        quarantine.discard(topic, keys)
         parts.operations.control.moved(str(chosen.target))  # the service looks anew which keys wait
-        what = f"{gone} messages, {'all keys' if keys is None else f'{len(keys)} keys'}"
+        what = f"{len(found)} messages, {'all keys' if keys is None else f'{len(keys)} keys'}"
         parts.operations.audit.write("quarantine discard", str(chosen.target), what, why)
-    return gone
+    _tell(str(chosen.target), len(found), dry_run=dry_run, as_json=as_json)
 
 
 def _tell(target: str, gone: int, *, dry_run: bool, as_json: bool) -> None:

@@ -14,8 +14,7 @@ from cdc.bootstrap.replay import run_replay
 from cdc.bootstrap.service import default_jars
 from cdc.bootstrap.specs import specs_of
 from cdc.cli.checkpoint import OneTable, one_table
-from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json
-from cdc.cli.rewind import Why
+from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, Why
 from cdc.cli.selection import Selected
 from cdc.config.loader import load_config
 from cdc.config.models import Config

@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 from cdc.bootstrap.operations import OperatorParts
 from cdc.cli.checkpoint import OneTable, iso, one_table
-from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json
+from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, Why, Yes
 from cdc.cli.selection import Selected
 from cdc.config.loader import load_config
 from cdc.config.models import Config
@@ -22,8 +22,6 @@ from cdc.ops.logs import set_up_logs
 from cdc.pipeline.rewind import rewind as carry_out
 from cdc.pipeline.rewind import rewind_plan, wait_until_back
 
-Why = Annotated[str, typer.Option("--why", help="Reason, for colleagues and the log of operations.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 STALE = timedelta(seconds=60)
 """A service whose status is older than this does not run."""
 

@@ -25,7 +25,7 @@ from cdc.core.load import LoadProgress
 from cdc.core.status import StatusRow
 from cdc.core.trouble import Trouble, as_dict, from_json
 from cdc.lake.control import Control
-from cdc.lake.holder import read_lease
+from cdc.lake.holder import LeaseSeen, read_lease
 from cdc.lake.loads import read_loads
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.status_reader import read_status
@@ -98,7 +98,9 @@ def see(config: Config, *, live: bool = False) -> Seen:
     """Read what services have written; where none is at work, ``live`` looks what is wrong with its source now."""
     catalog, namespace = open_catalog(config.catalog), config.metadata_namespace
     kept = Control(catalog, namespace).read().troubles
-    sources = [_source_seen(config, source, kept.get(source.name, "[]"), live=live) for source in config.sources]
+    sources = [
+        _source_seen(config, catalog, source, kept.get(source.name, "[]"), live=live) for source in config.sources
+    ]
     rows = rows_of(catalog, namespace, {one.name: one.up for one in sources})
     targets = [source.target_of(table) for source in config.sources for table in source.tables]
     return Seen(rows, read_loads(catalog, namespace, targets), sources)
@@ -118,13 +120,16 @@ def rows_of(catalog: Catalog, namespace: str, up: Mapping[str, bool]) -> list[St
 
 def is_up(config: Config, catalog: Catalog, pipeline: str) -> bool:
     """Return whether the service of a source is at work."""
-    ttl = config.stream.lease_ttl.total_seconds()
-    return read_lease(catalog, config.metadata_namespace, pipeline).alive(ttl, datetime.now(UTC))
+    return _alive(config, read_lease(catalog, config.metadata_namespace, pipeline), datetime.now(UTC))
 
 
-def _source_seen(config: Config, source: SourceConfig, kept: str, *, live: bool) -> SourceSeen:
-    lease, now = read_lease(open_catalog(config.catalog), config.metadata_namespace, source.name), datetime.now(UTC)
-    up = lease.alive(config.stream.lease_ttl.total_seconds(), now)
+def _alive(config: Config, lease: LeaseSeen, now: datetime) -> bool:
+    return lease.alive(config.stream.lease_ttl.total_seconds(), now)
+
+
+def _source_seen(config: Config, catalog: Catalog, source: SourceConfig, kept: str, *, live: bool) -> SourceSeen:
+    lease, now = read_lease(catalog, config.metadata_namespace, source.name), datetime.now(UTC)
+    up = _alive(config, lease, now)
     troubles = from_json(kept)
     if not up:
         since = {one.place: one.since for one in troubles}

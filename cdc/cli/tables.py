@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cdc.cli.load import Asked, chosen_tables, heed_signals, run_loads, show_plans
-from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, SourceNames
+from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, SourceNames, Why
 from cdc.cli.selection import Selected, all_tables, select_tables
 from cdc.cli.status import COLOURS, DOWN, ago, is_up, rows_of
 from cdc.config.loader import load_config
@@ -28,7 +28,6 @@ from cdc.pipeline.pause import Switched, pause, resume
 Names = Annotated[
     list[str], typer.Argument(metavar="TABLE..", help="Source's or target's name of a table; * stands for any text.")
 ]
-Why = Annotated[str, typer.Option("--why", help="Reason, for colleagues and the log of operations.")]
 
 tables_app = typer.Typer(no_args_is_help=True, help="Show, pause, resume and reset single tables.")
 

@@ -40,7 +40,6 @@ class Turn(NamedTuple):
     now: Mapping[Place, Trouble]
     begun: tuple[Trouble, ...]
     over: tuple[Trouble, ...]
-    unsure: Mapping[Place, Trouble]
 
 
 @dataclass
@@ -69,7 +68,7 @@ class Troubles:
         begun = tuple(trouble for place, trouble in now.items() if place not in self._now)
         over = tuple(trouble for place, trouble in self._now.items() if place not in seen)
         self._now, self._unsure = now, unsure
-        return Turn(now, begun, over, unsure)
+        return Turn(now, begun, over)
 
 
 def to_json(troubles: Iterable[Trouble]) -> str:

@@ -13,14 +13,12 @@ from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.types import NestedField, StringType, TimestamptzType
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from cdc.core.audit import Operation
 from cdc.core.errors import CommitConflict
-from cdc.lake.commits import commit_errors, writable
+from cdc.lake.commits import commit_errors, repeated, writable
 
 TABLE = "operations"
-RETRY_SECONDS = 30.0
 
 _SCHEMA = Schema(
     NestedField(1, "at", TimestamptzType(), required=False),
@@ -76,12 +74,7 @@ def append_rows(
 ) -> None:
     """Append rows to a table of the metadata namespace in one commit, and make the table if it is missing."""
     writable(catalog)
-    for attempt in Retrying(
-        retry=retry_if_exception_type(CommitConflict),
-        stop=stop_after_delay(RETRY_SECONDS),
-        wait=wait_exponential_jitter(multiplier=0.05, max=2),
-        reraise=True,
-    ):
+    for attempt in repeated(CommitConflict):
         with attempt, commit_errors(f"write to {'.'.join(name)}"):
             table = open_table(catalog, name, schema, spec)
             table.append(pa.Table.from_pylist(list(rows), table.schema().as_arrow()))

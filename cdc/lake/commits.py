@@ -14,8 +14,9 @@ from pyiceberg.exceptions import (
     WaitingForLockException,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
-from cdc.core.errors import CommitConflict, CommitStateUnknown, ConfigError, TerminalError, TransientError
+from cdc.core.errors import CdcError, CommitConflict, CommitStateUnknown, ConfigError, TerminalError, TransientError
 
 
 def writable(catalog: Catalog) -> Catalog:
@@ -26,6 +27,19 @@ def writable(catalog: Catalog) -> Catalog:
             hint="catalog.type jdbc, rest, glue or hive; a hadoop catalog is for trying things out",
         )
     return catalog
+
+
+RETRY_SECONDS = 30.0
+
+
+def repeated(*errors: type[CdcError]) -> Retrying:
+    """Return the attempts of a change that is made again after these errors, for half a minute."""
+    return Retrying(
+        retry=retry_if_exception_type(errors),
+        stop=stop_after_delay(RETRY_SECONDS),
+        wait=wait_exponential_jitter(multiplier=0.05, max=2),
+        reraise=True,
+    )
 
 
 @contextmanager

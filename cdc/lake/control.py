@@ -11,16 +11,14 @@ from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table, Transaction
 from pyiceberg.types import NestedField, StringType
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from cdc.core.control import MOVED, PAUSED, RELATION, STALE, TROUBLE, ControlState, Pause, Stale
 from cdc.core.errors import CommitConflict, CommitStateUnknown
 from cdc.core.names import TableName
 from cdc.lake.audit import open_table
-from cdc.lake.commits import commit_errors, writable
+from cdc.lake.commits import commit_errors, repeated, writable
 
 TABLE = "control"
-RETRY_SECONDS = 30.0
 
 _SCHEMA = Schema(NestedField(1, "unused", StringType(), required=False))
 
@@ -96,12 +94,7 @@ class Control:
         self._change(lambda change: change.set_properties(notes))
 
     def _change(self, change: Callable[[Transaction], object]) -> None:
-        for attempt in Retrying(
-            retry=retry_if_exception_type((CommitConflict, CommitStateUnknown)),  # the same change again does no harm
-            stop=stop_after_delay(RETRY_SECONDS),
-            wait=wait_exponential_jitter(multiplier=0.05, max=2),
-            reraise=True,
-        ):
+        for attempt in repeated(CommitConflict, CommitStateUnknown):  # the same change again does no harm
             with attempt:
                 table = self._writable()
                 with commit_errors("write to the control table"), table.transaction() as transaction:

@@ -9,12 +9,10 @@ from typing import Any
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.expressions import And, BooleanExpression, EqualTo, In
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from cdc.core.batch import BEHIND
 from cdc.core.errors import CommitConflict
-from cdc.lake.audit import RETRY_SECONDS
-from cdc.lake.commits import commit_errors, writable
+from cdc.lake.commits import commit_errors, repeated, writable
 
 TABLE = "quarantine"
 
@@ -58,37 +56,24 @@ class Quarantine:
     def held(self, topics: Collection[str]) -> list[Held]:
         """Return what is held of these topics, by name; none of those of which nothing is."""
         found: dict[str, list[Quarantined]] = {}
-        for message in self._read(
-            In(term="topic", literals=set(topics)), ("topic", "partition", "offset", "key", *_ABOUT)
-        ):
+        for message in self._read(In(term="topic", literals=set(topics)), _ABOUT):
             found.setdefault(message.topic, []).append(message)
         return [_held(topic, messages) for topic, messages in sorted(found.items())]
 
     def messages(self, topic: str) -> list[Quarantined]:
         """Return the messages of a topic, values included, in the order of their places."""
-        found = self._read(
-            EqualTo(term="topic", value=topic), ("topic", "partition", "offset", "key", "value", *_ABOUT)
-        )
+        found = self._read(EqualTo(term="topic", value=topic), (*_ABOUT, "value"))
         return sorted(found, key=lambda message: (message.partition, message.offset))
 
-    def discard(self, topic: str, keys: Collection[bytes] | None = None) -> int:
-        """Let go of a topic's messages, or of those with these raw keys; return how many they were."""
-        chosen = [one for one in self.messages(topic) if keys is None or one.key in keys]
-        if not chosen:
-            return 0
+    def discard(self, topic: str, keys: Collection[bytes] | None = None) -> None:
+        """Let go of a topic's messages, or of those with these raw keys."""
         wanted: BooleanExpression = EqualTo(term="topic", value=topic)
         if keys is not None:
             wanted = And(wanted, In(term="key", literals=set(keys)))
         writable(self._catalog)
-        for attempt in Retrying(
-            retry=retry_if_exception_type(CommitConflict),
-            stop=stop_after_delay(RETRY_SECONDS),
-            wait=wait_exponential_jitter(multiplier=0.05, max=2),
-            reraise=True,
-        ):
+        for attempt in repeated(CommitConflict):
             with attempt, commit_errors("write to the quarantine"):
                 self._catalog.load_table(self._name).delete(wanted)
-        return len(chosen)
 
     def _read(self, which: BooleanExpression, columns: Sequence[str]) -> Iterator[Quarantined]:
         try:

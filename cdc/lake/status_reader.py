@@ -14,6 +14,15 @@ def read_status(catalog: Catalog, namespace: str) -> list[StatusRow]:
     return [StatusRow(**row) for row in _rows(catalog, namespace, "status")]
 
 
+def has_status(catalog: Catalog, namespace: str) -> bool:
+    """Return whether a service has ever started here; raises what the catalog raises when it does not answer."""
+    try:
+        catalog.load_table((namespace, "status"))
+    except NoSuchTableError:
+        return False
+    return True
+
+
 def read_row_count(catalog: Catalog, target: TableName) -> int | None:
     """Return the number of rows that a table's newest snapshot tells, None if there is none or it does not tell."""
     try:

@@ -75,7 +75,11 @@ LEASE_HELD = Metric(
     "cdc_lease_held", "gauge", "0 or 1", "1 while this process holds the pipeline's lease.", ("pipeline",)
 )
 DEPENDENCY_UP = Metric(
-    "cdc_dependency_up", "gauge", "0 or 1", "1 if the dependency answered the last readiness check.", ("dependency",)
+    "cdc_dependency_up",
+    "gauge",
+    "0 or 1",
+    "1 if the dependency answered the last readiness check; so for each of its other lines that says ok.",
+    ("dependency",),
 )
 
 TROUBLE = Metric(
@@ -127,7 +131,7 @@ _HEALTH = """
 | path | answers | status |
 |---|---|---|
 | `/health/live` | whether the process works on its batches | 200 or 503 |
-| `/health/ready` | one line per dependency: source, kafka, registry, connect, catalog | 200 or 503 |
+| `/health/ready` | a line each: source, kafka, registry, connect, catalog, troubles, tables | 200 or 503 |
 | `/health` | both | 200 or 503 |
 
 With `Accept: application/json` the answer is JSON.

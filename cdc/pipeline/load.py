@@ -203,8 +203,7 @@ class Load:
                 self._commit(plan, pending)
             raise
         finally:
-            with suppress(AttributeError):  # not a generator
-                results.close()  # type: ignore[attr-defined]
+            results.close()
         self._commit(plan, pending)
 
     def _heed_stop(self) -> None:

@@ -1,6 +1,6 @@
 """What a load works with: a shadow, the source's capture, and the functions that bootstrap puts in."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -120,7 +120,7 @@ class LoadParts:
     bulk: BulkSource
     engine: RangeEngine
     capture: Capture
-    read: Callable[[TableSpec, LoadPlan, Sequence[Range], Stamp], Iterator[RangeResult]]
+    read: Callable[[TableSpec, LoadPlan, Sequence[Range], Stamp], Generator[RangeResult]]
     shadow: Callable[[TableSpec], ShadowTable]
     declared: Callable[[TableSpec], Mapping[str, str]]
     identity: Callable[[TableSpec], str]

@@ -1,7 +1,7 @@
 """Is a source fit for its configuration? Asked before anything runs, and of a running pipeline again and again."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from cdc.config.sources import SourceConfig
 from cdc.core.errors import PreflightError
@@ -28,6 +28,9 @@ class SourceDatabase(Protocol):
     def position(self) -> str:
         """Return where the log is now, as text."""
 
+    def log_findings(self, stored: Mapping[str, Any] | None, *, running: bool) -> Sequence[Finding]:
+        """Return what keeps a connector from reading on from its stored offset; None: it has none yet."""
+
 
 def check_tables(source: SourceConfig, found: Mapping[TableName, SourceTable | PreflightError]) -> list[Finding]:
     """Return the tables that are not there or may not be read, and what is wrong with the configured keys."""
@@ -46,6 +49,12 @@ def check_source(source: SourceConfig, database: SourceDatabase) -> list[Finding
     tables = database.tables([table.source for table in source.tables])
     found = [*database.findings(), *check_tables(source, tables)]
     return sorted(found, key=lambda finding: not finding.fatal)
+
+
+def unfit_topics(source: SourceConfig, findings: Iterable[Finding]) -> dict[str, Finding]:
+    """Return the tables that must not go on, by topic, each with the first reason."""
+    reasons = unfit(findings)
+    return {source.topic_of(table): reasons[table.source] for table in source.tables if table.source in reasons}
 
 
 def require_fit(source: SourceConfig, found: Sequence[Finding]) -> None:

@@ -34,6 +34,7 @@ def gone(source: SourceConfig, findings: Sequence[Finding], known: Mapping[str, 
 
 def recreated(source: SourceConfig, relations: Mapping[TableName, str], known: Mapping[str, str]) -> list[Finding]:
     """Return the tables that are others than those which their targets have rows of."""
+    noted = [(table, known.get(str(source.target_of(table)))) for table in source.tables]
     return [
         Finding(
             "recreated",
@@ -42,7 +43,6 @@ def recreated(source: SourceConfig, relations: Mapping[TableName, str], known: M
             table=table.source,
             gap=True,
         )
-        for table in source.tables
-        if known.get(str(source.target_of(table)), "") not in ("", relations.get(table.source, ""))
-        and table.source in relations
+        for table, before in noted
+        if before and relations.get(table.source, before) != before
     ]

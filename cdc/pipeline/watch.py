@@ -21,7 +21,7 @@ from cdc.core.preflight import Finding, SourceTable, unfit
 from cdc.core.restarts import Restarts
 from cdc.core.trouble import Trouble, Troubles, Turn, to_json
 from cdc.pipeline.connector_state import ConnectorStatus, parse_status
-from cdc.pipeline.preflight import check_tables
+from cdc.pipeline.preflight import check_tables, unfit_topics
 from cdc.pipeline.symptoms import connector_findings, gone, recreated
 from cdc.pipeline.watch_parts import WatchParts
 
@@ -127,10 +127,9 @@ class Watch:
             return Found([Finding("source_away", str(error), error.hint)])
         except CdcError as error:
             return Found([Finding("source_refused", str(error), error.hint)])
+        sick = unfit(findings)
         ids = {name: one.id for name, one in tables.items() if isinstance(one, SourceTable) and one.id}
-        fit = {
-            name: id_ for name, id_ in ids.items() if name not in unfit(findings)
-        }  # what may change is not noted yet
+        fit = {name: id_ for name, id_ in ids.items() if name not in sick}  # what may change is not noted yet
         return Found([*recreated(source, ids, known), *findings], fit, answered=True)
 
     def _topics(self, source: SourceConfig) -> list[Finding]:
@@ -180,8 +179,7 @@ class Watch:
             )
 
     def _judge(self, source: SourceConfig, turn: Turn) -> None:
-        reasons = unfit(trouble.finding for trouble in turn.now.values())
-        self.parts.judge({source.topic_of(t): reasons[t.source] for t in source.tables if t.source in reasons})
+        self.parts.judge(unfit_topics(source, (trouble.finding for trouble in turn.now.values())))
 
     def _known(self) -> Mapping[str, str] | Finding:
         """Return the identities of tables that are noted, or why they cannot be read now."""

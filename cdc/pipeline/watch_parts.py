@@ -22,13 +22,6 @@ class WatchedCluster(Protocol):
         """Restart the connector and those of its tasks that failed, and no others."""
 
 
-class WatchedDatabase(SourceDatabase, Protocol):
-    """A source database, asked also for the log that its connector reads."""
-
-    def log_findings(self, stored: Mapping[str, Any] | None, *, running: bool) -> Sequence[Finding]:
-        """Return what keeps a connector from reading on from its stored offset; None: it has none yet."""
-
-
 class WatchedTopics(Protocol):
     """Topics; calls may raise TransientError or TerminalError."""
 
@@ -61,7 +54,7 @@ class WatchParts(NamedTuple):
     """
 
     cluster: WatchedCluster
-    database: Callable[[SourceConfig], WatchedDatabase]
+    database: Callable[[SourceConfig], SourceDatabase]
     topics: WatchedTopics
     notes: Notes
     metrics: TroubleMetrics

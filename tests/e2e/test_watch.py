@@ -273,7 +273,7 @@ def test_a_database_that_restarts(shop: Watched) -> None:
     os.kill(process.pid, signal.SIGQUIT if engine == "postgres" else signal.SIGKILL)
     if engine == "mysql":  # PostgreSQL holds the catalog of the stack too
         shop.await_named("source_away")
-    shop.stack.up(["postgres", "mysql"] if engine == "mysql" else ["postgres"])
+    start(shop.stack, engine)
     shop.sql("UPDATE {s}.sick SET n = n + 1")
     shop.await_calm(300)
 
