@@ -8,6 +8,7 @@ from cdc.bootstrap.databases import source_database
 from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
 from cdc.connect.client import ConnectClient
+from cdc.connect.render import render, table_pattern
 from cdc.core.preflight import Finding
 from cdc.kafka.registry import SchemaRegistry
 from cdc.kafka.topics import KafkaTopics
@@ -44,7 +45,17 @@ def _parts(config: Config, metrics: Metrics, judge: Callable[[Mapping[str, Findi
     notes = Control(open_catalog(config.catalog), config.metadata_namespace)
     topics = KafkaTopics(config.kafka, timeout=_ANSWER_SECONDS)
     registry = SchemaRegistry(config.registry).check if config.registry else None
-    return WatchParts(cluster, source_database, topics, notes, metrics, judge, registry)
+    return WatchParts(
+        cluster,
+        table_pattern,
+        lambda source: render(source, config),
+        source_database,
+        topics,
+        notes,
+        metrics,
+        judge,
+        registry,
+    )
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from cdc.bootstrap.databases import source_database
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json
 from cdc.config.loader import load_config
 from cdc.core.errors import CdcError
-from cdc.core.preflight import Finding
+from cdc.core.preflight import ENDS_CONNECTOR, Finding
 from cdc.pipeline.connector_state import ConnectorStatus
 from cdc.pipeline.leftovers import Leftover
 from cdc.pipeline.preflight import check_source, require_fit
@@ -73,7 +73,9 @@ def apply(
         require_fit(source, found)
         unfit.extend(finding for finding in found if finding.fatal)
         _warn(finding for finding in found if not finding.fatal)
-        return connectors.apply(_named(plans, name), timeout=timeout)
+        deadly = {finding.table for finding in found if finding.name in ENDS_CONNECTOR and finding.table}
+        plan = connectors.plan(name, deadly) if deadly else _named(plans, name)
+        return connectors.apply(plan, timeout=timeout)
 
     unfit: list[Finding] = []
     _each(chosen, checked, as_json=as_json)

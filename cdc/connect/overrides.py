@@ -99,6 +99,7 @@ REFUSALS: Mapping[str, Refusal] = {
     "interval.handling.mode": Refusal(_only("string"), "numeric approximates months and years"),
     "binary.handling.mode": Refusal(_only("bytes"), "the sink would store the encoding instead of the bytes"),
     "enable.time.adjuster": Refusal(_only("false"), "years below 100 would be moved to 1970 to 2069"),
+    "converters": Refusal(_only("values"), "the service's own makes the values that Debezium falsifies or fails on"),
     "hstore.handling.mode": Refusal(_only("json"), "the sink reads hstore as JSON"),
     "column.propagate.source.type": Refusal(_only(".*"), "the sink casts by the source's types"),
     "schema.name.adjustment.mode": _ADJUST,

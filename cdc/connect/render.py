@@ -11,6 +11,7 @@ from cdc.config.values import Secret
 from cdc.connect.overrides import check_overrides
 from cdc.connect.templates import filled
 from cdc.core.errors import ConfigError
+from cdc.core.types import unfit_text
 
 AVRO_CONVERTER = "cdc.connect.NullKeepingAvroConverter"
 """The converter class; its settings stand in connectors/avro.yaml."""
@@ -62,6 +63,7 @@ def _values(source: SourceConfig, config: Config) -> Mapping[str, str]:
         "user": source.user,
         "password": reference(source.password),
         "placeholder": source.placeholder,
+        "unfit": unfit_text(source.placeholder),
         "tables": ",".join(table_pattern(t.source) for t in source.tables),
         "keys": ";".join(f"{table_pattern(t.source)}:{_columns(t.key)}" for t in source.tables),
         "snapshot_mode": "initial" if _by_connector(source) else "no_data",

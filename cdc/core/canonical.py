@@ -17,6 +17,8 @@ from enum import Enum
 POSITIVE_INFINITY = "9223372036854775807"
 NEGATIVE_INFINITY = "-9223372036854775808"
 """Microseconds that stand for ``infinity`` and ``-infinity``, as Debezium writes them in microseconds."""
+_INFINITE_DAYS = {"infinity": "2146033979", "-infinity": "-2147472691"}
+"""Days that stand for them in a date, as Debezium writes them from the log."""
 
 _DATE = re.compile(r"(\d{4,})-(\d\d)-(\d\d)")
 _TIME = re.compile(r"(-?)(\d+):(\d\d):(\d\d)(?:\.(\d{1,6}))?")
@@ -100,6 +102,11 @@ def days(text: str) -> int:
     era, year_of_era = divmod(year, 400)
     day_of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
     return era * 146097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719468
+
+
+def day(text: str) -> str:
+    """Return the days since 1970-01-01 of a date as PostgreSQL prints it, or of an infinity."""
+    return _INFINITE_DAYS.get(text) or str(days(text))
 
 
 def micros_of_time(text: str) -> int:

@@ -144,6 +144,27 @@ def _check_identity(table: SourceTable, key: frozenset[str]) -> list[Finding]:
     return [Finding("key_not_in_identity", what, f"as its owner: ALTER TABLE {table.name} REPLICA IDENTITY FULL")]
 
 
+ENDS_CONNECTOR = frozenset({"table_name"})
+"""Findings for which the connector is not told of a table: it would end, or hang, and with it every other table."""
+
+
+def check_names(table: SourceTable) -> list[Finding]:
+    """Return what Debezium's connector does not survive in the names of a table and its columns."""
+    if any(ord(character) < ord(" ") for part in table.name for character in part):
+        what = f"the name of {str(table.name)!r} has a control character, which stops Debezium's connector"
+        return [Finding("table_name", what, "rename the table, or take it out of the configuration")]
+    if not alike(column.name for column in table.columns):
+        return []
+    what = f"columns of {table.name} differ in case only, which ends Debezium's connector"
+    return [Finding("column_case", what, "rename one of them, or take the table out of the publication", gap=True)]
+
+
+def alike(names: Iterable[str]) -> bool:
+    """Return whether two names differ in case only."""
+    lower = [name.lower() for name in names]
+    return len(set(lower)) < len(lower)
+
+
 def check_part(table: SourceTable) -> list[Finding]:
     """Return what may go wrong where a part of a table is loaded: events of rows outside may lack values."""
     if table.identity is None:

@@ -1,8 +1,8 @@
 """The row schema of events in JSON without schemas: from the source's declarations to what Debezium makes of them.
 
-It repeats Debezium's mappings (documentation, "Data type mappings") under the handling modes of connectors/*.yaml. A
-type that is not listed is refused: its values could be anything. ``domain T`` is a domain over T, ``enum`` any
-enumeration.
+It repeats Debezium's mappings (documentation, "Data type mappings") under the handling modes of connectors/*.yaml, and
+those of connectors/values. A type of PostgreSQL that neither knows comes as its text; another of MySQL is refused.
+``domain T`` is a domain over T, ``enum`` any enumeration.
 """
 
 import re
@@ -35,12 +35,6 @@ _POSTGRES: dict[str, tuple[str, str | None]] = {
     "ltree": ("string", _DATA + "Ltree"),
     "tsvector": ("string", _DATA + "Tsvector"),
     "enum": ("string", _DATA + "Enum"),
-    # Types that Debezium has no mapping for come as bytes of their text.
-    **dict.fromkeys(("tsquery", "pg_lsn", "pg_snapshot", "txid_snapshot", "jsonpath", "xid8"), ("bytes", None)),
-    **dict.fromkeys(
-        ("int4multirange", "int8multirange", "nummultirange", "tsmultirange", "tstzmultirange", "datemultirange"),
-        ("bytes", None),
-    ),
 }
 _MYSQL: dict[str, tuple[str, str | None]] = {
     **dict.fromkeys(("tinyint", "smallint", "mediumint", "int"), ("int", None)),
@@ -59,6 +53,10 @@ _MYSQL: dict[str, tuple[str, str | None]] = {
     "set": ("string", _DATA + "EnumSet"),
     "json": ("string", _DATA + "Json"),
 }
+_EXTENSION_TYPES = ("geometry", "geography", "vector", "halfvec", "sparsevec", "isbn")
+"""Types that Debezium has a form for, which is not repeated here."""
+_TEXT_ELEMENTS = ("bit", "interval", "money", "enum", "xml", "circle")
+"""What comes as text in an array, and otherwise not, or not plainly."""
 _WKB = (EventField("wkb", "wkb", "bytes"), EventField("srid", "srid", "int"))
 _XY = (EventField("x", "x", "double"), EventField("y", "y", "double"))
 _ABC = tuple(EventField(name, name, "double") for name in "abc")
@@ -95,21 +93,25 @@ _HINT = "use the format avro or json_schema, or exclude the column with column.e
 def _postgres(name: str, declared: str) -> EventField:
     if declared.endswith("[]"):
         element = _postgres("element", declared[:-2])
-        item = EventField("element", "element", element.physical, element.semantic)
+        as_text = element.physical == "record" or declared[:-2].startswith(_TEXT_ELEMENTS)
+        item = EventField(
+            "element", "element", *(("string", None) if as_text else (element.physical, element.semantic))
+        )
         return EventField(
             event_name(name), name, "array", parameters=_parameters(f"_{element.source_type}", ()), item=item
         )
     base, arguments = _split(declared.removeprefix("domain "))
-    if base in ("bit", "bit varying"):
-        return _bits(name, "VARBIT" if base == "bit varying" else "BIT", arguments)
+    if base == "bit":
+        return _bits(name, "BIT", arguments)
     if (shape := _postgres_geometry(base)) is not None:
         return EventField(event_name(name), name, "record", *shape)
-    if base not in _POSTGRES:
+    if base.rpartition(".")[2] in _EXTENSION_TYPES or base == "circle":
         raise _unknown(name, declared)
     # Debezium calls a domain by its own name, so its numbers are not told from texts there either.
     source_type = "DOMAIN" if declared.startswith("domain ") else base.upper()
     sizes = ("1",) if base == "boolean" else arguments
-    return EventField(event_name(name), name, *_POSTGRES[base], _parameters(source_type, sizes))
+    known = _POSTGRES.get(base, ("string", None))
+    return EventField(event_name(name), name, *known, _parameters(source_type, sizes))
 
 
 def _postgres_geometry(base: str) -> tuple[str, dict[str, str], None, tuple[EventField, ...]] | None:

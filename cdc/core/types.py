@@ -36,8 +36,13 @@ SOURCE = "__debezium.source.column."
 _TEXT_IN_BYTES = re.compile(
     r"TSQUERY|PG_LSN|PG_SNAPSHOT|TXID_SNAPSHOT|JSONPATH|XID8|(INT4|INT8|NUM|TS|TSTZ|DATE)MULTIRANGE"
 )
-"""PostgreSQL types that Debezium has no mapping for: they come as bytes of their text."""
+"""PostgreSQL types that Debezium has no mapping for: in events that our converter has not made, bytes of their text."""
 _DECIMAL_SOURCES = ("NUMERIC", "DECIMAL", "NUMBER", "DEC", "FIXED")
+
+
+def unfit_text(placeholder: str) -> str:
+    """Return what stands for a value that events cannot carry, given what stands for an unchanged large one."""
+    return f"{placeholder}/unfit"
 
 
 @dataclass(frozen=True)

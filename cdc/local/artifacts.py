@@ -24,7 +24,8 @@ SPARK_HASHES = REPOSITORY / "deploy" / "spark" / "jars.sha256"
 _LAYOUT = 3
 """Counted up when what is unpacked, or where to, changes."""
 
-_CONVERTER = (unpack.CONVERTER, *sorted((unpack.SERVICES / "META-INF" / "services").iterdir()))
+_CONVERTER = (*sorted(unpack.CONVERTER.iterdir()), *sorted((unpack.SERVICES / "META-INF" / "services").iterdir()))
+_VALUES = tuple(sorted(unpack.VALUES.rglob("*.java")))
 
 OnStep = Callable[[str], None]
 
@@ -65,7 +66,9 @@ def distribution(name: str) -> Distribution:
         "converter": Distribution(
             "converter", downloads / "plugins" / "avro", unpack.converter_plugin, megabytes=20, inputs=_CONVERTER
         ),
-        "connectors": Distribution("connectors", downloads / "plugins" / "debezium", unpack.unpack_tars, megabytes=90),
+        "connectors": Distribution(
+            "connectors", downloads / "plugins" / "debezium", unpack.connector_plugins, megabytes=95, inputs=_VALUES
+        ),
         "registry": Distribution("registry", downloads / "registry", unpack.unpack_tars, megabytes=142),
         "postgres": Distribution(f"postgres-{machine}", servers / "postgres", unpack.unpack_postgres, megabytes=12),
         "mysql": Distribution(f"mysql-{machine}", servers / "mysql", unpack.unpack_mysql, megabytes=553),

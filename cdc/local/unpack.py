@@ -5,6 +5,7 @@ import subprocess
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from cdc.core.errors import PreflightError
@@ -12,7 +13,9 @@ from cdc.local.places import REPOSITORY
 from cdc.local.system import java
 
 SERVICES = REPOSITORY / "debezium" / "services"
-CONVERTER = REPOSITORY / "connectors" / "converter" / "NullKeepingAvroConverter.java"
+CONVERTER = REPOSITORY / "connectors" / "converter"
+VALUES = REPOSITORY / "connectors" / "values"
+"""Converters of values, a folder for each connector that has some."""
 _BUILD_ONLY = ("ecj-", "connect-api-", "kafka-clients-")
 MYSQL_PROGRAMS = ("bin/mysqld", "bin/mysql")
 MYSQL_FOLDERS = ("lib/private/", "lib/plugin/component", "share/")
@@ -32,6 +35,16 @@ def copy_jars(archives: Path, target: Path) -> None:
         shutil.copy2(jar, target / jar.name)
 
 
+def connector_plugins(archives: Path, target: Path) -> None:
+    """Unpack the connectors, and put our own converters of values beside those that have some."""
+    unpack_tars(archives, target)
+    for sources in sorted(folder for folder in VALUES.iterdir() if folder.is_dir()):
+        plugin = target / f"debezium-connector-{sources.name}"
+        with tempfile.TemporaryDirectory(dir=archives) as classes:
+            _compile(sources, [archives, plugin], Path(classes))
+            _pack(plugin / "cdc-values.jar", [Path(classes)])
+
+
 def converter_plugin(archives: Path, target: Path) -> None:
     """Make a plugin folder of Apicurio's jars and of one more: our own converter, and the file that names both."""
     folder = target / "apicurio"
@@ -40,22 +53,28 @@ def converter_plugin(archives: Path, target: Path) -> None:
         if not jar.name.startswith(_BUILD_ONLY):
             shutil.copy2(jar, folder / jar.name)
     with tempfile.TemporaryDirectory(dir=archives) as classes:
-        _compile_converter(archives, Path(classes))
-        with zipfile.ZipFile(folder / "cdc-converter.jar", "w") as zipped:
-            for root in (SERVICES, Path(classes)):
-                for file in sorted(path for path in root.rglob("*") if path.is_file()):
-                    zipped.write(file, file.relative_to(root))
+        _compile(CONVERTER, [archives], Path(classes))
+        _pack(folder / "cdc-converter.jar", [SERVICES, Path(classes)])
 
 
-def _compile_converter(jars: Path, classes: Path) -> None:
-    (compiler,) = jars.glob("ecj-*.jar")
-    libraries = ":".join(str(jar) for jar in jars.glob("*.jar"))
-    command = [java(), "-jar", str(compiler), "-17", "-nowarn", "-cp", libraries, "-d", str(classes), str(CONVERTER)]
+def _compile(sources: Path, libraries: Sequence[Path], classes: Path) -> None:
+    """Compile the classes of a folder with the compiler and the jars of others."""
+    jars = [jar for folder in libraries for jar in sorted(folder.glob("*.jar"))]
+    (compiler,) = (jar for jar in jars if jar.name.startswith("ecj-"))
+    path = ":".join(map(str, jars))
+    command = [java(), "-jar", str(compiler), "-17", "-nowarn", "-cp", path, "-d", str(classes), str(sources)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
     if result.returncode:
         raise PreflightError(
-            f"could not compile {CONVERTER}: {result.stderr.strip()}", hint="`java -version`: 17 or later"
+            f"could not compile {sources}: {result.stderr.strip()}", hint="`java -version`: 17 or later"
         )
+
+
+def _pack(jar: Path, folders: Sequence[Path]) -> None:
+    with zipfile.ZipFile(jar, "w") as zipped:
+        for root in folders:
+            for file in sorted(path for path in root.rglob("*") if path.is_file()):
+                zipped.write(file, file.relative_to(root))
 
 
 def unpack_postgres(archives: Path, target: Path) -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, overload
 
-TRACE_LINES = 3
+TRACE_LINES = 5
 """Lines of a trace that an operator sees: the exception, and the causes behind it."""
 
 _SECRET_KEY = re.compile(r"password|secret|token|credential|jaas|user\.info", re.IGNORECASE)

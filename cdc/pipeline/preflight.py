@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from cdc.config.sources import SourceConfig
 from cdc.core.errors import PreflightError
 from cdc.core.names import TableName
-from cdc.core.preflight import Finding, SourceTable, check_key, of_table, unfit
+from cdc.core.preflight import Finding, SourceTable, check_key, check_names, of_table, unfit
 
 
 class SourceDatabase(Protocol):
@@ -33,14 +33,14 @@ class SourceDatabase(Protocol):
 
 
 def check_tables(source: SourceConfig, found: Mapping[TableName, SourceTable | PreflightError]) -> list[Finding]:
-    """Return the tables that are not there or may not be read, and what is wrong with the configured keys."""
+    """Return the tables that are not there or may not be read, and what is wrong with names and keys."""
     findings: list[Finding] = []
     for table in source.tables:
         declared = found[table.source]
         if isinstance(declared, PreflightError):
             findings.append(Finding("table_missing", str(declared), declared.hint, table=table.source))
         else:
-            findings += of_table(table.source, check_key(declared, table.key))
+            findings += of_table(table.source, [*check_names(declared), *check_key(declared, table.key)])
     return findings
 
 

@@ -12,7 +12,8 @@ from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_a
 from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
 from cdc.core.errors import ConfigError, TerminalError, TransientError
-from cdc.core.names import heartbeat_topic
+from cdc.core.names import TableName, heartbeat_topic
+from cdc.pipeline.aside import narrowed
 from cdc.pipeline.connector_state import ConnectorStatus, parse_status, redacted
 from cdc.pipeline.leftovers import Leftover, leftovers, topics_of
 
@@ -134,10 +135,11 @@ class Connectors:
         names = ", ".join(source.name for source in self._config.sources)
         raise ConfigError(f"no source is named {name!r}", hint=f"the configuration has: {names}")
 
-    def plan(self, name: str) -> ConnectorPlan:
-        """Return the difference between configuration and cluster; changes nothing."""
+    def plan(self, name: str, without: Collection[TableName] = ()) -> ConnectorPlan:
+        """Return the difference between configuration and cluster, tables left out; changes nothing."""
         source = self.source(name)
-        settings = dict(self._render(source))
+        kept = [table for table in source.tables if table.source not in without]
+        settings = dict(self._render(narrowed(source, kept)))
         present = self._cluster.config(name)
         changes = differences(present or {}, settings)
         action: Literal["create", "update", "unchanged"] = (

@@ -20,6 +20,7 @@ from cdc.core.names import TableName
 from cdc.core.preflight import Finding, SourceTable, unfit
 from cdc.core.restarts import Restarts
 from cdc.core.trouble import Trouble, Troubles, Turn, to_json
+from cdc.pipeline.aside import Aside
 from cdc.pipeline.connector_state import ConnectorStatus, parse_status
 from cdc.pipeline.preflight import check_tables, unfit_topics
 from cdc.pipeline.symptoms import connector_findings, gone, recreated
@@ -29,7 +30,7 @@ log = structlog.get_logger()
 
 LOOK_SECONDS = 10.0
 _AWAY = ("connect_away", "source_away", "kafka_away", "registry_away", "catalog_away")
-PASSING = (*_AWAY, "connector_missing", "connector_unassigned", "slot_idle")
+PASSING = (*_AWAY, "connector_missing", "connector_unassigned", "slot_idle", "not_captured")
 """Troubles that mostly pass by themselves: they count from the second look on. A worker that starts knows nothing."""
 
 
@@ -54,6 +55,9 @@ class Watch:
     _troubles: Troubles = field(default_factory=lambda: Troubles(PASSING))
     _restarts: Restarts = field(default_factory=Restarts)
     _noted: str = ""
+
+    def __post_init__(self) -> None:
+        self._aside = Aside(self.parts.cluster, self.parts.pattern, self.parts.render)
 
     def run(self, stop: threading.Event) -> None:
         """Look until told to stop."""
@@ -84,7 +88,8 @@ class Watch:
         if self.parts.active():
             if not isinstance(known, Finding):
                 self._note(source, turn, found.relations, known)
-            self._revive(source, found.status)
+            if not self._set_aside(source, found.status):
+                self._revive(source, found.status)
         return turn
 
     def find(self, source: SourceConfig, known: Mapping[str, str]) -> Found:
@@ -109,7 +114,13 @@ class Watch:
             return None, None, [Finding("connect_away", str(error), error.hint)]
         with suppress(CdcError):  # they are in Kafka, which may be away
             stored = [one["offset"] for one in self.parts.cluster.offsets(source.name) if one.get("offset")]
-        return status, stored[0] if stored else None, connector_findings(status)
+        return status, stored[0] if stored else None, [*connector_findings(status), *self._left_out(source)]
+
+    def _left_out(self, source: SourceConfig) -> list[Finding]:
+        try:
+            return self._aside.findings(source)
+        except CdcError:  # it has just answered, and is asked again
+            return []
 
     def _database(
         self,
@@ -203,6 +214,19 @@ class Watch:
             log.warning("troubles not noted", pipeline=source.name, error=type(error).__name__)
         else:
             self._noted = text
+
+    def _set_aside(self, source: SourceConfig, status: ConnectorStatus | None) -> bool:
+        """Let a connector that failed go on without the tables that ended it; return whether there are any."""
+        if status is None or not status.failed:
+            return False
+        try:
+            tables = self._aside.take_out(source, status.trace)
+        except CdcError as error:
+            log.warning("connector not changed", pipeline=source.name, error=str(error))
+            return False
+        for table in tables:
+            log.error("table set aside", pipeline=source.name, table=str(table), trace=status.trace)
+        return bool(tables)
 
     def _revive(self, source: SourceConfig, status: ConnectorStatus | None) -> None:
         if status is None or not status.failed:

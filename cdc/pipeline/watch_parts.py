@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 from cdc.config.sources import SourceConfig
 from cdc.core.control import ControlState
+from cdc.core.names import TableName
 from cdc.core.preflight import Finding
 from cdc.pipeline.preflight import SourceDatabase
 
@@ -20,6 +21,12 @@ class WatchedCluster(Protocol):
 
     def restart_failed(self, name: str) -> None:
         """Restart the connector and those of its tasks that failed, and no others."""
+
+    def config(self, name: str) -> Mapping[str, str] | None:
+        """Return the settings of a connector, or None if there is none."""
+
+    def put(self, name: str, settings: Mapping[str, str]) -> None:
+        """Change the connector; idempotent."""
 
 
 class WatchedTopics(Protocol):
@@ -49,11 +56,15 @@ class TroubleMetrics(Protocol):
 class WatchParts(NamedTuple):
     """What a watch looks at, and whom it tells: ``judge`` takes the tables that are unfit, by topic.
 
+    ``pattern`` is a table in the connector's list of tables, ``render`` makes the settings of a source's connector.
+
     ``registry`` raises TransientError if it does not answer, None where there is none. Who only stands by is not
     ``active``: it looks and tells, and leaves restarts and notes to the other.
     """
 
     cluster: WatchedCluster
+    pattern: Callable[[TableName], str]
+    render: Callable[[SourceConfig], Mapping[str, str]]
     database: Callable[[SourceConfig], SourceDatabase]
     topics: WatchedTopics
     notes: Notes

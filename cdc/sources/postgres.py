@@ -22,9 +22,16 @@ from cdc.core.preflight import (
     each_declared,
     of_table,
 )
+from cdc.sources.postgres_findings import (
+    SETUP,
+    deadly,
+    published_findings,
+    server_findings,
+    slot_findings,
+    table_findings,
+)
 
 FOLDER = Path(__file__).resolve().parents[2] / "sql" / "sources" / "postgres"
-_SETUP = "run sql/sources/postgres/setup.sql as a superuser"
 _REFUSED = (
     "authentication failed",
     "does not exist",
@@ -131,8 +138,8 @@ class PostgresDatabase:
     def findings(self) -> list[Finding]:
         """Return what is wrong with server, role, slot, publication and those tables that can be looked at."""
         with self._connection() as connection:
-            found = [*_server_findings(self._rows(connection, _SERVER)[0], self._source.user)]
-            found += _slot_findings(self._rows(connection, _SLOT, slot=self._source.slot_name), self._source)
+            found = [*server_findings(self._rows(connection, _SERVER)[0], self._source.user)]
+            found += slot_findings(self._rows(connection, _SLOT, slot=self._source.slot_name), self._source)
             found += self._publication_findings(connection)
             tables = self._declarations(connection, [table.source for table in self._source.tables])
         for name, declared in tables.items():
@@ -143,7 +150,7 @@ class PostgresDatabase:
     def _findings_of(self, declared: "_Declared") -> list[Finding]:
         excluded = self._source.connector.get("column.exclude.list", "").split(",")
         generated = check_generated(declared.table, [one.rpartition(".")[2] for one in excluded])
-        return [*_table_findings(declared.relation, declared.table.name), *generated]
+        return [*table_findings(declared.relation, declared.table.name), *generated]
 
     def _declaration(self, connection: psycopg.Connection[Any], name: TableName) -> "_Declared":
         found = self._declarations(connection, [name])[name]
@@ -188,13 +195,13 @@ class PostgresDatabase:
         with self._connection() as connection:
             slots = self._rows(connection, _SLOT, slot=slot)
             published = _by_name(self._rows(connection, _PUBLISHED, publication=publication))
-        found = [*_slot_findings(slots, self._source)]
+        found = [*slot_findings(slots, self._source)]
         if not slots:
             what = f"replication slot {slot!r} does not exist"
-            found.append(_finding("slot_missing", what, "if the connector had used it, changes are lost; else wait"))
+            found.append(Finding("slot_missing", what, "if the connector had used it, changes are lost; else wait"))
         reasons = {}
         for table in (table.source for table in self._source.tables):
-            for finding in [*found, *_published_findings(publication, table, published)][:1]:
+            for finding in [*found, *published_findings(publication, table, published)][:1]:
                 reasons[table] = f"{finding.what}: {finding.hint}"
         return reasons
 
@@ -235,16 +242,17 @@ class PostgresDatabase:
             lines = publication_sql(self._source).splitlines()
             statement = " ".join(line for line in lines if line and not line.startswith("--"))
             return [
-                _finding("publication", f"publication {name!r} does not exist", f"as the tables' owner: {statement}")
+                Finding("publication", f"publication {name!r} does not exist", f"as the tables' owner: {statement}")
             ]
         found = []
         if not all(publication[0].values()):
             what = f"publication {name!r} leaves out operations, or publishes partitions under their own names"
             options = "publish = 'insert, update, delete, truncate', publish_via_partition_root = true"
-            found.append(_finding("publication_options", what, f"ALTER PUBLICATION {quote(name)} SET ({options})"))
+            found.append(Finding("publication_options", what, f"ALTER PUBLICATION {quote(name)} SET ({options})"))
         published = _by_name(self._rows(connection, _PUBLISHED, publication=name))
+        found += deadly(name, published)
         for table in self._source.tables:
-            found += of_table(table.source, _published_findings(name, table.source, published))
+            found += of_table(table.source, published_findings(name, table.source, published))
         return found
 
     def _readable(self, name: TableName, relation: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -308,44 +316,6 @@ def _identity(kind: str, unique: Sequence[Mapping[str, Any]]) -> frozenset[str] 
     return next((frozenset(index["columns"]) for index in unique if wanted and index[wanted]), frozenset())
 
 
-def _server_findings(server: Mapping[str, Any], user: str) -> Iterator[Finding]:
-    if server["wal_level"] != "logical":
-        yield _finding(
-            "wal_level",
-            f"wal_level is {server['wal_level']}",
-            "ALTER SYSTEM SET wal_level = 'logical', and restart the server",
-        )
-    if server["encoding"] != "UTF8":
-        yield _finding(
-            "encoding",
-            f"the database is encoded in {server['encoding']}; Debezium reads UTF8 only",
-            "use a UTF8 database",
-        )
-    if server["version"] < 130000:
-        yield _finding("version", f"server version {server['version']} is too old", "PostgreSQL 13 or later")
-    if not (server["replication"] or server["superuser"]):
-        yield _finding(
-            "replication_role", f"role {user!r} lacks REPLICATION", f"{_SETUP}, or ALTER ROLE {quote(user)} REPLICATION"
-        )
-    if server["superuser"]:
-        yield Finding("superuser", f"role {user!r} is a superuser, which capture does not need", _SETUP, fatal=False)
-    if server["keep"] == "-1":
-        what = "max_slot_wal_keep_size is unlimited: a stopped connector can fill the server's disk"
-        yield Finding(
-            "slot_keep_size", what, "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB', by the disk's size", fatal=False
-        )
-
-
-def _slot_findings(rows: Sequence[Mapping[str, Any]], source: PostgresSource) -> Iterator[Finding]:
-    for slot in rows:
-        if slot["wal_status"] == "lost":
-            what = f"replication slot {source.slot_name!r} was invalidated: changes are lost"
-            yield _finding("slot_lost", what, f"drop it, then {begin_anew(source.name)}")
-        if slot["plugin"] != "pgoutput" or slot["database"] != source.database:
-            what = f"replication slot {source.slot_name!r} belongs to {slot['plugin']} in database {slot['database']!r}"
-            yield _finding("slot_taken", what, "choose another slot")
-
-
 def _kept_seconds(slot: Mapping[str, Any]) -> float | None:
     """Return None where nothing limits what is kept, or where the log does not grow."""
     if slot["wal_status"] in ("unreserved", "lost"):
@@ -359,34 +329,6 @@ def _by_name(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Mapping
     return {(row["schemaname"], row["tablename"]): row for row in rows}
 
 
-def _published_findings(
-    publication: str, table: TableName, published: Mapping[tuple[str, str], Mapping[str, Any]]
-) -> Iterator[Finding]:
-    row = published.get((table.namespace, table.table))
-    if row is None:
-        add = f"as the table's owner: ALTER PUBLICATION {quote(publication)} ADD TABLE {quote_table(table)}"
-        yield Finding("not_published", f"table {table} is not in publication {publication!r}", add, gap=True)
-    elif row["rowfilter"] is not None:
-        what = f"publication {publication!r} filters the rows of {table}"
-        yield Finding("row_filter", what, "publish the whole table", gap=True)
-
-
-def _table_findings(relation: Mapping[str, Any], table: TableName) -> Iterator[Finding]:
-    if relation["relkind"] not in "rp":
-        what = f"{table} is no ordinary table, so it is not in the log"
-        yield Finding("not_a_table", what, "capture the tables behind it", gap=True)
-    if relation["relpersistence"] != "p":
-        what = f"{table} is unlogged or temporary, so it is not in the log"
-        yield Finding("unlogged", what, f"ALTER TABLE {quote_table(table)} SET LOGGED", gap=True)
-    if relation["relrowsecurity"]:
-        what = f"{table} has row-level security: the snapshot would see only what the policies show"
-        yield _finding("row_security", what, "add a policy that shows the role every row, or give the role BYPASSRLS")
-
-
-def _finding(name: str, what: str, hint: str) -> Finding:
-    return Finding(name, what, hint)
-
-
 def _translated(source: PostgresSource, error: psycopg.Error) -> Exception:
     """Return the project's error, or the error itself where it shows a mistake of ours."""
     text = str(error).strip().replace(source.password.reveal() or "\0", "***").splitlines()[-1]
@@ -395,4 +337,4 @@ def _translated(source: PostgresSource, error: psycopg.Error) -> Exception:
         return error
     if isinstance(error, psycopg.OperationalError) and not any(word in text for word in _REFUSED):
         return TransientError(message, hint="is the database up, and host and port right?")
-    return PreflightError(message, hint=f"check user, password, database and sslmode; or {_SETUP}")
+    return PreflightError(message, hint=f"check user, password, database and sslmode; or {SETUP}")

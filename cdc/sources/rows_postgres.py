@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from cdc.core.canonical import PART, Column, Form, days, double_text, list_text, micros, micros_of_time, single_text
+from cdc.core.canonical import PART, Column, Form, day, double_text, list_text, micros, micros_of_time, single_text
 from cdc.core.errors import PreflightError
 from cdc.core.names import TableName
 
@@ -104,7 +104,8 @@ def _read(name: str, type_: str, modifier: int, *, array: bool) -> _Read:
     convert = _bit(modifier) if type_ == "bit" else _CONVERT.get(type_)
     unbounded = type_ == "numeric" and not array and (modifier < 0 or (modifier - 4) >> 16 > 38)
     form = Form.NUMBER if unbounded else _FORMS.get(type_, Form.TEXT)
-    return _Read(Column(name, form), expression, _list_of(convert) if array else convert)
+    separator = ";" if type_ == "box" else ","
+    return _Read(Column(name, form), expression, _list_of(convert, separator) if array else convert)
 
 
 def _bit(modifier: int) -> Convert | None:
@@ -115,23 +116,23 @@ def _boolean_bit(text: str) -> str:
     return "true" if text == "1" else "false"
 
 
-def _list_of(convert: Convert | None) -> Convert:
+def _list_of(convert: Convert | None, separator: str) -> Convert:
     def each(items: Nested) -> Nested:
         return [
             item if item is None else each(item) if isinstance(item, list) else convert(item) if convert else item
             for item in items
         ]
 
-    return lambda text: list_text(each(parse_array(text)))
+    return lambda text: list_text(each(parse_array(text, separator)))
 
 
-def parse_array(text: str) -> Nested:
+def parse_array(text: str, separator: str = ",") -> Nested:
     """Return the elements of an array as PostgreSQL prints it; raises ValueError if it is none."""
     start = text.find("{")
     if start < 0:
         raise ValueError("not an array")
     stack: list[Nested] = [[]]
-    for quoted, bare, mark in _TOKEN.findall(text, start):
+    for quoted, bare, mark in _TOKENS[separator].findall(text, start):
         if mark == "{":
             stack.append([])
         elif mark == "}":
@@ -139,12 +140,15 @@ def parse_array(text: str) -> Nested:
             stack[-1].append(done)
         elif bare:
             stack[-1].append(None if bare == "NULL" else bare)
-        elif mark != ",":
+        elif mark != separator:
             stack[-1].append(re.sub(r"\\(.)", r"\1", quoted[1:-1], flags=re.DOTALL))
     return stack[0][0]  # type: ignore[return-value]
 
 
-_TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")|([^{},"]+)|([{},])', re.DOTALL)
+_TOKENS = {
+    separator: re.compile(rf'("(?:[^"\\]|\\.)*")|([^{{}}{separator}"]+)|([{{}}{separator}])', re.DOTALL)
+    for separator in ",;"
+}
 _PAIR = re.compile(r'"((?:[^"\\]|\\.)*)"=>(?:NULL|"((?:[^"\\]|\\.)*)")', re.DOTALL)
 
 
@@ -187,13 +191,13 @@ def _zoned_time(text: str) -> str:
     return clock + (f".{fraction:06}".rstrip("0") if fraction else "") + "Z"
 
 
-_FORMS = {"hstore": Form.JSON, "varbit": Form.BITS}
+_FORMS = {"hstore": Form.JSON}
 _CONVERT: dict[str, Convert] = {
     "bool": lambda text: "true" if text == "t" else "false",
     "float4": lambda text: single_text(float(text)),
     "float8": lambda text: double_text(float(text)),
     "bytea": lambda text: text[2:],
-    "date": lambda text: text if text.endswith("infinity") else str(days(text)),
+    "date": day,
     "time": lambda text: str(micros_of_time(text)),
     "timetz": _zoned_time,
     "timestamp": micros,

@@ -1,10 +1,14 @@
 """Values as Debezium encodes them, converted to the column types of the core; expressions only, no Python per row."""
 
+import hashlib
+import uuid
+from collections.abc import Iterable
+
 from pyspark.sql import Column
 from pyspark.sql import functions as f
 
 from cdc.core.ddl import spark_type
-from cdc.core.types import EventField
+from cdc.core.types import EventField, unfit_text
 
 INFINITY_MICROS = 2**63 - 1
 """What Debezium writes for PostgreSQL's ``infinity`` in microseconds; the text form is mapped to the same instant."""
@@ -26,6 +30,12 @@ def convert(value: Column, field: EventField, column_type: str) -> Column:
 def can_fail(field: EventField) -> bool:
     """Return whether the conversion may turn a value into null."""
     return field.physical == "string" and field.column_type != "string"
+
+
+def unfit(value: Column, field: EventField, text: str) -> Column | None:
+    """Return whether the value stands for one that the events cannot carry; None if the type has no such value."""
+    carried = field.physical == "array" or field.source_type == "JSON"
+    return placeholder(value, field, unfit_text(text)) if carried else None
 
 
 def placeholder(value: Column, field: EventField, text: str) -> Column | None:
@@ -53,14 +63,22 @@ def _placeholder_shape(field: EventField, text: str) -> Column | None:
 def _placeholder_array(item: EventField, text: str) -> Column | None:
     raw = text.encode()
     if item.semantic == "io.debezium.data.Uuid":
-        return f.array(f.lit("b68a35a7-17ad-35b3-af2a-ae46edb4545a"))
+        digest = hashlib.md5(raw, usedforsecurity=False).digest()
+        return f.array(f.lit(str(uuid.UUID(bytes=digest, version=3))))
     if item.physical == "string":
         return f.array(f.lit(text))
     if item.physical == "bytes":
         return f.array(f.lit(bytearray(raw)))
-    if item.physical in ("int", "long"):
-        return f.array(*[f.lit(byte).cast(spark_type(item.physical)) for byte in raw])
+    if item.physical == "boolean":
+        return _literal_array(["false", "true"][byte >> bit & 1] for byte in raw for bit in range(7, -1, -1))
+    if item.physical in ("int", "long", "float", "double"):
+        return _literal_array(map(str, raw)).cast(f"array<{spark_type(item.physical)}>")
     return None
+
+
+def _literal_array(items: Iterable[str]) -> Column:
+    """Return an array of literals, parsed at once: one by one each is a call to the JVM."""
+    return f.expr(f"array({', '.join(items)})")
 
 
 def _convert(value: Column, field: EventField, column_type: str) -> Column:

@@ -196,9 +196,11 @@ def _problem(writer: Writer, shape: RowShape, after: Mapping[str, Column]) -> Co
     checks = checks.when((operation != "d") & keyed & f.col("envelope.after").isNull(), "no row after the change")
     for name in shape.key:
         checks = checks.when(keyed & f.col("k")[name].isNull(), f"key column {name} is null or undecodable")
-    for field in writer.row.fields:
-        if convert.can_fail(field) and field.name in shape.columns:
-            raw = after[field.name]
+    for field in (field for field in writer.row.fields if field.name in shape.columns):
+        raw = after[field.name]
+        if (unfit := convert.unfit(raw, field, shape.placeholder)) is not None:
+            checks = checks.when(unfit, f"column {field.name} does not fit")
+        if convert.can_fail(field):
             stand_in = convert.placeholder(raw, field, shape.placeholder)
             misfit = raw.isNotNull() & f.col("v")[field.name].isNull()
             checks = checks.when(

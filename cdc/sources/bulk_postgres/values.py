@@ -1,7 +1,7 @@
 """How a column is read: expressions in SQL, and what is made of their columns, by the type that the source declares.
 
 The values are those of the stream (``cdc.spark.convert``), tried against the real connector for every type here. What
-the server's own output functions can do is left to them.
+the server's own output functions can do is left to them, and a type that is not named here is its text.
 """
 
 import re
@@ -67,28 +67,24 @@ def _scalar(column: str, declared: str, *, domain: bool) -> tuple[tuple[str, ...
         return (f"{column}::text",), made.Decimals(precision, scale) if exact else made.first
     if base == "bit":
         return (f"{column} = B'1'" if arguments in ((), (1,)) else f"{column}::text",), made.first
-    if base == "bit varying":
-        return (_varying_bits(column, arguments),), made.first
-    if base in _SCALARS:
-        expressions, make = _SCALARS[base]
-        return tuple(expression.format(column) for expression in expressions), make
-    return None
+    if base in _GEOMETRIES or _of_extension(base):
+        return None
+    expressions, make = _SCALARS.get(base, ((_PRINTED,), made.first))
+    return tuple(expression.format(column) for expression in expressions), make
 
 
 def _array(column: str, declared: str) -> tuple[tuple[str, ...], Make] | None:
     base, _ = split(declared)
-    if base not in _ELEMENTS:
+    base = "interval" if base.startswith("interval") else base
+    if _of_extension(base):
         return None
-    expression, make = _ELEMENTS[base]
+    expression, make = _ELEMENTS.get(base, ("{}::text::text[]", made.first))
     # A slice begins at 1, whatever the array does; ADBC reads no others.
     return (f"({expression.format(column)})[:]", f"array_ndims({column}) > 1"), made.Lists(make)
 
 
-def _varying_bits(column: str, arguments: Sequence[int]) -> str:
-    """Return whole bytes without those that are zero in front, as far as the length allows: Debezium keeps no more."""
-    digits = f"ltrim({column}::text, '0')"
-    whole = f"(length({digits}) + 7) / 8 * 8"
-    return f"lpad({digits}, {f'least({arguments[0]}, {whole})' if arguments else whole}, '0')"
+def _of_extension(base: str) -> bool:
+    return base.partition("(")[0].rpartition(".")[2] in _EXTENSION_TYPES
 
 
 # An output function prints more than a cast to text does: no prefix length of a host, and a document's declaration.
@@ -100,11 +96,11 @@ _INTERVAL = (
     " || 'M' || trim_scale(date_part('second', {0})::numeric(8, 6)) || 'S'"
 )
 _UTC = "left(({} AT TIME ZONE 'UTC')::text, -3)"  # without the offset, +00
-_UTC_EACH = (  # of every element
-    "CASE WHEN {0} IS NOT NULL THEN ARRAY(SELECT "  # noqa: S608 - {0} is a quoted column
-    + _UTC.format("e.v")
-    + " || 'Z' FROM unnest({0}) WITH ORDINALITY AS e (v, n) ORDER BY n) END"
+_EACH = (  # of the elements, {1}
+    "CASE WHEN {0} IS NOT NULL THEN ARRAY(SELECT {1} FROM unnest({0}) WITH ORDINALITY AS e (v, n) ORDER BY n) END"
 )
+_UTC_EACH = _EACH.format("{0}", _UTC.format("e.v") + " || 'Z'")
+_INTERVAL_EACH = _EACH.format("{0}", _INTERVAL.format("e.v"))
 # Little endian: the order of bytes, the type of a point, its coordinates; float8send is big endian.
 _WKB = (
     "CASE WHEN {0} IS NOT NULL THEN '\\x0101000000'::bytea"
@@ -114,32 +110,15 @@ _WKB = (
     + " END"
 )
 _LINE = tuple(f"split_part(btrim({{0}}::text, '{{{{}}}}'), ',', {i})::float8" for i in (1, 2, 3))
-_TEXTS = (
-    *(
-        "citext",
-        "uuid",
-        "json",
-        "jsonb",
-        "ltree",
-        "enum",
-        "cidr",
-        "macaddr",
-        "macaddr8",
-        "tsvector",
-        "tsquery",
-        "pg_lsn",
-    ),
-    *("int4range", "int8range", "numrange", "tsrange", "tstzrange", "daterange"),
-    *("int4multirange", "int8multirange", "nummultirange", "tsmultirange", "tstzmultirange", "datemultirange"),
-    *("pg_snapshot", "txid_snapshot", "jsonpath", "xid8"),
-)
+_GEOMETRIES = ("box", "lseg", "path", "polygon", "circle")
+_EXTENSION_TYPES = ("geometry", "geography", "vector", "halfvec", "sparsevec", "isbn")
+"""What Debezium makes structs of, and nothing here does."""
 _PLAIN = (
     *("boolean", "smallint", "integer", "bigint", "real", "double precision"),
     *("character", "bpchar", "character varying", "text", "name", "bytea"),
 )
 _SCALARS: Mapping[str, tuple[tuple[str, ...], Make]] = {
     **dict.fromkeys(_PLAIN, (("{}",), made.first)),
-    **dict.fromkeys(_TEXTS, ((_PRINTED,), made.first)),
     **{base: ((expression,), made.first) for base, expression in _SPECIAL.items()},
     "oid": (("{}::bigint",), made.first),
     "money": (("{}::numeric::text",), made.first),
@@ -152,19 +131,15 @@ _SCALARS: Mapping[str, tuple[tuple[str, ...], Make]] = {
     "point": (("{}[0]", "{}[1]", _WKB), made.points),
     "line": (_LINE, made.lines),
 }
-_TEXT_ELEMENTS = (
-    *("citext", "uuid", "json", "jsonb", "ltree", "enum", "cidr", "macaddr", "macaddr8", "tsvector", "numeric"),
-    *("int4range", "int8range", "numrange", "tsrange", "tstzrange", "daterange"),
-)
 _ELEMENTS: Mapping[str, tuple[str, Make]] = {
     **dict.fromkeys(_PLAIN, ("{}", made.first)),
-    **dict.fromkeys(_TEXT_ELEMENTS, ("{}::text[]", made.first)),
-    "inet": ("{}::text::text[]", made.first),
+    "box": ("{}::text[]", made.first),  # whose separator is a semicolon
     "hstore": ("{}::json[]::text[]", made.hash_maps),
     "oid": ("{}::bigint[]", made.first),
     "date": ("{}", made.dates),
     "time without time zone": ("{}", made.micros_of_day),
     "time with time zone": (_UTC_EACH, made.first),
+    "interval": (_INTERVAL_EACH, made.first),
     "timestamp without time zone": ("{}", made.timestamps),
     "timestamp with time zone": ("{}", made.timestamps),
 }

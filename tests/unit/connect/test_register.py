@@ -233,7 +233,8 @@ def test_an_unknown_name_and_a_missing_connector_are_named(stand):
 
 def test_traces_are_shortened_and_secrets_go():
     trace = "a.B: x\n\tat y\nCaused by: c.D: secret: abc\n\tat z\n\t... 3 more\nCaused by: e.F: z\nCaused by: g"
-    assert shortened(trace) == "a.B: x | Caused by: c.D: secret: *** | Caused by: e.F: z"
+    trace += "\nCaused by: h\nCaused by: i"
+    assert shortened(trace) == "a.B: x | Caused by: c.D: secret: *** | Caused by: e.F: z | Caused by: g | Caused by: h"
     assert redacted("${env:CDC_X}", "database.password") == "${env:CDC_X}"
     assert redacted("abc", "database.password") == "***"
     assert redacted('{"database.password": "abc", "a": 1}') == '{"database.password": ***, "a": 1}'

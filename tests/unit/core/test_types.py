@@ -152,8 +152,21 @@ def column(kind: str, name: str = "c", *, generated: bool = False) -> SourceColu
     return SourceColumn(name, kind, True, generated)
 
 
+@pytest.mark.parametrize("kind", ["my_composite", "bit varying(9)", "int4multirange", "domain my_type", "s.own(3)"])
+def test_types_of_postgres_that_nobody_knows_come_as_their_text(kind: str) -> None:
+    """Composites, ranges of one's own and varying bits arrived as bytes, or were refused (P41)."""
+    (field,) = event_row("postgres", [column(kind)]).fields
+    assert (field.physical, field.semantic, field.column_type) == ("string", None, "string")
+
+
+@pytest.mark.parametrize("kind", ["my_type[]", "interval[]", "money[]", "point[]", "bit(3)[]", "enum[]", "box[]"])
+def test_elements_of_arrays_that_debezium_does_not_know_come_as_their_text(kind: str) -> None:
+    (field,) = event_row("postgres", [column(kind)]).fields
+    assert field.column_type == "list<string>"
+
+
 @pytest.mark.parametrize(
-    ("engine", "kind"), [("postgres", "my_composite"), ("postgres", "my_type[]"), ("mysql", "vector(3)")]
+    ("engine", "kind"), [("postgres", "geometry(Point,4326)"), ("postgres", "circle"), ("mysql", "vector(3)")]
 )
 def test_declarations_without_a_known_form_are_refused(engine: str, kind: str) -> None:
     with pytest.raises(IncompatibleSchema, match="whose form in JSON events is not known"):

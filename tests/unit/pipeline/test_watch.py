@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
+from cdc.connect.render import render, table_pattern
 from cdc.core.errors import PreflightError, TerminalError, TransientError
 from cdc.core.names import TableName
 from cdc.core.preflight import Finding, SourceColumn, SourceTable
@@ -61,11 +62,18 @@ class Rig:
         self.source = self.config.sources[0]
         self.connect, self.topics, self.database = FakeConnect(), FakeTopics(), FakeDatabase()
         self.control, self.metrics, self.clock, self.judged = MemoryControl(), Metrics(), FakeClock(), []
-        self.connect.connectors["shop"] = {}
+        self.connect.connectors["shop"] = dict(render(self.source, self.config))
         self.connect.stored["shop"] = [{"lsn_commit": 7}]
         self.topics.topics = {self.source.topic_of(table): {} for table in self.source.tables}
         parts = WatchParts(
-            self.connect, lambda _: self.database, self.topics, self.control, self.metrics, self.judged.append
+            self.connect,
+            table_pattern,
+            lambda source: render(source, self.config),
+            lambda _: self.database,
+            self.topics,
+            self.control,
+            self.metrics,
+            self.judged.append,
         )
         self.watch = Watch(self.source, parts, clock=self.clock, now=self.now)
 
@@ -256,3 +264,44 @@ def test_a_restart_that_is_refused_and_a_catalog_that_is_away_end_no_watch():
     rig.control.note = note
     rig.look()
     assert rig.noted() == ["connector_failed"]
+
+
+def test_a_table_whose_value_ends_the_connector_is_set_aside_and_the_connector_goes_on():
+    """One value of one table ended the connector, and with it every table of the source."""
+    rig = Rig()
+    rig.look()
+    rig.connect.trace = (
+        "org.x.ConnectException: An exception occurred\n\tat a\n"
+        "Caused by: io.debezium.DebeziumException: Failed to properly convert data value for 'public.customers.n' of x"
+    )
+    rig.connect.states.extend(["FAILED", "RUNNING"])
+    rig.look()
+    listed = rig.connect.connectors["shop"]["table.include.list"]
+    assert "customers" not in listed
+    assert table_pattern(ITEMS) in listed
+    assert rig.look() == ["set_aside"]
+    finding = rig.judged[-1][rig.topic(CUSTOMERS)]
+    assert finding.gap
+    assert "public.customers.n" in finding.what
+    assert finding.hint == "mend the cause, then cdc connectors apply shop"
+    rig.connect.connectors["shop"] = dict(render(rig.source, rig.config))
+    assert rig.look() == []
+
+
+def test_no_table_is_set_aside_where_a_server_was_away_or_none_would_be_left():
+    rig = Rig()
+    rig.connect.trace = "ConnectException: connection to 127.0.0.1 refused while reading public.customers"
+    rig.connect.states.append("FAILED")
+    rig.look(2)
+    both = "DebeziumException: public.customers and public.Order. Items"
+    rig.connect.trace = both
+    rig.look(2)
+    assert rig.connect.connectors["shop"] == render(rig.source, rig.config)
+
+
+def test_a_table_that_the_connector_leaves_out_is_named_from_the_second_look_on():
+    rig = Rig()
+    rig.connect.connectors["shop"]["table.include.list"] = table_pattern(ITEMS)
+    assert rig.look() == []
+    assert rig.look() == ["not_captured"]
+    assert rig.judged[-1][rig.topic(CUSTOMERS)].hint == "cdc connectors apply shop"

@@ -1,0 +1,89 @@
+"""Set aside: a connector that a table's changes have ended goes on without the table (docs/decisions/0018)."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from cdc.config.sources import SourceConfig, TableConfig
+from cdc.core.names import TableName
+from cdc.core.preflight import Finding
+from cdc.core.restarts import may_pass
+
+Settings = Mapping[str, str]
+
+
+class ChangedCluster(Protocol):
+    """A Connect cluster whose connectors are changed; every call may raise TransientError or TerminalError."""
+
+    def config(self, name: str) -> Settings | None:
+        """Return the settings of a connector, or None if there is none."""
+        ...
+
+    def put(self, name: str, settings: Settings) -> None:
+        """Change the connector; idempotent."""
+        ...
+
+
+@dataclass
+class Aside:
+    """The tables that the connector of one source leaves out, and why as far as it is known here."""
+
+    cluster: ChangedCluster
+    pattern: Callable[[TableName], str]
+    """How a table stands in the connector's list of tables."""
+    render: Callable[[SourceConfig], Settings]
+    """The settings of a source's connector."""
+    _causes: dict[TableName, str] = field(default_factory=dict)
+
+    def findings(self, source: SourceConfig) -> list[Finding]:
+        """Return the configured tables that the connector leaves out; raises as the cluster does."""
+        left_out = {table.source for table in self._left_out(source)}
+        self._causes = {name: cause for name, cause in self._causes.items() if name in left_out}
+        return [self._finding(source, name) for name in sorted(left_out)]
+
+    def take_out(self, source: SourceConfig, trace: str) -> Sequence[TableName]:
+        """Let the connector go on without the tables that its trace names; return them. Raises as the cluster does.
+
+        None is taken out where something else was away, or where none would be left.
+        """
+        left_out = {table.source for table in self._left_out(source)}
+        kept = [table for table in source.tables if table.source not in left_out]
+        named = [] if may_pass(trace) else culprits(trace, [table.source for table in kept])
+        rest = [table for table in kept if table.source not in named]
+        if not named or not rest:
+            return []
+        self.cluster.put(source.name, self.render(narrowed(source, rest)))
+        self._causes |= dict.fromkeys(named, trace)
+        return named
+
+    def _left_out(self, source: SourceConfig) -> list[TableConfig]:
+        present = self.cluster.config(source.name)
+        if present is None:
+            return []
+        listed = present.get("table.include.list", "").split(",")
+        return [table for table in source.tables if self.pattern(table.source) not in listed]
+
+    def _finding(self, source: SourceConfig, name: TableName) -> Finding:
+        hint = f"cdc connectors apply {source.name}"
+        if cause := self._causes.get(name):
+            what = f"{name} ended connector {source.name!r}, which goes on without it: {cause}"
+            return Finding("set_aside", what, f"mend the cause, then {hint}", table=name, gap=True)
+        what = f"connector {source.name!r} leaves {name} out"
+        return Finding("not_captured", what, hint, table=name, gap=True)
+
+
+def narrowed(source: SourceConfig, tables: Sequence[TableConfig]) -> SourceConfig:
+    """Return the source with these of its tables alone."""
+    return source.model_copy(update={"tables": list(tables)})
+
+
+def culprits(trace: str, tables: Sequence[TableName]) -> list[TableName]:
+    """Return the tables whose whole name a trace has, quoted or not, also before the name of a column."""
+    return [table for table in tables if _named(table).search(trace)]
+
+
+def _named(table: TableName) -> re.Pattern[str]:
+    separator = r"[\"`]?\.[\"`]?"
+    name = separator.join(re.escape(part) for part in table)
+    return re.compile(rf"(?<![\w$]){name}(?![\w$])")
