@@ -37,7 +37,7 @@ def watches_of(config: Config, pipelines: Sequence[Pipeline], metrics: Metrics) 
 def find_now(config: Config, source: SourceConfig) -> Sequence[Finding]:
     """Return what is wrong with a source now, without a service: nothing is changed, and nobody told."""
     parts = _parts(config, Metrics(), lambda _unfit: None)
-    return Watch(source, parts).find(source, parts.notes.read().relations).findings
+    return Watch(source, parts).find(source, parts.notes.read()).findings
 
 
 def _parts(config: Config, metrics: Metrics, judge: Callable[[Mapping[str, Finding]], None]) -> WatchParts:

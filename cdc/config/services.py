@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cdc.config.values import Duration, Secret, Settings
+from cdc.config.values import Duration, Secret, Settings, Size
 
 
 class Section(BaseModel):
@@ -40,6 +40,14 @@ class KafkaConfig(Section):
     )
     retention: Duration = Field(
         "7d", validate_default=True, description="How long change topics keep events; also the replay window."
+    )
+    max_message: Size = Field(
+        "16m",
+        validate_default=True,
+        ge=1024 * 1024,
+        le=1024 * 1024 * 1024,
+        description="Largest change event, compressed: an update has the old and the new row. Brokers must allow it.",
+        json_schema_extra={"unit": "bytes, or with k, m or g"},
     )
 
 

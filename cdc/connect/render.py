@@ -16,8 +16,8 @@ from cdc.core.types import unfit_text
 AVRO_CONVERTER = "cdc.connect.NullKeepingAvroConverter"
 """The converter class; its settings stand in connectors/avro.yaml."""
 
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-"""Largest message, compressed: of a topic, and of a request of the producer."""
+_PRODUCER_BUFFER = 32 * 1024 * 1024
+"""Bytes of Kafka's default."""
 
 
 def render(source: SourceConfig, config: Config) -> dict[str, str]:
@@ -71,7 +71,8 @@ def _values(source: SourceConfig, config: Config) -> Mapping[str, str]:
         "partitions": str(config.kafka.partitions),
         "replication_factor": str(config.kafka.replication_factor),
         "retention_ms": _milliseconds(config.kafka.retention),
-        "max_message_bytes": str(MAX_MESSAGE_BYTES),
+        "max_message_bytes": str(config.kafka.max_message),
+        "producer_buffer_bytes": str(max(_PRODUCER_BUFFER, 2 * config.kafka.max_message)),
         "bootstrap_servers": config.kafka.bootstrap_servers,
         "history_topic": history_topic(source) or "",
         "avro_converter": AVRO_CONVERTER,

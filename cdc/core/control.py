@@ -2,7 +2,8 @@
 
 ``paused.<target>`` holds who paused a table, when and why. ``moved.<target>`` holds a random id, new whenever somebody
 other than the pipeline has moved the table's ``main``. ``stale.<target>`` holds since when and why a table has to be
-loaded anew; ``relation.<target>`` the identity of the source's table that it was loaded from; ``trouble.<source>`` what
+loaded anew before it may go on; ``outdated.<target>`` the same of one that goes on, and has old values in some columns
+meanwhile; ``relation.<target>`` the identity of the source's table that it was loaded from; ``trouble.<source>`` what
 is wrong with a source, as the service saw it last.
 """
 
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 PAUSED, MOVED, STALE, RELATION, TROUBLE = "paused.", "moved.", "stale.", "relation.", "trouble."
+OUTDATED = "outdated."
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class ControlState:
     stale: Mapping[str, Stale] = field(default_factory=dict)
     relations: Mapping[str, str] = field(default_factory=dict)
     troubles: Mapping[str, str] = field(default_factory=dict)
+    outdated: Mapping[str, Stale] = field(default_factory=dict)
 
     @classmethod
     def of(cls, properties: Mapping[str, str]) -> "ControlState":
@@ -82,6 +85,7 @@ class ControlState:
             {name: Stale.from_json(text) for name, text in _under(STALE, properties).items()},
             _under(RELATION, properties),
             _under(TROUBLE, properties),
+            {name: Stale.from_json(text) for name, text in _under(OUTDATED, properties).items()},
         )
 
 

@@ -39,6 +39,12 @@ def unify(schemas: Iterable[EventSchema]) -> dict[str, str]:
     return columns
 
 
+def filled(schemas: Iterable[EventSchema], added: Iterable[str]) -> tuple[str, ...]:
+    """Return those of the added columns that hold something in the source's older rows, of which no event tells."""
+    there = {field.name for schema in schemas for field in schema.fields if field.filled}
+    return tuple(name for name in added if name in there)
+
+
 def plan_schema(table: Mapping[str, str], columns: Mapping[str, str]) -> SchemaPlan:
     """Return what the table lacks for rows with these columns.
 

@@ -11,7 +11,7 @@ class Finding(NamedTuple):
     """Something that is not as it should be; a fatal one makes going on wrong.
 
     ``table`` is whom it concerns alone, None the whole source. ``name`` is the same word in log, status and metrics.
-    With a ``gap`` changes made meanwhile may have been missed.
+    With a ``gap`` changes made meanwhile may have been missed. One that does not ``stop`` its table is told only.
     """
 
     name: str
@@ -20,6 +20,7 @@ class Finding(NamedTuple):
     fatal: bool = True
     table: TableName | None = None
     gap: bool = False
+    stops: bool = True
 
     @property
     def said(self) -> str:
@@ -41,7 +42,7 @@ def unfit(findings: Iterable[Finding]) -> dict[TableName, Finding]:
     """Return the tables that must not go on, each with the first reason."""
     reasons: dict[TableName, Finding] = {}
     for finding in findings:
-        if finding.fatal and finding.table is not None:
+        if finding.fatal and finding.stops and finding.table is not None:
             reasons.setdefault(finding.table, finding)
     return reasons
 

@@ -51,6 +51,7 @@ class EventField:
 
     ``event_name`` is its name in the event, ``name`` its name in the source; ``physical`` is an Avro type name,
     ``array``, ``map`` or ``record``; ``semantic`` is Connect's schema name; ``item`` describes an array's elements.
+    ``filled`` says that a row from before the column was there holds something in it: a default, or it is never null.
     """
 
     event_name: str
@@ -60,6 +61,7 @@ class EventField:
     parameters: dict[str, str] = field(default_factory=dict)
     item: "EventField | None" = None
     children: tuple["EventField", ...] = ()
+    filled: bool = False
 
     @property
     def source_type(self) -> str:
@@ -191,8 +193,9 @@ def _resolve(schema: Any, named: dict[str, dict[str, Any]]) -> Any:  # noqa: ANN
 
 def _avro_field(name: str, schema: Any, named: dict[str, dict[str, Any]]) -> EventField:  # noqa: ANN401 - JSON
     resolved = _resolve(schema, named)
+    required = not (isinstance(schema, list) and "null" in schema)
     if isinstance(resolved, str):
-        return EventField(name, name, resolved)
+        return EventField(name, name, resolved, filled=required)
     parameters = {k: str(v) for k, v in resolved.get("connect.parameters", {}).items()}
     if resolved.get("logicalType") == "decimal":
         parameters.setdefault("connect.decimal.precision", str(resolved.get("precision", 0)))
@@ -205,6 +208,7 @@ def _avro_field(name: str, schema: Any, named: dict[str, dict[str, Any]]) -> Eve
         parameters,
         _avro_field("element", resolved["items"], named) if resolved["type"] == "array" else None,
         tuple(_avro_field(f["name"], f["type"], named) for f in resolved.get("fields", ())),
+        required or "connect.default" in resolved,
     )
 
 
@@ -222,4 +226,5 @@ def _connect_field(name: str, schema: dict[str, Any]) -> EventField:
         parameters,
         _connect_field("element", schema["items"]) if kind == "array" else None,
         tuple(_connect_field(f["field"], f) for f in schema.get("fields", ())),
+        not schema.get("optional", False) or schema.get("default") is not None,
     )

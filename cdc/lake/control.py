@@ -12,7 +12,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table, Transaction
 from pyiceberg.types import NestedField, StringType
 
-from cdc.core.control import MOVED, PAUSED, RELATION, STALE, TROUBLE, ControlState, Pause, Stale
+from cdc.core.control import MOVED, OUTDATED, PAUSED, RELATION, STALE, TROUBLE, ControlState, Pause, Stale
 from cdc.core.errors import CommitConflict, CommitStateUnknown
 from cdc.core.names import TableName
 from cdc.lake.audit import open_table
@@ -65,7 +65,7 @@ class Control:
 
     def loaded(self, target: TableName | str, relation: str = "") -> None:
         """Tell the pipeline that a table was loaded anew: it is stale no more; ``relation`` is of what."""
-        number, gone = str(uuid.uuid4()), (f"{STALE}{target}", f"{RELATION}{target}")
+        number, gone = str(uuid.uuid4()), tuple(f"{mark}{target}" for mark in (STALE, OUTDATED, RELATION))
 
         def change(change: Transaction) -> None:
             present = [name for name in gone if name in change.table_metadata.properties]
@@ -78,8 +78,14 @@ class Control:
 
     def stale(self, target: TableName | str, why: str) -> None:
         """Mark a table as one to be loaded anew; a mark that stands stays."""
+        self._mark(f"{STALE}{target}", why)
+
+    def outdated(self, target: TableName | str, why: str) -> None:
+        """Mark a table that goes on, and has old values until it is loaded anew; a mark that stands stays."""
+        self._mark(f"{OUTDATED}{target}", why)
+
+    def _mark(self, name: str, why: str) -> None:
         stale = Stale(datetime.now(UTC).isoformat(timespec="seconds"), why)
-        name = f"{STALE}{target}"
 
         def change(change: Transaction) -> None:
             if name not in change.table_metadata.properties:

@@ -58,6 +58,10 @@ class Metrics:
         self._of(names.QUARANTINED, pipeline, table).inc(count)
         self._of(names.BLOCKED_KEYS, pipeline, table).set(blocked_keys)
 
+    def schema_changed(self, pipeline: str, table: str, columns: int) -> None:
+        """Count columns of a target that were added or widened."""
+        self._of(names.SCHEMA_CHANGES, pipeline, table).inc(columns)
+
     def retried(self, pipeline: str, table: str) -> None:
         """Count an attempt that failed and is repeated."""
         self._of(names.RETRIES, pipeline, table).inc()

@@ -30,6 +30,7 @@ ROWS_COMMITTED = Metric(
 )
 COMMITS = Metric("cdc_commits_total", "counter", "commits", "Published commits.")
 QUARANTINED = Metric("cdc_quarantined_total", "counter", "messages", "Messages put into the quarantine table.")
+SCHEMA_CHANGES = Metric("cdc_schema_changes_total", "counter", "columns", "Columns of the target added or widened.")
 BLOCKED_KEYS = Metric("cdc_blocked_keys", "gauge", "keys", "Keys whose events wait behind a quarantined message.")
 TABLE_BATCH_SECONDS = Metric(
     "cdc_batch_seconds",
@@ -95,6 +96,7 @@ METRICS = (
     ROWS_COMMITTED,
     COMMITS,
     QUARANTINED,
+    SCHEMA_CHANGES,
     BLOCKED_KEYS,
     TABLE_BATCH_SECONDS,
     LAG,

@@ -10,7 +10,7 @@
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -18,7 +18,7 @@ import structlog
 
 from cdc.core.batch import Collapsed, Skip
 from cdc.core.errors import Fenced, Moved, TerminalError
-from cdc.core.evolution import plan_schema, unify
+from cdc.core.evolution import SchemaPlan, filled, plan_schema, unify
 from cdc.core.history import LAST_DELETE, PIPELINE, PROGRESS, TOKEN, TRUNCATED
 from cdc.core.progress import PartitionEvents, PartitionProgress, Progress, after, epochs, short_of
 from cdc.pipeline.table import Epochs, TableBatch, TableSpec, TargetState, TargetTable
@@ -68,6 +68,8 @@ class Applied:
     seconds: Mapping[str, float] = field(default_factory=dict)
     blocked: int = 0
     held: bool = False
+    schema: SchemaPlan | None = None
+    """What was changed in the target's columns for the batch."""
 
 
 class Stopwatch:
@@ -101,6 +103,8 @@ class Applier:
     doubtful: str = ""
     published: Progress | None = None
     clock: Callable[[], float] = time.monotonic
+    outdated: Callable[[TableSpec, Sequence[str]], None] = lambda _spec, _columns: None
+    """Told of added columns that hold something in the source's rows from before; may raise TransientError."""
 
     def apply(self, spec: TableSpec, table: TargetTable, batch: TableBatch, memory: TableMemory) -> Applied:
         """Return what became of the batch; raises the errors of ``cdc.core.errors`` as they concern this table."""
@@ -114,28 +118,30 @@ class Applier:
         if _covered(progress, batch):
             return Applied(Collapsed(), progress, seconds=watch.seconds)
         with watch.stage("schema"):
-            state = self._prepare(spec, table, batch, state)
+            state, plan = self._prepare(spec, table, batch, state)
         with watch.stage("collapse"):
             collapsed, following, held = self._whole(state, batch, progress, memory)
         if state is None:
             return Applied(collapsed, following, seconds=watch.seconds)
         applied = self._commit(spec, table, batch, state, (collapsed, following, memory), watch)
-        return replace(applied, held=held)
+        return replace(applied, held=held, schema=plan)
 
     def _prepare(
         self, spec: TableSpec, table: TargetTable, batch: TableBatch, state: TargetState | None
-    ) -> TargetState | None:
+    ) -> tuple[TargetState | None, SchemaPlan | None]:
         columns = unify(batch.rows)
         if state is None:
             if not columns:
-                return None  # nothing but unusable messages so far: there is no schema to create a table from
+                return None, None  # nothing but unusable messages so far: there is no schema to create a table from
             create_table(spec, table, columns, self.token)
-            return table.read()
+            return table.read(), None
         plan = plan_schema(state.columns, columns)
-        if plan:
-            table.evolve(plan)
-            return table.read()
-        return state
+        if not plan:
+            return state, None
+        if defaults := filled(batch.rows, plan.add):
+            self.outdated(spec, defaults)  # first: a mark without the columns does no harm
+        table.evolve(plan)
+        return table.read(), plan
 
     def _whole(
         self, state: TargetState | None, batch: TableBatch, progress: Progress, memory: TableMemory

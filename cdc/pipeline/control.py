@@ -1,13 +1,14 @@
 """Control: what operators and other commands tell a running pipeline of its tables, and what is new of it."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import structlog
 
 from cdc.core.control import ControlState
+from cdc.core.errors import CdcError, TransientError
 from cdc.core.names import TableName
 from cdc.pipeline.table import TableSpec
 
@@ -26,6 +27,10 @@ class Control(Protocol):
 
     def stale(self, target: TableName, why: str) -> None:
         """Mark a table as one to be loaded anew; a mark that stands stays. Raises as ``read`` does."""
+        ...
+
+    def outdated(self, target: TableName, why: str) -> None:
+        """Mark a table that goes on, and has old values until it is loaded anew. Raises as ``read`` does."""
         ...
 
 
@@ -75,6 +80,15 @@ class Marks:
         """Return why a table has to be loaded anew, and since when; nothing if it has not."""
         stale = self.state.stale.get(str(spec.target))
         return str(stale) if stale else ""
+
+    def outdate(self, spec: TableSpec, columns: Sequence[str]) -> None:
+        """Mark a table whose old rows lack what the source holds in added columns; raises TransientError."""
+        try:
+            self.control.outdated(spec.target, f"no event tells what older rows hold in {', '.join(columns)}")
+        except CdcError:
+            raise
+        except Exception as error:  # catalogs raise what they like
+            raise TransientError(f"{spec.target} is not marked as outdated: {type(error).__name__}") from error
 
     def _compare(self, specs: tuple[TableSpec, ...], state: ControlState) -> Heard:
         before, moves = self.state, state.moved if self.known else {}

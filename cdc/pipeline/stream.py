@@ -119,7 +119,8 @@ class Pipeline:
         self.holding = True
         try:
             with beating(self.lease, self.limits.lease_ttl.total_seconds() / 4, self.name, self._end_with):
-                self._run_queries(Applier(token, self.limits.blocked_keys, self.lease.check), stop)
+                applier = Applier(token, self.limits.blocked_keys, self.lease.check, outdated=self._marks.outdate)
+                self._run_queries(applier, stop)
         finally:
             self.holding = False
             self.report.flush(stopping=True)

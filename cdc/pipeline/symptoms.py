@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from cdc.config.sources import SourceConfig
+from cdc.core.control import Stale
 from cdc.core.names import TableName
 from cdc.core.preflight import Finding
 from cdc.pipeline.connector_state import ConnectorStatus
@@ -16,6 +17,8 @@ def connector_findings(status: ConnectorStatus) -> list[Finding]:
         return [Finding("connector_missing", what, f"cdc connectors apply {name}")]
     if status.failed:
         what = f"connector {name!r} failed: {status.trace}"
+        if "RecordTooLarge" in status.trace:
+            return [Finding("connector_failed", what, f"raise kafka.max_message, then cdc connectors apply {name}")]
         return [Finding("connector_failed", what, f"mend the cause, then cdc connectors restart {name}")]
     if status.resting:
         what = f"connector {name!r} is {status.state.lower()}"
@@ -30,6 +33,16 @@ def gone(source: SourceConfig, findings: Sequence[Finding], known: Mapping[str, 
     """Return the findings; a table without a known identity that is not there may come back as another one."""
     named = {table.source for table in source.tables if str(source.target_of(table)) in known}
     return [f._replace(gap=(f.name == "table_missing" and f.table not in named) or f.gap) for f in findings]
+
+
+def outdated(source: SourceConfig, marks: Mapping[str, Stale]) -> list[Finding]:
+    """Return the tables that go on with old values in some columns; ``marks`` by target."""
+    named = [(table.source, str(source.target_of(table))) for table in source.tables]
+    return [
+        Finding("outdated", str(marks[target]), f"cdc tables reset {target}", table=name, stops=False)
+        for name, target in named
+        if target in marks
+    ]
 
 
 def recreated(source: SourceConfig, relations: Mapping[TableName, str], known: Mapping[str, str]) -> list[Finding]:

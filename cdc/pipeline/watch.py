@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from cdc.config.sources import SourceConfig
+from cdc.core.control import ControlState
 from cdc.core.errors import CdcError, TransientError
 from cdc.core.names import TableName
 from cdc.core.preflight import Finding, SourceTable, unfit
@@ -23,7 +24,7 @@ from cdc.core.trouble import Trouble, Troubles, Turn, to_json
 from cdc.pipeline.aside import Aside
 from cdc.pipeline.connector_state import ConnectorStatus, parse_status
 from cdc.pipeline.preflight import check_tables, unfit_topics
-from cdc.pipeline.symptoms import connector_findings, gone, recreated
+from cdc.pipeline.symptoms import connector_findings, gone, outdated, recreated
 from cdc.pipeline.watch_parts import WatchParts
 
 log = structlog.get_logger()
@@ -77,7 +78,7 @@ class Watch:
         """Look once, tell what has changed, and restart what is due."""
         source = self.source
         known = self._known()
-        found = self.find(source, {} if isinstance(known, Finding) else known)
+        found = self.find(source, ControlState() if isinstance(known, Finding) else known)
         if isinstance(known, Finding):
             found = found._replace(findings=[*found.findings, known], relations={})
         turn = self._troubles.follow(found.findings, self.now())
@@ -87,19 +88,19 @@ class Watch:
             self._judge(source, turn)
         if self.parts.active():
             if not isinstance(known, Finding):
-                self._note(source, turn, found.relations, known)
+                self._note(source, turn, found.relations, known.relations)
             if not self._set_aside(source, found.status):
                 self._revive(source, found.status)
         return turn
 
-    def find(self, source: SourceConfig, known: Mapping[str, str]) -> Found:
-        """Return what is wrong now, and change nothing; ``known`` are the noted identities by target."""
+    def find(self, source: SourceConfig, known: ControlState) -> Found:
+        """Return what is wrong now, and change nothing; ``known`` is what is noted of the tables."""
         with ThreadPoolExecutor(4, f"{source.name}-look") as pool:  # whoever is silent holds up no other
             connector = pool.submit(self._connector, source)
             topics, registry = pool.submit(self._topics, source), pool.submit(self._registry)
             status, stored, findings = connector.result()
-            database = self._database(source, stored, status, known)
-            findings += [*database.findings, *topics.result(), *registry.result()]
+            database = self._database(source, stored, status, known.relations)
+            findings += [*database.findings, *topics.result(), *registry.result(), *outdated(source, known.outdated)]
             if status is None or not status.tasks:  # it makes them, or is asked to
                 findings = [finding for finding in findings if finding.name != "topic_missing"]
         return database._replace(status=status, findings=findings)
@@ -192,10 +193,10 @@ class Watch:
     def _judge(self, source: SourceConfig, turn: Turn) -> None:
         self.parts.judge(unfit_topics(source, (trouble.finding for trouble in turn.now.values())))
 
-    def _known(self) -> Mapping[str, str] | Finding:
-        """Return the identities of tables that are noted, or why they cannot be read now."""
+    def _known(self) -> ControlState | Finding:
+        """Return what is noted of the tables, or why it cannot be read now."""
         try:
-            return self.parts.notes.read().relations
+            return self.parts.notes.read()
         except Exception as error:  # noqa: BLE001 - catalogs raise what they like
             said = " ".join(str(error).split())[:200] if isinstance(error, CdcError) else type(error).__name__
             return Finding("catalog_away", f"the catalog does not answer: {said}", "is it up, and catalog.uri right?")

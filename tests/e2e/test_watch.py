@@ -19,6 +19,7 @@ import psycopg
 import pytest
 
 from cdc.connect.client import ConnectClient
+from cdc.kafka.topics import KafkaTopics
 from cdc.local.ports import choose
 from cdc.local.stack import LocalStack
 from cdc.local.state import read_state
@@ -213,6 +214,137 @@ def test_a_table_that_is_dropped_and_made_again_is_noticed(shop: Watched) -> Non
     assert "cdc tables reset" in found["sick"]["detail"]
     shop.await_calm()
     shop.tables("reset", "sick")
+
+
+def test_a_value_that_ends_the_connector_sets_its_table_aside(shop: Watched) -> None:
+    """It ended the connector again and again, and with it every table of the source; the hints are followed."""
+    if shop.database.engine == "mysql":
+        pytest.skip("no value of MySQL is known to end its connector")
+    shop.sql("ALTER TABLE {s}.sick ADD COLUMN at_night timetz")
+    shop.sql("UPDATE {s}.sick SET at_night = '24:00:00+00' WHERE id = 1")
+    shop.await_named("set_aside", 60)
+    shop.await_calm(90)
+    shop.await_over("connector_failed")
+    found = shop.await_states({"sick": "stopped"})
+    assert f"{shop.name}.sick.at_night" in found["sick"]["detail"]
+    shop.sql("UPDATE {s}.sick SET at_night = NULL")
+    hint = next(one["hint"] for one in shop.status() if one.get("name") == "set_aside")
+    shop.command(*shlex.split(hint.removeprefix("mend the cause, then cdc ")))
+    shop.await_over("set_aside")
+    shop.await_states({"sick": "stopped"})  # it has missed what came meanwhile
+    shop.tables("reset", "sick")
+
+
+def test_columns_that_differ_in_case_only_are_named_before_they_end_the_connector(shop: Watched) -> None:
+    if shop.database.engine == "mysql":
+        pytest.skip("MySQL has no such columns")
+    shop.sql('CREATE TABLE {s}.twins (id int PRIMARY KEY, "A" int, a int)')
+    shop.database.publish_also("twins")
+    shop.await_named("column_case")
+    hint = next(one["hint"] for one in shop.status() if one.get("name") == "column_case")
+    shop.sql(hint.removeprefix("as the table's owner: "))
+    shop.await_over("column_case")
+    shop.sql("INSERT INTO {s}.twins VALUES (1, 2, 3)", "DROP TABLE {s}.twins")
+    shop.await_calm()
+
+
+POSTGRES_FAULTS = {
+    "row_security": (
+        "ALTER TABLE {s}.sick ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE {s}.sick DISABLE ROW LEVEL SECURITY",
+    ),
+    "key_not_in_identity": (
+        "ALTER TABLE {s}.sick REPLICA IDENTITY NOTHING",
+        "ALTER TABLE {s}.sick REPLICA IDENTITY DEFAULT",
+    ),
+    "publication_options": (
+        "ALTER PUBLICATION cdc_{name} SET (publish = 'insert, update')",
+        "ALTER PUBLICATION cdc_{name} SET (publish = 'insert, update, delete, truncate')",
+    ),
+    "row_filter": (
+        "ALTER PUBLICATION cdc_{name} SET TABLE {s}.calm, {s}.sick WHERE (id > 0)",
+        "ALTER PUBLICATION cdc_{name} SET TABLE {s}.calm, {s}.sick",
+    ),
+}
+MYSQL_FAULTS = {
+    "binlog_row_image": ("SET GLOBAL binlog_row_image = MINIMAL", "SET GLOBAL binlog_row_image = FULL"),
+    "binlog_row_value_options": (
+        "SET GLOBAL binlog_row_value_options = PARTIAL_JSON",
+        "SET GLOBAL binlog_row_value_options = ''",
+    ),
+}
+STALE = ("row_filter",)
+"""Faults after which changes may have been missed."""
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("name", [*POSTGRES_FAULTS, *MYSQL_FAULTS])
+def test_what_a_statement_breaks_is_named_and_over_with_the_statement_that_mends_it(shop: Watched, name: str) -> None:
+    faults = MYSQL_FAULTS if shop.database.engine == "mysql" else POSTGRES_FAULTS
+    if name not in faults:
+        pytest.skip("of the other database")
+    broken, mended = (one.replace("{name}", shop.name) for one in faults[name])
+    role = "root" if shop.database.engine == "mysql" else "owner"
+    shop.database.sql(broken, role=role)
+    shop.await_named(name)
+    shop.database.sql(mended, role=role)
+    shop.await_over(name)
+    if name in STALE:
+        shop.await_states({"sick": "stopped"})
+        shop.tables("reset", "sick")
+
+
+@pytest.mark.campaign
+def test_a_connector_that_somebody_has_changed_to_leave_a_table_out(shop: Watched) -> None:
+    cluster = ConnectClient(shop.service.config.connect)
+    settings = cluster.config(shop.name)
+    assert settings is not None
+    kept = [one for one in settings["table.include.list"].split(",") if not one.endswith("sick")]
+    cluster.put(shop.name, settings | {"table.include.list": ",".join(kept)})
+    shop.await_named("not_captured", 45)
+    shop.sql("UPDATE {s}.sick SET n = n + 7 WHERE id < 9")
+    shop.await_calm()
+    shop.command("connectors", "apply", shop.name)
+    shop.await_over("not_captured")
+    shop.await_states({"sick": "stopped"})
+    shop.tables("reset", "sick")
+
+
+@pytest.mark.campaign
+def test_a_topic_that_is_deleted_under_the_connector(shop: Watched) -> None:
+    """It blocked all tables, then failed the connector: the table alone is to be reset."""
+    (source,) = shop.service.config.sources
+    topic = next(source.topic_of(table) for table in source.tables if table.source.table == "sick")
+    KafkaTopics(shop.service.config.kafka).delete([topic])
+    shop.await_named("topic_missing")
+    shop.command("connectors", "apply", shop.name)
+    shop.await_over("topic_missing")
+    shop.sql("UPDATE {s}.sick SET n = n + 1 WHERE id < 5")
+    shop.await_calm(240)
+    shop.await_states({"sick": "stopped"})
+    shop.tables("reset", "sick")
+
+
+@pytest.mark.campaign
+def test_a_catalog_that_is_away(shop: Watched) -> None:
+    """`cdc status` cannot tell: what it has to say stands in the catalog."""
+    with admin(shop) as connection:
+        connection.execute("ALTER DATABASE catalog ALLOW_CONNECTIONS false")
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'catalog'")
+        began = time.monotonic()
+
+        def told() -> bool:
+            there = "trouble=catalog_away" in shop.service.log.read_text(errors="replace")[shop.began :]
+            return there and "catalog_away:" in shop.get("/health/ready") and "catalog_away" in shop.get("/metrics")
+
+        await_true(told, 60, "catalog_away is named")
+        print(f"{shop.name}: catalog_away is named after {time.monotonic() - began:.1f} s (log, health, metrics)")
+        status = shop.service.run("status")
+        assert status.returncode != 0
+        assert "Traceback" not in status.stderr
+        connection.execute("ALTER DATABASE catalog ALLOW_CONNECTIONS true")
+    shop.await_over("catalog_away", 120)
+    shop.await_calm(120)
 
 
 @pytest.mark.campaign

@@ -15,6 +15,7 @@ class MemoryControl:
         self.marks: dict[str, Stale] = {}
         self.relations: dict[str, str] = {}
         self.troubles: dict[str, str] = {}
+        self.old: dict[str, Stale] = {}
         self.failures: list[Exception] = []
         self.reads = 0
 
@@ -26,7 +27,7 @@ class MemoryControl:
         if self.failures:
             raise self.failures.pop(0)
         return ControlState(
-            *(dict(kept) for kept in (self.paused, self.moves, self.marks, self.relations, self.troubles))
+            *(dict(kept) for kept in (self.paused, self.moves, self.marks, self.relations, self.troubles, self.old))
         )
 
     def pause(self, target: str, who: str, why: str) -> None:
@@ -40,6 +41,7 @@ class MemoryControl:
 
     def loaded(self, target: str, relation: str = "") -> None:
         self.marks.pop(str(target), None)
+        self.old.pop(str(target), None)
         self.relations.pop(str(target), None)
         if relation:
             self.relations[str(target)] = relation
@@ -47,6 +49,9 @@ class MemoryControl:
 
     def stale(self, target: str, why: str) -> None:
         self.marks.setdefault(str(target), Stale("2026-01-03T00:00:00+00:00", why))
+
+    def outdated(self, target: str, why: str) -> None:
+        self.old.setdefault(str(target), Stale("2026-01-03T00:00:00+00:00", why))
 
     def note(self, *, relations: Mapping[str, str], troubles: Mapping[str, str]) -> None:
         self.relations.update(relations)

@@ -226,3 +226,21 @@ def test_spark_names_of_types(iceberg: str, spark: str) -> None:
 def test_iceberg_prints_ids_that_are_left_out() -> None:
     assert iceberg_type("struct<9: x: optional double, 10: wkb: required binary>") == "struct<x: double, wkb: binary>"
     assert json.dumps(iceberg_type("list<string>")) == '"list<string>"'
+
+
+def test_fields_tell_whether_rows_from_before_them_hold_something() -> None:
+    default = {"type": "int", "connect.default": 5}
+    fields = [
+        {"name": "required", "type": "int"},
+        {"name": "nullable", "type": ["null", "int"]},
+        {"name": "filled", "type": [default, "null"], "default": 5},
+    ]
+    avro = {"fields": [{"name": "after", "type": ["null", {"type": "record", "name": "Value", "fields": fields}]}]}
+    assert [x.filled for x in parse_avro_row(avro).fields] == [True, False, True]
+    connect = [
+        {"field": "required", "type": "int32", "optional": False},
+        {"field": "nullable", "type": "int32", "optional": True},
+        {"field": "filled", "type": "int32", "optional": True, "default": 5},
+    ]
+    row = {"fields": [{"field": "after", "type": "struct", "fields": connect}]}
+    assert [x.filled for x in parse_connect_row(row).fields] == [True, False, True]

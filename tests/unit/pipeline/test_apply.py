@@ -40,6 +40,29 @@ def test_steps_come_in_the_order_of_the_protocol() -> None:
     assert set(applied.seconds) == {"read", "schema", "collapse", "merge", "publish"}
 
 
+def test_an_added_column_with_a_default_marks_the_table_before_it_is_there() -> None:
+    """ADD COLUMN .. DEFAULT 5: older rows held null instead of 5, and nothing said so."""
+    table, marked = table_at(), []
+    row = EventSchema(
+        (
+            EventField("id", "id", "int", filled=True),
+            EventField("n", "n", "int"),
+            EventField("plain", "plain", "int"),
+            EventField("five", "five", "int", filled=True),
+        )
+    )
+
+    def outdated(spec: Any, columns: Any) -> None:
+        marked.append((spec, tuple(columns)))
+        table.calls.append("mark")
+
+    applied = apply(table, MemoryBatch(table, rows=(row,)), outdated=outdated)
+    assert marked == [(SPEC, ("five",))]
+    assert table.calls[:3] == ["read", "mark", "evolve"]
+    assert applied.schema is not None
+    assert applied.schema.add == {"plain": "int", "five": "int"}
+
+
 def test_progress_positions_and_token_are_in_the_commit_that_brings_the_rows() -> None:
     """Promise 3."""
     table = table_at()

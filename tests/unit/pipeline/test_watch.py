@@ -288,6 +288,17 @@ def test_a_table_whose_value_ends_the_connector_is_set_aside_and_the_connector_g
     assert rig.look() == []
 
 
+def test_a_table_with_old_values_is_told_of_and_goes_on_until_it_is_loaded_anew():
+    rig = Rig()
+    rig.control.outdated(rig.target(CUSTOMERS), "no event tells what older rows hold in five")
+    assert rig.look(2) == ["outdated"]
+    assert rig.judged[-1] == {}
+    (trouble,) = rig.watch.current
+    assert trouble.finding.hint == f"cdc tables reset {rig.target(CUSTOMERS)}"
+    rig.control.loaded(rig.target(CUSTOMERS), "1")
+    assert rig.look() == []
+
+
 def test_no_table_is_set_aside_where_a_server_was_away_or_none_would_be_left():
     rig = Rig()
     rig.connect.trace = "ConnectException: connection to 127.0.0.1 refused while reading public.customers"

@@ -8,10 +8,21 @@ import pytest
 
 from cdc.core.errors import ConfigError, PreflightError
 from cdc.core.names import TableName
-from cdc.core.preflight import Finding, SourceColumn, SourceTable, check_generated, check_key, each_declared, unfit
+from cdc.core.preflight import (
+    ENDS_CONNECTOR,
+    Finding,
+    SourceColumn,
+    SourceTable,
+    check_generated,
+    check_key,
+    check_names,
+    each_declared,
+    unfit,
+)
 from cdc.pipeline.preflight import check_source, require_fit
 from cdc.sources.oracle import STATEMENTS, OracleDatabase
 from cdc.sources.postgres import publication_sql
+from cdc.sources.postgres_findings import deadly
 from tests.fakes.configuration import ORACLE, POSTGRES, configuration
 
 SQL = Path(__file__).resolve().parents[3] / "sql" / "sources"
@@ -52,6 +63,22 @@ def test_the_primary_key_is_a_key():
 )
 def test_keys_that_cannot_be_kept_right_are_refused(declared, key, expected):
     assert names(check_key(declared, key)) == expected
+
+
+def test_names_that_a_connector_does_not_survive():
+    assert check_names(table()) == []
+    (case,) = check_names(table(Name=("text", True, False)))
+    assert (case.name, case.gap) == ("column_case", True)
+    (broken,) = check_names(table()._replace(name=TableName("public", "a\nb")))
+    assert broken.name in ENDS_CONNECTOR
+    assert "\n" not in broken.what
+
+
+def test_a_published_table_that_ends_the_connector_is_the_sources_trouble():
+    """Its first change ends the connector, whether it captures the table or not."""
+    (finding,) = deadly("p", {("s", "t"): {"columns": ["a", "A"]}, ("s", "u"): {"columns": ["a", "b"]}})
+    assert (finding.name, finding.table) == ("column_case", None)
+    assert finding.hint == 'as the table\'s owner: ALTER PUBLICATION "p" DROP TABLE "s"."t"'
 
 
 def test_the_hint_names_what_is_unique():
