@@ -1,14 +1,13 @@
 """The schemas behind messages: from the registry, from the messages themselves, or from the source."""
 
 import json
-import re
 from collections.abc import Callable
 from typing import Any
 
 from cdc.bootstrap.databases import source_database
 from cdc.config.sources import EventFormat, OracleSource, SourceConfig, TableConfig
 from cdc.core.errors import ConfigError, PoisonEvent
-from cdc.core.preflight import SourceTable
+from cdc.core.preflight import SourceTable, excluded_columns
 from cdc.core.source_types import event_key, event_row
 from cdc.core.types import EventSchema, parse_avro_key, parse_avro_row, parse_connect_row, parse_connect_struct
 from cdc.kafka.registry import SchemaRegistry
@@ -32,7 +31,9 @@ def source_columns(source: SourceConfig) -> ColumnsOf:
     def columns_of(topic: str) -> tuple[EventSchema, EventSchema]:
         table = tables[topic]
         declared = _declared(source, table)
-        row = event_row(source.type, declared.columns, _excluded(source, declared))
+        row = event_row(
+            source.type, declared.columns, excluded_columns(declared, source.connector.get("column.exclude.list", ""))
+        )
         return event_key(row, table.key), row
 
     return columns_of
@@ -42,13 +43,6 @@ def _declared(source: SourceConfig, table: TableConfig) -> SourceTable:
     if isinstance(source, OracleSource):
         raise ConfigError(f"source {source.name!r}: format json is not supported for {source.type}", hint="use avro")
     return source_database(source).table(*table.source)
-
-
-def _excluded(source: SourceConfig, table: SourceTable) -> list[str]:
-    """Return the columns that the connector leaves out; its patterns fit whole names, without regard to case."""
-    patterns = [p.strip() for p in source.connector.get("column.exclude.list", "").split(",") if p.strip()]
-    names = {column.name: ".".join((*table.name, column.name)) for column in table.columns}
-    return [name for name, full in names.items() if any(re.fullmatch(p, full, re.IGNORECASE) for p in patterns)]
 
 
 class Writers:

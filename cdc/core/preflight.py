@@ -1,5 +1,6 @@
 """What a captured table must be like, decided from what its database says about it."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -181,3 +182,14 @@ def check_generated(table: SourceTable, excluded: Sequence[str]) -> list[Finding
         return []
     what = f"generated column {stale[0]!r} of {table.name} is in the snapshot and not in the log: it would go stale"
     return [Finding("generated_column", what, "leave it out: connector setting column.exclude.list")]
+
+
+def excluded_columns(table: SourceTable, setting: str) -> list[str]:
+    """Return the columns that ``column.exclude.list`` leaves out: its patterns fit whole names, whatever their case."""
+    patterns = [_from_java(pattern.strip()) for pattern in setting.split(",") if pattern.strip()]
+    names = {column.name: ".".join((*table.name, column.name)) for column in table.columns}
+    return [name for name, full in names.items() if any(re.fullmatch(p, full, re.IGNORECASE) for p in patterns)]
+
+
+def _from_java(pattern: str) -> str:
+    return re.sub(r"\\x\{([0-9A-Fa-f]+)\}", lambda match: re.escape(chr(int(match[1], 16))), pattern)

@@ -1,6 +1,6 @@
 """A MySQL source: its declarations, its fitness for reading the binary log, its position."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ from pymysql.cursors import DictCursor
 
 from cdc.config.sources import MySqlSource
 from cdc.core.errors import PreflightError, TransientError
+from cdc.core.listing import Kind, ListedTable, UniqueIndex
 from cdc.core.names import TableName, quote_table
 from cdc.core.preflight import Finding, Retained, SourceColumn, SourceTable, begin_anew, each_declared, of_table
 
@@ -40,6 +41,11 @@ GROUP BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME HAVING SUM(SUB_PART IS NOT NULL) =
 _TABLES = """
 SELECT TABLE_SCHEMA AS ns, TABLE_NAME AS tbl, TABLE_TYPE AS type, ENGINE AS engine FROM information_schema.TABLES
 WHERE (TABLE_SCHEMA, TABLE_NAME) IN %(names)s
+"""
+
+_ALL = """
+SELECT TABLE_SCHEMA AS ns, TABLE_NAME AS tbl FROM information_schema.TABLES WHERE TABLE_SCHEMA = %(database)s
+ORDER BY TABLE_NAME
 """
 
 _CASCADES = """
@@ -81,14 +87,26 @@ class MySqlDatabase:
 
         def declared(name: TableName) -> SourceTable:
             self._require(name, kinds[name])
-            found = (
-                SourceColumn(c["name"], c["type"], bool(c["nullable"]), bool(c["computed"])) for c in columns[name]
-            )
-            keys = frozenset(frozenset(index["columns"].split("\0")) for index in unique[name])
-            # With binlog_row_image = FULL, which findings() demands, the log holds the whole old row.
-            return SourceTable(name, tuple(found), keys, None)
+            return _declared(name, columns[name], _indexes(unique[name]))
 
         return each_declared(names, declared)
+
+    def listed(self) -> list[ListedTable]:
+        """Return all tables and views of the database that the user may look at."""
+        with self._connection() as connection:
+            names = [
+                TableName(row["ns"], row["tbl"]) for row in _rows(connection, _ALL, database=self._source.database)
+            ]
+            kinds, columns, unique = (_of_tables(connection, one, names) for one in (_TABLES, _COLUMNS, _UNIQUE))
+            found = self._all_table_findings(connection, names, kinds)
+
+        def listed(name: TableName) -> ListedTable:
+            indexes = _indexes(unique[name])
+            kind = Kind.TABLE if kinds[name][0]["type"] == "BASE TABLE" else Kind.VIEW
+            own = tuple(finding for finding in found if finding.table == name)
+            return ListedTable(_declared(name, columns[name], indexes), kind, indexes, own)
+
+        return [listed(name) for name in names]
 
     def findings(self) -> list[Finding]:
         """Return what is wrong with server, user and those tables that can be looked at."""
@@ -96,8 +114,17 @@ class MySqlDatabase:
         with self._connection() as connection:
             variables = _variables(connection)
             found = [*_server_findings(variables, self._source), *self._grant_findings(connection)]
-            kinds, cascades = (_of_tables(connection, one, names) for one in (_TABLES, _CASCADES))
-        cascades_are_logged = _version(variables) >= (9, 6)
+            return found + self._all_table_findings(connection, names, _of_tables(connection, _TABLES, names))
+
+    def _all_table_findings(
+        self,
+        connection: "pymysql.Connection[DictCursor]",
+        names: Sequence[TableName],
+        kinds: Mapping[TableName, Sequence[Mapping[str, Any]]],
+    ) -> list[Finding]:
+        cascades = _of_tables(connection, _CASCADES, names)
+        cascades_are_logged = _version(_variables(connection)) >= (9, 6)
+        found: list[Finding] = []
         for name in names:
             for kind in kinds[name]:  # of one that is not there whoever asks for the declarations is told
                 found += of_table(name, _table_findings(kind, name))
@@ -211,6 +238,16 @@ def _of_tables(
         if known:
             found[known].append(row)
     return found
+
+
+def _indexes(unique: Iterable[Mapping[str, Any]]) -> tuple[UniqueIndex, ...]:
+    return tuple(UniqueIndex(i["name"], tuple(i["columns"].split("\0")), i["name"] == "PRIMARY") for i in unique)
+
+
+def _declared(name: TableName, columns: Iterable[Mapping[str, Any]], indexes: Iterable[UniqueIndex]) -> SourceTable:
+    found = (SourceColumn(c["name"], c["type"], bool(c["nullable"]), bool(c["computed"])) for c in columns)
+    # With binlog_row_image = FULL, which findings() demands, the log holds the whole old row.
+    return SourceTable(name, tuple(found), frozenset(frozenset(index.columns) for index in indexes), None)
 
 
 def _variables(connection: "pymysql.Connection[DictCursor]") -> dict[str, str]:

@@ -22,7 +22,7 @@ from cdc.core.preflight import (
 from cdc.pipeline.preflight import check_source, require_fit
 from cdc.sources.oracle import STATEMENTS, OracleDatabase
 from cdc.sources.postgres import publication_sql
-from cdc.sources.postgres_findings import deadly
+from cdc.sources.postgres.findings import deadly
 from tests.fakes.configuration import ORACLE, POSTGRES, configuration
 
 SQL = Path(__file__).resolve().parents[3] / "sql" / "sources"

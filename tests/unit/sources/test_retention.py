@@ -2,7 +2,7 @@
 
 import pytest
 
-from cdc.sources.postgres import _kept_seconds
+from cdc.sources.postgres.findings import kept_seconds
 
 
 @pytest.mark.parametrize(
@@ -17,4 +17,4 @@ from cdc.sources.postgres import _kept_seconds
     ],
 )
 def test_what_is_kept_lasts_as_long_as_the_log_grows(status, safe, rate, expected):
-    assert _kept_seconds({"wal_status": status, "safe_wal_size": safe, "bytes_per_second": rate}) == expected
+    assert kept_seconds({"wal_status": status, "safe_wal_size": safe, "bytes_per_second": rate}) == expected

@@ -1,4 +1,4 @@
-"""What is not fit for logical decoding in what a PostgreSQL server says of itself; pure."""
+"""What is wrong with server, slot, publication and tables, judged from rows of PostgreSQL's catalog."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,11 +9,9 @@ from cdc.core.preflight import Finding, alike, begin_anew
 
 SETUP = "run sql/sources/postgres/setup.sql as a superuser"
 
-Row = Mapping[str, Any]
 
-
-def server_findings(server: Row, user: str) -> Iterator[Finding]:
-    """Yield what is wrong with the server, or the role."""
+def server_findings(server: Mapping[str, Any], user: str) -> Iterator[Finding]:
+    """Yield what is wrong with server and role."""
     if server["wal_level"] != "logical":
         yield Finding(
             "wal_level",
@@ -41,8 +39,8 @@ def server_findings(server: Row, user: str) -> Iterator[Finding]:
         )
 
 
-def slot_findings(rows: Sequence[Row], source: PostgresSource) -> Iterator[Finding]:
-    """Yield what is wrong with the replication slot; nothing if there is none."""
+def slot_findings(rows: Sequence[Mapping[str, Any]], source: PostgresSource) -> Iterator[Finding]:
+    """Yield what is wrong with the replication slot, if it is there."""
     for slot in rows:
         if slot["wal_status"] == "lost":
             what = f"replication slot {source.slot_name!r} was invalidated: changes are lost"
@@ -52,7 +50,21 @@ def slot_findings(rows: Sequence[Row], source: PostgresSource) -> Iterator[Findi
             yield Finding("slot_taken", what, "choose another slot")
 
 
-def deadly(publication: str, published: Mapping[tuple[str, str], Row]) -> Iterator[Finding]:
+def kept_seconds(slot: Mapping[str, Any]) -> float | None:
+    """Return None where nothing limits what is kept, or where the log does not grow."""
+    if slot["wal_status"] in ("unreserved", "lost"):
+        return 0.0
+    if slot["safe_wal_size"] is None or not slot["bytes_per_second"]:
+        return None
+    return max(0.0, float(slot["safe_wal_size"]) / float(slot["bytes_per_second"]))
+
+
+def by_name(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """Return rows of published tables by schema and name."""
+    return {(row["schemaname"], row["tablename"]): row for row in rows}
+
+
+def deadly(publication: str, published: Mapping[tuple[str, str], Mapping[str, Any]]) -> Iterator[Finding]:
     """Yield the published tables whose first change ends the connector, whether it captures them or not."""
     for (namespace, name), row in published.items():
         if alike(row["columns"] or ()):
@@ -63,9 +75,9 @@ def deadly(publication: str, published: Mapping[tuple[str, str], Row]) -> Iterat
 
 
 def published_findings(
-    publication: str, table: TableName, published: Mapping[tuple[str, str], Row]
+    publication: str, table: TableName, published: Mapping[tuple[str, str], Mapping[str, Any]]
 ) -> Iterator[Finding]:
-    """Yield why changes of a table are not, or not all, in the publication."""
+    """Yield why a table's changes are not in the publication, or not all of them."""
     row = published.get((table.namespace, table.table))
     if row is None:
         add = f"as the table's owner: ALTER PUBLICATION {quote(publication)} ADD TABLE {quote_table(table)}"
@@ -75,8 +87,8 @@ def published_findings(
         yield Finding("row_filter", what, "publish the whole table", gap=True)
 
 
-def table_findings(relation: Row, table: TableName) -> Iterator[Finding]:
-    """Yield what keeps the changes or the rows of a table from being seen."""
+def table_findings(relation: Mapping[str, Any], table: TableName) -> Iterator[Finding]:
+    """Yield why a relation of the catalog cannot be captured, its key aside."""
     if relation["relkind"] not in "rp":
         what = f"{table} is no ordinary table, so it is not in the log"
         yield Finding("not_a_table", what, "capture the tables behind it", gap=True)

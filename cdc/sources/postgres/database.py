@@ -1,37 +1,39 @@
 """A PostgreSQL source: its declarations, its fitness for logical decoding, its position."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 
 from cdc.config.sources import PostgresSource
 from cdc.core.errors import PreflightError, TransientError
+from cdc.core.listing import ListedTable
 from cdc.core.names import TableName, quote, quote_table
 from cdc.core.preflight import (
     Finding,
     Retained,
-    SourceColumn,
     SourceTable,
     begin_anew,
     check_generated,
     each_declared,
+    excluded_columns,
     of_table,
 )
-from cdc.sources.postgres_findings import (
+from cdc.sources.postgres.catalog import Declared, all_names, declarations, rows
+from cdc.sources.postgres.findings import (
     SETUP,
+    by_name,
     deadly,
+    kept_seconds,
     published_findings,
     server_findings,
     slot_findings,
     table_findings,
 )
 
-FOLDER = Path(__file__).resolve().parents[2] / "sql" / "sources" / "postgres"
+FOLDER = Path(__file__).resolve().parents[3] / "sql" / "sources" / "postgres"
 _REFUSED = (
     "authentication failed",
     "does not exist",
@@ -40,38 +42,6 @@ _REFUSED = (
     "not permitted",
     "SSL",
 )
-
-_TABLES = """
-SELECT n.nspname AS namespace, c.relname AS name, c.oid, c.relkind, c.relpersistence, c.relreplident, c.relrowsecurity,
-       has_table_privilege(c.oid, 'SELECT') AS readable, has_schema_privilege(n.oid, 'USAGE') AS usable,
-       (SELECT r.oid FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
-        WHERE p.pubname = %(publication)s AND r.prrelid = c.oid) AS membership
-FROM unnest(%(namespaces)s::text[], %(names)s::text[]) AS w (namespace, name)
-JOIN pg_namespace n ON n.nspname = w.namespace
-JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-"""
-
-_COLUMNS = """
-SELECT a.attrelid AS oid, a.attname AS name, NOT a.attnotnull AS nullable, a.attgenerated <> '' AS generated,
-       CASE WHEN t.typtype = 'e' THEN 'enum' WHEN e.typtype = 'e' THEN 'enum[]'
-            WHEN t.typtype = 'd' THEN 'domain ' || format_type(t.typbasetype, t.typtypmod)
-            ELSE format_type(a.atttypid, a.atttypmod) END AS type
-FROM pg_attribute a
-JOIN pg_type t ON t.oid = a.atttypid
-LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
-WHERE a.attrelid = ANY (%(oids)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
-ORDER BY a.attrelid, a.attnum
-"""
-
-# Enforced on the whole table, over plain columns; INCLUDE columns are no part of the key. What is checked only at the
-# end of a transaction is unique all the same, and no replica identity.
-_UNIQUE = """
-SELECT i.indrelid AS oid, i.indisprimary AND i.indimmediate AS primary, i.indisreplident AS identity,
-       (SELECT array_agg(a.attname::text) FROM pg_attribute a
-        WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])) AS columns
-FROM pg_index i
-WHERE i.indrelid = ANY (%(oids)s::oid[]) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
-"""
 
 _SERVER = """
 SELECT current_setting('wal_level') AS wal_level, current_setting('server_encoding') AS encoding,
@@ -135,11 +105,17 @@ class PostgresDatabase:
             found = self._declarations(connection, names)
         return {name: one if isinstance(one, PreflightError) else one.table for name, one in found.items()}
 
+    def listed(self) -> list[ListedTable]:
+        """Return all tables, partitions and views of the database, whether the role may read them or not."""
+        with self._connection() as connection:
+            known = declarations(connection, self._source.publication_name, all_names(connection))
+        return [known[name].listed() for name in sorted(known)]
+
     def findings(self) -> list[Finding]:
         """Return what is wrong with server, role, slot, publication and those tables that can be looked at."""
         with self._connection() as connection:
-            found = [*server_findings(self._rows(connection, _SERVER)[0], self._source.user)]
-            found += slot_findings(self._rows(connection, _SLOT, slot=self._source.slot_name), self._source)
+            found = [*server_findings(rows(connection, _SERVER)[0], self._source.user)]
+            found += slot_findings(rows(connection, _SLOT, slot=self._source.slot_name), self._source)
             found += self._publication_findings(connection)
             tables = self._declarations(connection, [table.source for table in self._source.tables])
         for name, declared in tables.items():
@@ -147,12 +123,12 @@ class PostgresDatabase:
                 found += of_table(name, self._findings_of(declared))
         return found
 
-    def _findings_of(self, declared: "_Declared") -> list[Finding]:
-        excluded = self._source.connector.get("column.exclude.list", "").split(",")
-        generated = check_generated(declared.table, [one.rpartition(".")[2] for one in excluded])
+    def _findings_of(self, declared: Declared) -> list[Finding]:
+        excluded = excluded_columns(declared.table, self._source.connector.get("column.exclude.list", ""))
+        generated = check_generated(declared.table, excluded)
         return [*table_findings(declared.relation, declared.table.name), *generated]
 
-    def _declaration(self, connection: psycopg.Connection[Any], name: TableName) -> "_Declared":
+    def _declaration(self, connection: psycopg.Connection[Any], name: TableName) -> Declared:
         found = self._declarations(connection, [name])[name]
         if isinstance(found, PreflightError):
             raise found
@@ -160,41 +136,21 @@ class PostgresDatabase:
 
     def _declarations(
         self, connection: psycopg.Connection[Any], names: Sequence[TableName]
-    ) -> "dict[TableName, _Declared | PreflightError]":
-        """Return what the catalog tells of tables, in three statements however many there are."""
-        spaces, tables = [name.namespace for name in names], [name.table for name in names]
-        publication = self._source.publication_name
-        rows = self._rows(connection, _TABLES, namespaces=spaces, names=tables, publication=publication)
-        relations = {TableName(row["namespace"], row["name"]): row for row in rows}
-        oids = [row["oid"] for row in rows]
-        columns, unique = (_by_oid(self._rows(connection, one, oids=oids)) for one in (_COLUMNS, _UNIQUE))
-
-        def declared(name: TableName) -> _Declared:
-            relation = self._readable(name, relations.get(name))
-            oid = relation["oid"]
-            declared = tuple(
-                SourceColumn(column["name"], column["type"], column["nullable"], column["generated"])
-                for column in columns[oid]
-            )
-            keys = frozenset(frozenset(index["columns"]) for index in unique[oid])
-            identity = _identity(relation["relreplident"], unique[oid])
-            # Taken out of the publication and put back, a table has another membership, and changes were missed.
-            id_ = f"{oid}:{relation['membership'] or ''}"
-            return _Declared(relation, SourceTable(name, declared, keys, identity, id_))
-
-        return each_declared(names, declared)
+    ) -> dict[TableName, Declared | PreflightError]:
+        known = declarations(connection, self._source.publication_name, names)
+        return each_declared(names, lambda name: self._readable(name, known.get(name)))
 
     def position(self) -> str:
         """Return the end of the log, as an LSN."""
         with self._connection() as connection:
-            return str(self._rows(connection, _POSITION)[0]["lsn"])
+            return str(rows(connection, _POSITION)[0]["lsn"])
 
     def withheld(self) -> dict[TableName, str]:
         """Return the captured tables whose changes the log does not hand out now, with the reason and the remedy."""
         slot, publication = self._source.slot_name, self._source.publication_name
         with self._connection() as connection:
-            slots = self._rows(connection, _SLOT, slot=slot)
-            published = _by_name(self._rows(connection, _PUBLISHED, publication=publication))
+            slots = rows(connection, _SLOT, slot=slot)
+            published = by_name(rows(connection, _PUBLISHED, publication=publication))
         found = [*slot_findings(slots, self._source)]
         if not slots:
             what = f"replication slot {slot!r} does not exist"
@@ -208,7 +164,7 @@ class PostgresDatabase:
     def log_findings(self, stored: Mapping[str, Any] | None, *, running: bool) -> list[Finding]:
         """Return what keeps a connector that has stored an offset, or is said to run, from its replication slot."""
         with self._connection() as connection:
-            slots = self._rows(connection, _SLOT, slot=self._source.slot_name)
+            slots = rows(connection, _SLOT, slot=self._source.slot_name)
         if not slots and stored is not None:
             what = f"replication slot {self._source.slot_name!r} does not exist: changes since it was dropped are lost"
             return [Finding("slot_missing", what, begin_anew(self._source.name))]
@@ -220,24 +176,24 @@ class PostgresDatabase:
         """Return the open transactions that have written to the table; raises PreflightError if it is not there."""
         with self._connection() as connection:
             oid = self._declaration(connection, table).relation["oid"]
-            return frozenset(row["writer"] for row in self._rows(connection, _WRITERS, oid=oid))
+            return frozenset(row["writer"] for row in rows(connection, _WRITERS, oid=oid))
 
     def retained(self) -> list[Retained]:
         """Return how long the server keeps its log for the slot, at the rate of late; nothing if it keeps all."""
         with self._connection() as connection:
-            if self._rows(connection, _SERVER)[0]["version"] < 140000:
+            if rows(connection, _SERVER)[0]["version"] < 140000:
                 return []  # no statistics of the log's growth
-            slots = self._rows(connection, _KEPT, slot=self._source.slot_name)
+            slots = rows(connection, _KEPT, slot=self._source.slot_name)
         remedy = "raise max_slot_wal_keep_size"
         return [
             Retained(f"replication slot {self._source.slot_name!r}", seconds, remedy)
             for slot in slots
-            if (seconds := _kept_seconds(slot)) is not None
+            if (seconds := kept_seconds(slot)) is not None
         ]
 
     def _publication_findings(self, connection: psycopg.Connection[Any]) -> list[Finding]:
         name = self._source.publication_name
-        publication = self._rows(connection, _PUBLICATION, publication=name)
+        publication = rows(connection, _PUBLICATION, publication=name)
         if not publication:
             lines = publication_sql(self._source).splitlines()
             statement = " ".join(line for line in lines if line and not line.startswith("--"))
@@ -249,28 +205,24 @@ class PostgresDatabase:
             what = f"publication {name!r} leaves out operations, or publishes partitions under their own names"
             options = "publish = 'insert, update, delete, truncate', publish_via_partition_root = true"
             found.append(Finding("publication_options", what, f"ALTER PUBLICATION {quote(name)} SET ({options})"))
-        published = _by_name(self._rows(connection, _PUBLISHED, publication=name))
+        published = by_name(rows(connection, _PUBLISHED, publication=name))
         found += deadly(name, published)
         for table in self._source.tables:
             found += of_table(table.source, published_findings(name, table.source, published))
         return found
 
-    def _readable(self, name: TableName, relation: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    def _readable(self, name: TableName, declared: Declared | None) -> Declared:
         role = quote(self._source.user)
-        if relation is None:
+        if declared is None:
             raise PreflightError(
                 f"table {name} does not exist in database {self._source.database!r}",
                 hint="correct tables[].source; names are case-sensitive",
             )
-        if not (relation["readable"] and relation["usable"]):
+        if not (declared.relation["readable"] and declared.relation["usable"]):
             usage = f"GRANT USAGE ON SCHEMA {quote(name.namespace)} TO {role}"
             grant = f"{usage}; GRANT SELECT ON {quote_table(name)} TO {role}"
             raise PreflightError(f"role {self._source.user!r} may not read table {name}", hint=f"as its owner: {grant}")
-        return relation
-
-    def _rows(self, connection: psycopg.Connection[Any], statement: str, **values: object) -> list[dict[str, Any]]:
-        with connection.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(statement.encode(), values).fetchall()
+        return declared
 
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[Any]]:
@@ -293,40 +245,6 @@ class PostgresDatabase:
             "application_name": f"cdc preflight {source.name}",
             "options": "-c default_transaction_read_only=on -c statement_timeout=15000",
         }
-
-
-class _Declared(NamedTuple):
-    """A table: its entry in the catalog, and its declarations."""
-
-    relation: Mapping[str, Any]
-    table: SourceTable
-
-
-def _by_oid(rows: Iterable[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:
-    found: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
-    for row in rows:
-        found[row["oid"]].append(row)
-    return found
-
-
-def _identity(kind: str, unique: Sequence[Mapping[str, Any]]) -> frozenset[str] | None:
-    if kind == "f":
-        return None
-    wanted = {"d": "primary", "i": "identity"}.get(kind)
-    return next((frozenset(index["columns"]) for index in unique if wanted and index[wanted]), frozenset())
-
-
-def _kept_seconds(slot: Mapping[str, Any]) -> float | None:
-    """Return None where nothing limits what is kept, or where the log does not grow."""
-    if slot["wal_status"] in ("unreserved", "lost"):
-        return 0.0
-    if slot["safe_wal_size"] is None or not slot["bytes_per_second"]:
-        return None
-    return max(0.0, float(slot["safe_wal_size"]) / float(slot["bytes_per_second"]))
-
-
-def _by_name(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Mapping[str, Any]]:
-    return {(row["schemaname"], row["tablename"]): row for row in rows}
 
 
 def _translated(source: PostgresSource, error: psycopg.Error) -> Exception:

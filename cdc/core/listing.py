@@ -1,0 +1,81 @@
+"""All that a database holds, as one look finds it, and which columns of a table are fit to be its key."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import NamedTuple
+
+from cdc.core.names import TableName
+from cdc.core.preflight import Finding, SourceTable, check_key
+
+
+class Kind(StrEnum):
+    """What a relation is."""
+
+    TABLE = "table"
+    PARTITION = "partition"
+    VIEW = "view"
+    FOREIGN = "foreign table"
+
+
+class UniqueIndex(NamedTuple):
+    """An index over plain columns of the whole table that holds no key twice; ``columns`` in its order.
+
+    One that is not ``immediate`` is checked only at the end of a transaction.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    primary: bool
+    immediate: bool = True
+
+
+class ListedTable(NamedTuple):
+    """A relation of a database, whether it can be captured or not.
+
+    ``findings`` is what is wrong with it whatever its key. Of a partition ``parent`` is the whole table, through which
+    its rows are captured. ``owner`` is empty where the database has none.
+    """
+
+    table: SourceTable
+    kind: Kind
+    indexes: tuple[UniqueIndex, ...]
+    findings: tuple[Finding, ...] = ()
+    parent: TableName | None = None
+    owner: str = ""
+
+    @property
+    def name(self) -> TableName:
+        """Return its name in the source."""
+        return self.table.name
+
+
+class Key(NamedTuple):
+    """The index whose columns are a table's key, and what has to be mended before they are one."""
+
+    unique: UniqueIndex
+    findings: tuple[Finding, ...]
+
+
+def choose_key(listed: ListedTable) -> Key | Finding:
+    """Return the best key of a table, or why it has none.
+
+    The primary key, if that is fit, comes first, then the index of the replica identity, then the shortest. What only
+    the log lacks can be mended, so it is chosen where nothing else is fit.
+    """
+    checked = [(index, tuple(check_key(listed.table, index.columns))) for index in _in_order(listed)]
+    for mendable in ((), ("key_not_in_identity",)):
+        for index, findings in checked:
+            if all(finding.name in mendable for finding in findings):
+                return Key(index, findings)
+    if checked:
+        return next(finding for finding in checked[0][1] if finding.name != "key_not_in_identity")
+    what = f"{listed.name} has no primary key, and no other unique index over plain columns"
+    return Finding("key_not_unique", what, "add a primary key", table=listed.name)
+
+
+def _in_order(listed: ListedTable) -> Iterable[UniqueIndex]:
+    def rank(index: UniqueIndex) -> tuple[bool, bool, int, str]:
+        in_log = frozenset(index.columns) == listed.table.identity
+        return not index.primary, not in_log, len(index.columns), index.name
+
+    return sorted(listed.indexes, key=rank)
