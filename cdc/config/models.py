@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from cdc.config.services import CatalogConfig, ConnectConfig, KafkaConfig, RegistryConfig, Section
 from cdc.config.sources import SourceConfig
+from cdc.config.targets import pairs_alike, same_target
 from cdc.config.values import Duration, Settings, Size
 
 
@@ -140,10 +141,10 @@ class Config(Section):
         names = [source.name for source in self.sources]
         if len(set(names)) != len(names):
             raise ValueError("two sources have the same name")
-        targets = [str(source.target_of(table)) for source in self.sources for table in source.tables]
-        twice = sorted({target for target in targets if targets.count(target) > 1})
-        if twice:
-            raise ValueError(f"target table {twice[0]!r} is used by more than one table")
+        tables = [(source, table) for source in self.sources for table in source.tables]
+        for (source, first), (other, second) in pairs_alike(tables, lambda one: one[0].target_of(one[1])):
+            both = f"{first.source} of {source.name}", f"{second.source} of {other.name}"
+            raise ValueError(same_target(source.target_of(first), *both))
         if self.registry is None and any(source.format == "avro" for source in self.sources):
             raise ValueError("registry is missing, and a source uses the avro format")
         return self

@@ -6,8 +6,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from cdc.config.services import Section
+from cdc.config.targets import check_template, from_template, pairs_alike, same_target
 from cdc.config.values import Duration, QualifiedName, Secret, Settings
-from cdc.core.names import TableName, lake_part, topic_part
+from cdc.core.names import TableName, topic_part
 from cdc.core.partitioning import parse_term
 
 
@@ -41,7 +42,7 @@ class TableConfig(Section):
         description='Table in the source, namespace.table; odd names quoted: public."Order. Items".'
     )
     target: QualifiedName | None = Field(
-        None, description="Iceberg table, namespace.table; by default the source's name, lower case."
+        None, description="Iceberg table, namespace.table; by default as `targets` of the source says."
     )
     key: tuple[str, ...] = Field(
         min_length=1, description="Columns of the primary key, in order; unique and never null in the source."
@@ -110,23 +111,45 @@ class SourceSection(Section):
     )
     load_host: str | None = Field(None, description="Host of a replica that loads read from; by default host.")
     connector: Settings = Field(default_factory=dict, description="Further Debezium settings; unsafe ones are refused.")
+    targets: str | None = Field(
+        None,
+        description="Template of the targets' names, of {source}, {schema} and {table}; by default {source}.{table} in "
+        "the ordinary schema (PostgreSQL's public, MySQL's own database), {source}.{schema}_{table} in others.",
+    )
     tables: tuple[TableConfig, ...] = Field(min_length=1, description="Tables to capture.")
 
+    @field_validator("targets")
+    @classmethod
+    def _template(cls, template: str | None) -> str | None:
+        if template is not None:
+            check_template(template)
+        return template
+
     @model_validator(mode="after")
-    def _unique_targets(self) -> Self:
-        for label, names in (
-            ("source table", [str(t.source) for t in self.tables]),
-            ("target table", [str(self.target_of(t)) for t in self.tables]),
-            ("topic", [self.topic_of(t) for t in self.tables]),
-        ):
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise ValueError(f"{label} {twice[0]!r} is used by more than one table")
+    def _distinct_tables(self) -> Self:
+        for first, _ in pairs_alike(self.tables, lambda table: str(table.source)):
+            raise ValueError(f"table {first.source} is listed twice, at first with target {self.target_of(first)}")
+        for first, second in pairs_alike(self.tables, lambda table: str(self.target_of(table))):
+            raise ValueError(same_target(self.target_of(first), str(first.source), str(second.source)))
+        for first, second in pairs_alike(self.tables, self.topic_of):
+            raise ValueError(
+                f"tables {first.source} and {second.source} have the same topic {self.topic_of(first)!r}, where Kafka "
+                "allows letters, digits, . _ and - only: capture one of them with another source"
+            )
         return self
+
+    @property
+    def ordinary_schema(self) -> str:
+        """Return the schema that targets are not called by; empty if there is none."""
+        return ""
 
     def target_of(self, table: TableConfig) -> TableName:
         """Return the Iceberg table of a captured table."""
-        return table.target or TableName(lake_part(self.name), lake_part(table.source.table))
+        if table.target:
+            return table.target
+        ordinary = table.source.namespace == self.ordinary_schema
+        template = self.targets or ("{source}.{table}" if ordinary else "{source}.{schema}_{table}")
+        return from_template(template, self.name, table.source)
 
     def snapshot_of(self, table: TableConfig) -> Snapshot:
         """Return where the first rows of a captured table come from."""
@@ -147,6 +170,11 @@ class PostgresSource(SourceSection):
     )
     slot: str | None = Field(None, description="Replication slot; by default cdc_<name>.")
     publication: str | None = Field(None, description="Publication; by default cdc_<name>.")
+
+    @property
+    def ordinary_schema(self) -> str:
+        """Return the schema that every database has."""
+        return "public"
 
     @property
     def slot_name(self) -> str:
@@ -170,6 +198,11 @@ class MySqlSource(SourceSection):
     ssl_mode: Literal["disabled", "required", "verify_ca", "verify_identity"] = Field(
         "verify_identity", description="TLS to the database; disabled only on loopback."
     )
+
+    @property
+    def ordinary_schema(self) -> str:
+        """Return the source's own database."""
+        return self.database
 
 
 class OracleSource(SourceSection):

@@ -32,6 +32,7 @@ class Database:
             "type": self.engine,
             "host": "127.0.0.1",
             "heartbeat": "1s",
+            "targets": "{source}.{table}",
             "tables": [self.table(table) for table in tables],
         }
         if self.engine == "mysql":

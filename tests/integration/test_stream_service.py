@@ -156,6 +156,7 @@ def stand(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         "password": "${env:CDC_POSTGRES_PASSWORD}",
         "sslmode": "disable",
         "snapshot": "connector",
+        "targets": "{source}.{table}",
         "tables": [{"source": f"{SCHEMA}.{table}", "key": ["id"]} for table in ("a", "b")],
     }
     stand = Stand(Service.create(folder, stack, [source]), stack, folder)

@@ -45,7 +45,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_tables_are_listed_before_anything_ran(run: Any) -> None:
     lines = json.loads(run("list", "--json").output)
-    assert [line["target"] for line in lines] == ["shop.customers", "shop.order__items", "store.c", "erp.orders"]
+    assert [line["target"] for line in lines] == ["shop.customers", "shop.order__items", "store.c", "erp.sales_orders"]
     assert {(line["state"], line["rows"], line["committed_at"]) for line in lines} == {("new", None, None)}
     assert [line["snapshot"] for line in lines] == ["load", "load", "load", "connector"]
     shown = run("list").output
@@ -66,7 +66,7 @@ def test_a_pause_is_told_kept_and_shown(run: Any, tmp_path: Path) -> None:
     states = {line["target"]: (line["state"], line["detail"]) for line in json.loads(run("list", "--json").output)}
     assert states["store.c"][0] == "paused"
     assert "a bad deploy" in states["store.c"][1]
-    assert states["erp.orders"][0] == "new"
+    assert states["erp.sales_orders"][0] == "new"
     kept = AuditLog(sql_catalog(tmp_path), "cdc").read(9)
     assert {(one.command, one.target, one.why) for one in kept} == {
         ("tables pause", "shop.customers", "a bad deploy"),
@@ -103,7 +103,7 @@ def test_a_catalog_of_files_says_that_it_cannot(tmp_path: Path, monkeypatch: pyt
     [
         (['public."Order. Items"'], ["shop.order__items"]),
         (["shop.*", "public.customers"], ["shop.customers", "shop.order__items"]),
-        (["*"], ["shop.customers", "shop.order__items", "store.c", "erp.orders"]),
+        (["*"], ["shop.customers", "shop.order__items", "store.c", "erp.sales_orders"]),
         (["store.c", "*customers"], ["shop.customers", "store.c"]),
     ],
 )

@@ -214,3 +214,66 @@ def test_selecting_a_source_that_is_not_there_names_the_nearest(written: Written
 def test_settings_of_other_systems_may_be_numbers_and_booleans(written: Written) -> None:
     config = load_config(written(MINIMAL + "spark: {properties: {a: 1, b: true, c: x}}\n"), SECRETS)
     assert config.spark.properties == {"a": "1", "b": "true", "c": "x"}
+
+
+TWO_SCHEMAS = MINIMAL.replace(
+    "  - {source: public.customers, key: [id]}",
+    "  - {source: public.customer, key: [id]}\n  - {source: sales.customer, key: [id]}",
+)
+
+
+def targets(path: Path) -> list[str]:
+    return [str(source.target_of(table)) for source in load_config(path, SECRETS).sources for table in source.tables]
+
+
+def test_tables_of_equal_names_in_two_schemas_collided(written: Written) -> None:
+    """The ordinary schema is left out, public or MySQL's own database; others are part of the name."""
+    assert targets(written(TWO_SCHEMAS)) == ["shop.customer", "shop.sales_customer", "store.orders"]
+    other_database = MINIMAL.replace("store.orders", "archive.orders")
+    assert targets(written(other_database))[1] == "store.archive_orders"
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("lake.{schema}_{table}", ["lake.public_customer", "lake.sales_customer"]),
+        ("{schema}.{table}", ["public.customer", "sales.customer"]),
+        ("raw_{source}.{table}_in_{schema}", ["raw_shop.customer_in_public", "raw_shop.customer_in_sales"]),
+    ],
+)
+def test_targets_are_named_by_a_template(written: Written, template: str, expected: list[str]) -> None:
+    text = TWO_SCHEMAS.replace("  database: shop\n", f"  database: shop\n  targets: '{template}'\n")
+    assert targets(written(text))[:2] == expected
+
+
+@pytest.mark.parametrize(
+    ("template", "what"),
+    [
+        ("lake.{schema}", "must have {table} in it"),
+        ("{table}", "must be namespace.table"),
+        ("lake.{database}_{table}", "there is no {database}; known are {source}, {schema}, {table}"),
+        ("Lake.{table}", "must be namespace.table"),
+    ],
+)
+def test_a_template_that_names_no_target_is_refused(written: Written, template: str, what: str) -> None:
+    text = problems(written(TWO_SCHEMAS.replace("  database: shop\n", f"  database: shop\n  targets: '{template}'\n")))
+    assert f"sources[0].targets: {what}" in text
+
+
+def test_a_collision_of_targets_names_both_tables_and_what_to_do(written: Written) -> None:
+    text = problems(written(TWO_SCHEMAS.replace("sales.customer,", "sales.customer, target: shop.customer,")))
+    assert "tables public.customer and sales.customer would both be written to shop.customer" in text
+    assert "give one of them another `target`" in text
+    text = problems(written(MINIMAL.replace("store.orders,", "store.orders, target: shop.customers,")))
+    assert "tables public.customers of shop and store.orders of store would both be written to shop.customers" in text
+
+
+def test_a_table_that_is_listed_twice_and_topics_that_are_alike_are_named(written: Written) -> None:
+    twice = TWO_SCHEMAS.replace("sales.customer,", "public.customer, target: a.b,")
+    assert "table public.customer is listed twice" in problems(written(twice))
+    alike = TWO_SCHEMAS.replace("sales.customer,", "'public.\"customer\"', target: a.b,")
+    assert "table public.customer is listed twice" in problems(written(alike))
+    topics = TWO_SCHEMAS.replace("public.customer,", "'public.\"a b\"',").replace(
+        "sales.customer,", "'public.\"a/b\"', target: a.b,"
+    )
+    assert "tables public.\"a b\" and public.a/b have the same topic 'shop.public.a_b'" in problems(written(topics))
