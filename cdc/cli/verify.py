@@ -127,7 +127,7 @@ def _mysql(source: MySqlSource) -> "Connection[SSCursor]":
         port=source.port,
         user=source.user,
         password=source.password.reveal(),
-        database=source.database,
+        database=source.database or None,
         ssl_disabled=source.ssl_mode == "disabled",
         ssl_verify_cert=source.ssl_mode in ("verify_ca", "verify_identity"),
         ssl_verify_identity=source.ssl_mode == "verify_identity",

@@ -188,10 +188,13 @@ class PostgresSource(SourceSection):
 
 
 class MySqlSource(SourceSection):
-    """A MySQL database, read from its binary log."""
+    """A MySQL server, read from its binary log: all databases that the tables name."""
 
     type: Literal["mysql"] = Field("mysql", description="Kind of source.")
     port: int = Field(3306, ge=1, le=65535, description="Port of the database.")
+    database: str = Field(
+        "", description="Database that targets are not called by; tables may be of any. By default there is none."
+    )
     server_id: int = Field(
         ge=1, le=2**32 - 1, description="Replication server id, unique among all replicas of the server."
     )

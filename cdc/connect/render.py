@@ -59,7 +59,6 @@ def _values(source: SourceConfig, config: Config) -> Mapping[str, str]:
         "host": source.host,
         "port": str(source.port),
         "database": source.database,
-        "database_pattern": pattern(source.database),
         "user": source.user,
         "password": reference(source.password),
         "placeholder": source.placeholder,
@@ -87,7 +86,9 @@ def _engine_values(source: SourceConfig) -> dict[str, str]:
         case PostgresSource():
             return {"sslmode": source.sslmode, "slot": source.slot_name, "publication": source.publication_name}
         case MySqlSource():
-            return {"ssl_mode": source.ssl_mode, "server_id": str(source.server_id)}
+            named = dict.fromkeys(table.source.namespace for table in source.tables)
+            databases = ",".join(pattern(name) for name in named)
+            return {"ssl_mode": source.ssl_mode, "server_id": str(source.server_id), "databases": databases}
         case OracleSource():
             return {"pdb": source.pdb or ""}
 

@@ -43,7 +43,8 @@ def parse_table_name(text: str) -> TableName:
                 raise ValueError(f"cannot parse table name {text!r}")
             rest = rest[1:]
     if len(parts) != 2:
-        raise ValueError(f'expected namespace.table (quote parts with dots: public."a.b"), got {text!r}')
+        what = "expected namespace.table" + ("; another database is another source" if len(parts) > 2 else "")
+        raise ValueError(f'{what} (quote parts with dots: public."a.b"), got {text!r}')
     return TableName(*parts)
 
 

@@ -209,7 +209,7 @@ class MySqlDatabase:
         return {
             "host": source.host,
             "port": source.port,
-            "database": source.database,
+            "database": source.database or None,
             "user": source.user,
             "password": source.password.reveal(),
             "charset": "utf8mb4",

@@ -14,7 +14,7 @@ from cdc.core.names import TableName, quote, quote_table
 Convert = Callable[[str], str | None]
 _COLUMNS = """
 SELECT column_name, data_type, column_type FROM information_schema.columns
-WHERE table_schema = %s AND table_name = %s AND generation_expression = '' ORDER BY ordinal_position
+WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position
 """
 _BINARY = frozenset({"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"})
 _TEMPORAL = frozenset({"date", "time", "datetime", "timestamp"})
@@ -30,7 +30,7 @@ class _Read:
 
 
 class MySqlRows:
-    """Reads a table in one statement; generated columns are left out.
+    """Reads a table in one statement.
 
     The connection must give values as plain text (``raw_connection``). ``where`` is a condition that the column
     ``PART`` tells of. Raises PreflightError if the table is not there.

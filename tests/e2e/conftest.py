@@ -17,6 +17,12 @@ from tests.e2e.tables import BEFORE_POSTGRES, MYSQL, POSTGRES, TestTable
 from tests.e2e.workload import MYSQL_DIALECT, POSTGRES_DIALECT, RandomWorkload, create_table
 
 SCHEMA = "e2e"
+SECOND = "e2e_archive"
+"""Another database of the MySQL server, with a table of a name that the first has too."""
+_SECOND_ACCOUNTS = f"""
+CREATE TABLE {SECOND}.accounts (id bigint PRIMARY KEY, name varchar(40), price decimal(10, 2), number int,
+  shouted varchar(40) AS (UPPER(name)) STORED, total decimal(20, 2) AS (price * number) VIRTUAL)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +93,15 @@ def mysql_scenario(stack: LocalStack, folder: Path) -> Scenario:
         )
 
     with closing(connect("root", None)) as admin, admin.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {SCHEMA} CHARACTER SET utf8mb4")
-        cursor.execute(f"GRANT ALL ON {SCHEMA}.* TO 'shop_owner'@'%'")
-        cursor.execute(f"GRANT SELECT ON {SCHEMA}.* TO 'cdc'@'%'")
+        for database in (SCHEMA, SECOND):
+            cursor.execute(f"CREATE DATABASE {database} CHARACTER SET utf8mb4")
+            cursor.execute(f"GRANT ALL ON {database}.* TO 'shop_owner'@'%'")
+            cursor.execute(f"GRANT SELECT ON {database}.* TO 'cdc'@'%'")
+        cursor.execute(_SECOND_ACCOUNTS)
+        cursor.execute(
+            f"INSERT INTO {SECOND}.accounts (id, name, price, number) VALUES (1, 'a', 1.5, 2), (2, 'b', 2.5, 3)"
+        )
+        admin.commit()
     source = {
         "name": "e2e_my",
         "type": "mysql",
@@ -100,7 +112,7 @@ def mysql_scenario(stack: LocalStack, folder: Path) -> Scenario:
         "ssl_mode": "disabled",
         "server_id": 5801,
         "heartbeat": "1s",
-        "tables": _tables(MYSQL),
+        "tables": [*_tables(MYSQL), {"source": f"{SECOND}.accounts", "key": ["id"]}],
     }
     service = Service.create(folder, stack, [source])
     workload = RandomWorkload(MYSQL, MYSQL_DIALECT, SEED)

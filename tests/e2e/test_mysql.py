@@ -1,7 +1,11 @@
 """MySQL, end to end: real server, Debezium, Kafka, registry, `cdc stream`, Iceberg; every column of every row."""
 
+from decimal import Decimal
+
 import pytest
 
+from cdc.lake.pyiceberg_catalog import open_catalog
+from tests.e2e.conftest import SECOND
 from tests.e2e.scenario import Scenario
 
 pytestmark = pytest.mark.timeout(600)
@@ -30,6 +34,22 @@ def test_every_operation(mysql: Scenario) -> None:
     mysql.apply("UPDATE `Order. Items` SET `Unit Price` = 1.25, `Größe` = 'größer', `select` = 'x'")
     mysql.apply("INSERT IGNORE INTO many_types (id, t_time) VALUES (9001, '-00:00:01.5'), (9002, '-838:59:59')")
     mysql.service.await_equal()
+
+
+def test_a_table_of_a_second_database_was_never_captured(mysql: Scenario) -> None:
+    """It was loaded and then stood still. Generated columns, stored and virtual, are in MySQL's log as others are."""
+    mysql.apply(
+        f"INSERT INTO {SECOND}.accounts (id, name, price, number) VALUES (3, 'c', 3.5, 4)",
+        f"UPDATE {SECOND}.accounts SET name = 'changed', number = 10 WHERE id = 1",
+        f"DELETE FROM {SECOND}.accounts WHERE id = 2",
+    )
+    mysql.service.await_equal()
+    target = open_catalog(mysql.service.config.catalog).load_table(("e2e_my", f"{SECOND}_accounts"))
+    found = target.scan(selected_fields=("id", "shouted", "total")).to_arrow().sort_by("id").to_pylist()
+    assert [(row["id"], row["shouted"], row["total"]) for row in found] == [
+        (1, "CHANGED", Decimal("15.00")),
+        (3, "C", Decimal("14.00")),
+    ]
 
 
 def test_random_workload(mysql: Scenario) -> None:

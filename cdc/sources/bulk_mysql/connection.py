@@ -201,7 +201,7 @@ def _parameters(source: MySqlSource) -> dict[str, Any]:
     }
     return {
         "port": source.port,
-        "database": source.database,
+        "database": source.database or None,
         "user": source.user,
         "password": source.password.reveal(),
         "charset": "utf8mb4",

@@ -277,3 +277,13 @@ def test_a_table_that_is_listed_twice_and_topics_that_are_alike_are_named(writte
         "sales.customer,", "'public.\"a/b\"', target: a.b,"
     )
     assert "tables public.\"a b\" and public.a/b have the same topic 'shop.public.a_b'" in problems(written(topics))
+
+
+def test_a_mysql_source_needs_no_database_of_its_own(written: Written) -> None:
+    path = written(MINIMAL.replace("  database: store\n", ""))
+    assert targets(path)[1] == "store.store_orders"
+
+
+def test_a_table_of_another_database_is_another_source(written: Written) -> None:
+    text = problems(written(MINIMAL.replace("public.customers", "other.public.customers")))
+    assert "expected namespace.table; another database is another source" in text

@@ -73,6 +73,15 @@ def test_mysql_keeps_its_history_for_ever_and_all_of_it():
     assert settings["enable.time.adjuster"] == "false"
 
 
+def test_a_table_of_a_second_mysql_database_was_never_captured():
+    several = [{"source": f"{name}.customers", "key": ["id"]} for name in ("my-shop", "archive")]
+    settings = rendered(MYSQL | {"tables": [*several, {"source": "archive.orders", "key": ["id"]}]})
+    assert settings["database.include.list"] == r"my\x{2d}shop,archive"
+    assert settings["table.include.list"] == r"my\x{2d}shop\.customers,archive\.customers,archive\.orders"
+    without = rendered({key: value for key, value in MYSQL.items() if key != "database"})
+    assert without["database.include.list"] == r"my\x{2d}shop"
+
+
 def test_mysql_asks_for_the_servers_key_only_without_tls():
     assert "driver.allowPublicKeyRetrieval" not in rendered(MYSQL)
     assert rendered(MYSQL | {"ssl_mode": "disabled"})["driver.allowPublicKeyRetrieval"] == "true"
