@@ -4,6 +4,7 @@ import threading
 import time
 from contextlib import suppress
 
+from cdc.bootstrap.declared import without_generated
 from cdc.config.models import Config
 from cdc.config.sources import MySqlSource, OracleSource, PostgresSource, SourceConfig
 from cdc.connect.client import ConnectClient
@@ -16,10 +17,16 @@ from cdc.sources.mysql import MySqlDatabase
 from cdc.sources.postgres import PostgresDatabase
 
 
-def connectors_of(config: Config) -> Connectors:
-    """Return the connectors of a configuration, against its Connect and Kafka clusters."""
+def connectors_of(config: Config, *, ask: bool = True) -> Connectors:
+    """Return the connectors of a configuration, against its Connect and Kafka clusters.
+
+    Unless it may ask the sources, settings that only they can tell are not complete.
+    """
     return Connectors(
-        config, lambda source: render(source, config), ConnectClient(config.connect), KafkaTopics(config.kafka)
+        config,
+        lambda source: render(without_generated(source) if ask else source, config),
+        ConnectClient(config.connect),
+        KafkaTopics(config.kafka),
     )
 
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pyiceberg.io import load_file_io
 
 from cdc.bootstrap.databases import source_database
+from cdc.bootstrap.declared import without_generated
 from cdc.bootstrap.service import default_jars
 from cdc.bootstrap.watches import find_now
 from cdc.config.models import Config
@@ -148,7 +149,7 @@ def _source(config: Config, source: SourceConfig) -> tuple[str, Sequence[Finding
 
 def _worker(config: Config, source: SourceConfig, connect: ConnectClient) -> tuple[str, Sequence[Finding]]:
     """Let the worker do what it would do first: resolve the secrets, and let the connector's class see the database."""
-    settings = render(source, config)
+    settings = render(without_generated(source), config)
     kind = settings["connector.class"]
     if kind not in connect.plugins():
         what = f"the worker has no plugin with {kind}"

@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 from cdc.bootstrap.auto_load import AutoLoads, auto_loading, wanted
 from cdc.bootstrap.connectors import watched_capture
 from cdc.bootstrap.databases import source_database
+from cdc.bootstrap.declared import Completion
 from cdc.bootstrap.engine import SparkEngine
 from cdc.bootstrap.health import add_dependencies, add_liveness, add_troubles, new_health
 from cdc.bootstrap.reload import Reloader
@@ -103,9 +104,10 @@ def run_stream(
     once when ``reload_now`` is set.
     """
     set_up_logs(config.operations.log_format, config.operations.log_level)
-    metrics = Metrics()
+    completion, metrics = Completion(), Metrics()
     health = new_health(metrics)
     with _operations(config, metrics, health):
+        config = completion.of(config).tell()
         unfit_tables = require_sources(config)
         add_dependencies(health, config)
         if stop.is_set():  # each step of the start takes seconds; a stop does not wait for all of them
@@ -117,6 +119,7 @@ def run_stream(
                 pipelines = [build_pipeline(config, source, session, metrics) for source in config.sources]
                 for pipeline in pipelines:
                     pipeline.judge(unfit_tables[pipeline.name])
+                again = reload and (lambda: completion.of(reload()).config)
                 watches = watches_of(config, pipelines, metrics)
                 add_troubles(health, watches, pipelines)
                 running = [
@@ -127,7 +130,7 @@ def run_stream(
                 with (
                     watching(watches),
                     auto_loading(running, DRAIN_SECONDS),
-                    _reloading(config, pipelines, running, watches, session, reload, reload_now or threading.Event()),
+                    _reloading(config, pipelines, running, watches, session, again, reload_now or threading.Event()),
                 ):
                     _run_all(pipelines, stop, standby, health)
         finally:

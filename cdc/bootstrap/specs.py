@@ -1,12 +1,13 @@
 """The tables of a source as the use cases know them."""
 
-from cdc.config.sources import SourceConfig
+from cdc.config.sources import SourceConfig, TableConfig
+from cdc.core.errors import PreflightError
 from cdc.core.positions import LAYOUTS
 from cdc.pipeline.table import TableSpec
 
 
 def specs_of(source: SourceConfig) -> list[TableSpec]:
-    """Return the source's tables as the pipeline knows them."""
+    """Return the source's tables as the pipeline knows them; those without a key are not captured."""
     return [
         TableSpec(
             pipeline=source.name,
@@ -21,5 +22,14 @@ def specs_of(source: SourceConfig) -> list[TableSpec]:
             transactional=source.connector.get("exactly.once.support", "required") == "required",
             load_priority=table.load_priority,
         )
-        for table in source.tables
+        for table in source.captured
     ]
+
+
+def spec_of(source: SourceConfig, table: TableConfig) -> TableSpec:
+    """Return one table as the pipeline knows it; raises PreflightError if it has no key."""
+    topic = source.topic_of(table)
+    for spec in specs_of(source):
+        if spec.topic == topic:
+            return spec
+    raise PreflightError(f"table {table.source} has no key, so it is not captured", hint="cdc doctor")

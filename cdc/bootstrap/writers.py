@@ -31,9 +31,7 @@ def source_columns(source: SourceConfig) -> ColumnsOf:
     def columns_of(topic: str) -> tuple[EventSchema, EventSchema]:
         table = tables[topic]
         declared = _declared(source, table)
-        row = event_row(
-            source.type, declared.columns, excluded_columns(declared, source.connector.get("column.exclude.list", ""))
-        )
+        row = event_row(source.type, declared.columns, excluded_columns(declared, source.excluded_columns))
         return event_key(row, table.key), row
 
     return columns_of

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from cdc.bootstrap.connectors import connectors_of
 from cdc.bootstrap.databases import source_database
+from cdc.cli.complete import complete_config, known_config
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json
 from cdc.config.loader import load_config
 from cdc.core.errors import CdcError
@@ -39,7 +40,7 @@ def register(app: typer.Typer) -> None:
 @group.command()
 def plan(names: Names = None, config: ConfigPath = DEFAULT_CONFIG, *, as_json: Json = False) -> None:
     """Show the difference between configuration and cluster; exits 2 if there is one."""
-    connectors, chosen = _chosen(config, names)
+    connectors, chosen = _chosen(config, names, complete=True)
     plans = [connectors.plan(name) for name in chosen]
     _show([_plan_json(p) for p in plans], (line for p in plans for line in _plan_lines(p)), as_json=as_json)
     if any(not p.empty for p in plans):
@@ -59,7 +60,7 @@ def apply(
 
     A table that is unfit keeps no other from being captured; exit code 1 tells of it.
     """
-    connectors, chosen = _chosen(config, names)
+    connectors, chosen = _chosen(config, names, complete=True)
     plans = [connectors.plan(name) for name in chosen]
     if dry_run:
         _show([_plan_json(p) for p in plans], (line for p in plans for line in _plan_lines(p)), as_json=as_json)
@@ -153,7 +154,7 @@ def remove(
     configured = [source.name for source in load_config(config, secrets=False).sources]
     # a source may have left the configuration; what is there needs one
     known = [name for name in names if name in configured] or configured[:1]
-    connectors = connectors_of(load_config(config, only=known))
+    connectors = connectors_of(known_config(config, known), ask=False)
     act = connectors.leftovers if dry_run else connectors.remove
     left = {name: act(name, offsets=offsets) for name in names}
     document = [
@@ -166,8 +167,8 @@ def remove(
     )
 
 
-def _chosen(path: Path, names: list[str] | None) -> tuple[Connectors, list[str]]:
-    config = load_config(path, only=names or None)
+def _chosen(path: Path, names: list[str] | None, *, complete: bool = False) -> tuple[Connectors, list[str]]:
+    config = complete_config(path, names or None) if complete else load_config(path, only=names or None)
     connectors = connectors_of(config)
     chosen = names or [source.name for source in config.sources]
     for name in chosen:

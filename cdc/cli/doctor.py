@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from cdc.bootstrap.doctor import Examined, examine
+from cdc.cli.complete import known_config
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, Json, SourceNames
-from cdc.config.loader import load_config
 from cdc.core.preflight import Finding
 
 
@@ -26,7 +26,7 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG, source: SourceNames = None, *, a
     """
     console, fit = Console(soft_wrap=True, highlight=False), True
     documents = []
-    for examined in examine(load_config(config, only=source)):
+    for examined in examine(known_config(config, source)):
         fit = fit and examined.fit
         documents.append(_document(examined))
         if not as_json:

@@ -17,11 +17,11 @@ from cdc.bootstrap.connectors import watched_capture
 from cdc.bootstrap.load import SourceLoads, load_order
 from cdc.bootstrap.load_estimate import seconds_at_least
 from cdc.bootstrap.service import default_jars
-from cdc.bootstrap.specs import specs_of
+from cdc.bootstrap.specs import spec_of
+from cdc.cli.complete import complete_config
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, SourceNames, Why
 from cdc.cli.progress import LoadBars
 from cdc.cli.selection import all_tables, select_tables
-from cdc.config.loader import load_config
 from cdc.config.models import Config
 from cdc.config.sources import Snapshot, SourceConfig
 from cdc.core.errors import CdcError, ConfigError
@@ -84,7 +84,7 @@ def load(  # noqa: PLR0913 - the options of a command
     What --where leaves out comes when it is changed; `cdc verify` knows of it, and another --reload ends it.
     Exit code 1 if a table could not be loaded; the others are.
     """
-    loaded = load_config(config, only=source)
+    loaded = complete_config(config, source)
     stop = heed_signals()
     chosen = chosen_tables(loaded, tables or [])
     if where and sum(len(specs) for _, specs in chosen) != 1:
@@ -119,8 +119,9 @@ def chosen_tables(config: Config, patterns: Sequence[str], *, loaded_only: bool 
             f"{refused[0].table.source} has `snapshot: connector`",
             hint=f"set `snapshot: load` for it, or `cdc tables reset {refused[0].table.source}`",
         )
-    topics = {one.source.topic_of(one.table) for one in selected if one not in refused}
-    chosen = [(source, [spec for spec in specs_of(source) if spec.topic in topics]) for source in config.sources]
+    wanted = [one for one in selected if one not in refused and (patterns or one.table.key)]
+    specs = [(one.source.name, spec_of(one.source, one.table)) for one in wanted]
+    chosen = [(source, [spec for name, spec in specs if name == source.name]) for source in config.sources]
     return [(source, specs) for source, specs in chosen if specs]
 
 

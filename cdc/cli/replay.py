@@ -12,11 +12,11 @@ import typer
 from cdc.bootstrap.operations import OperatorParts
 from cdc.bootstrap.replay import run_replay
 from cdc.bootstrap.service import default_jars
-from cdc.bootstrap.specs import specs_of
+from cdc.bootstrap.specs import spec_of
 from cdc.cli.checkpoint import OneTable, one_table
+from cdc.cli.complete import complete_config
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, Why
 from cdc.cli.selection import Selected
-from cdc.config.loader import load_config
 from cdc.config.models import Config
 from cdc.core.errors import ConfigError
 from cdc.core.names import TableName, parse_table_name
@@ -62,7 +62,7 @@ def replay(
     To the table itself: messages that it holds change nothing; rows that were lost, or changed by hand, are set right
     in one swap. Into a new table: the rows of a checkpoint and what came after it, as the table was at --to.
     """
-    loaded = load_config(config)
+    loaded = complete_config(config)
     set_up_logs(loaded.operations.log_format, "WARNING")
     parts, chosen = OperatorParts(loaded), one_table(loaded, table)
     plan = make_plan(parts, chosen, from_, to, into)
@@ -157,8 +157,7 @@ def carry_out(config: Config, chosen: Selected, plan: ReplayPlan, why: str) -> R
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    topic = chosen.source.topic_of(chosen.table)
-    spec = next(spec for spec in specs_of(chosen.source) if spec.topic == topic)
+    spec = spec_of(chosen.source, chosen.table)
     session = build_session(config, Path(config.spark.jars) if config.spark.jars else default_jars(), brief=True)
     try:
         return run_replay(config, chosen.source, session, spec, plan, why, on_applied=_tell, stopping=stop.is_set)

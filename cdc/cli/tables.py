@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cdc.cli.complete import complete_config
 from cdc.cli.load import Asked, chosen_tables, heed_signals, run_loads, show_plans
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, SourceNames, Why
 from cdc.cli.selection import Selected, all_tables, select_tables
@@ -99,7 +100,7 @@ def reset(
     Readers see the old rows until the new ones are swapped in; the other tables go on. The stream may run: it takes the
     table up again by itself. Interrupted, it goes on behind its last commit when it is started again.
     """
-    loaded = load_config(config)
+    loaded = complete_config(config)
     stop = heed_signals()
     chosen = chosen_tables(loaded, table, loaded_only=False)
     if dry_run:

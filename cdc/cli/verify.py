@@ -12,11 +12,13 @@ from pyiceberg.catalog import Catalog
 from pymysql import Connection
 from pymysql.cursors import SSCursor
 
+from cdc.bootstrap.databases import source_database
+from cdc.cli.complete import complete_config
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, Json, SourceNames
-from cdc.config.loader import load_config
 from cdc.config.models import Config
 from cdc.config.sources import MySqlSource, PostgresSource, SourceConfig, TableConfig
 from cdc.core.errors import CdcError, ConfigError
+from cdc.core.preflight import excluded_columns
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.rows import LakeRows
 from cdc.pipeline.verify import RowReader, TableReport, VerifyReport, compare
@@ -34,7 +36,7 @@ def verify(config: ConfigPath = DEFAULT_CONFIG, source: SourceNames = None, json
 
     Both are read as they are now: while the source changes, differences are only the lake being behind.
     """
-    report = verify_sources(load_config(config, only=source or None))
+    report = verify_sources(complete_config(config, source or None))
     if json_:
         typer.echo(
             json.dumps({"equal": report.equal, "tables": [asdict(t) | {"equal": t.equal} for t in report.tables]})
@@ -93,6 +95,8 @@ def _name(source: SourceConfig, table: TableConfig) -> str:
 
 def _verify_table(source: SourceConfig, table: TableConfig, catalog: Catalog) -> TableReport:
     names = (_name(source, table), str(source.target_of(table)))
+    if not table.key:
+        return TableReport(*names, error="it has no key, so it is not captured: cdc doctor")
     try:
         lake = LakeRows(catalog, source.target_of(table))
         with _reader(source, table, lake.loaded_where) as rows:
@@ -103,6 +107,7 @@ def _verify_table(source: SourceConfig, table: TableConfig, catalog: Catalog) ->
 
 @contextmanager
 def _reader(source: SourceConfig, table: TableConfig, where: str) -> Iterator[RowReader]:
+    excluded = _excluded(source, table)
     if isinstance(source, PostgresSource):
         with psycopg.connect(
             host=source.host,
@@ -113,12 +118,18 @@ def _reader(source: SourceConfig, table: TableConfig, where: str) -> Iterator[Ro
             sslmode=source.sslmode,
             autocommit=True,
         ) as pg:
-            yield PostgresRows(pg, table.source, table.key, where)
+            yield PostgresRows(pg, table.source, table.key, where, excluded)
     elif isinstance(source, MySqlSource):
         with closing(_mysql(source)) as mysql:
-            yield MySqlRows(mysql, table.source, table.key, where)
+            yield MySqlRows(mysql, table.source, table.key, where, excluded)
     else:
         raise ConfigError(f'source "{source.name}" of type {source.type} cannot be verified yet')
+
+
+def _excluded(source: SourceConfig, table: TableConfig) -> list[str]:
+    """Return the columns that the connector leaves out, which no target has."""
+    setting = source.excluded_columns
+    return excluded_columns(source_database(source).table(*table.source), setting) if setting else []
 
 
 def _mysql(source: MySqlSource) -> "Connection[SSCursor]":

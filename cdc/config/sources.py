@@ -45,7 +45,10 @@ class TableConfig(Section):
         None, description="Iceberg table, namespace.table; by default as `targets` of the source says."
     )
     key: tuple[str, ...] = Field(
-        min_length=1, description="Columns of the primary key, in order; unique and never null in the source."
+        (),
+        min_length=1,
+        description="Columns of the key, in order; unique and never null in the source. By default its primary key, or "
+        "the index of its replica identity, or its only unique index over columns that are never null.",
     )
     mode: Mode = Field(
         Mode.MIRROR, description="mirror: the target equals the source. append and history are reserved."
@@ -151,6 +154,16 @@ class SourceSection(Section):
         template = self.targets or ("{source}.{table}" if ordinary else "{source}.{schema}_{table}")
         return from_template(template, self.name, table.source)
 
+    @property
+    def excluded_columns(self) -> str:
+        """Return the patterns of the columns that the connector leaves out, as it is told of them."""
+        return self.connector.get("column.exclude.list", "")
+
+    @property
+    def captured(self) -> tuple[TableConfig, ...]:
+        """Return the tables that have a key; of the others it is not known (yet), or there is none."""
+        return tuple(table for table in self.tables if table.key)
+
     def snapshot_of(self, table: TableConfig) -> Snapshot:
         """Return where the first rows of a captured table come from."""
         return table.snapshot or self.snapshot
@@ -219,6 +232,13 @@ class OracleSource(SourceSection):
         validate_default=True,
         description="Who reads a table's first rows: the connector; load is not implemented for Oracle.",
     )
+
+    @model_validator(mode="after")
+    def _known_tables(self) -> Self:
+        without = [table.source for table in self.tables if not table.key]
+        if without:
+            raise ValueError(f"table {without[0]} has no `key`, and Oracle is not asked for keys")
+        return self
 
     @model_validator(mode="after")
     def _connector_reads(self) -> Self:

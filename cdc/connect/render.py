@@ -23,6 +23,8 @@ _PRODUCER_BUFFER = 32 * 1024 * 1024
 def render(source: SourceConfig, config: Config) -> dict[str, str]:
     """Return the settings of the source's connector, secrets as references; raises ConfigError for unsafe overrides."""
     check_overrides(source.name, source.connector)
+    if not source.captured:  # an empty list would be all tables of the database
+        raise ConfigError(f"source {source.name!r} has no table with a key yet", hint="cdc doctor tells of each table")
     values = _values(source, config)
     settings = filled("common", values) | filled(source.type, values) | _format_settings(source, values)
     settings |= _history_security(source, config.kafka) | _particular(source) | _snapshot_tables(source)
@@ -63,8 +65,8 @@ def _values(source: SourceConfig, config: Config) -> Mapping[str, str]:
         "password": reference(source.password),
         "placeholder": source.placeholder,
         "unfit": unfit_text(source.placeholder),
-        "tables": ",".join(table_pattern(t.source) for t in source.tables),
-        "keys": ";".join(f"{table_pattern(t.source)}:{_columns(t.key)}" for t in source.tables),
+        "tables": ",".join(table_pattern(t.source) for t in source.captured),
+        "keys": ";".join(f"{table_pattern(t.source)}:{_columns(t.key)}" for t in source.captured),
         "snapshot_mode": "initial" if _by_connector(source) else "no_data",
         "heartbeat_ms": _milliseconds(source.heartbeat),
         "partitions": str(config.kafka.partitions),
@@ -86,7 +88,7 @@ def _engine_values(source: SourceConfig) -> dict[str, str]:
         case PostgresSource():
             return {"sslmode": source.sslmode, "slot": source.slot_name, "publication": source.publication_name}
         case MySqlSource():
-            named = dict.fromkeys(table.source.namespace for table in source.tables)
+            named = dict.fromkeys(table.source.namespace for table in source.captured)
             databases = ",".join(pattern(name) for name in named)
             return {"ssl_mode": source.ssl_mode, "server_id": str(source.server_id), "databases": databases}
         case OracleSource():
@@ -101,14 +103,14 @@ def _particular(source: SourceConfig) -> dict[str, str]:
 
 def _by_connector(source: SourceConfig) -> list[str]:
     """Return the patterns of the tables whose first rows the connector reads."""
-    chosen = [table for table in source.tables if source.snapshot_of(table) is Snapshot.CONNECTOR]
+    chosen = [table for table in source.captured if source.snapshot_of(table) is Snapshot.CONNECTOR]
     return [table_pattern(table.source) for table in chosen]
 
 
 def _snapshot_tables(source: SourceConfig) -> dict[str, str]:
     """Return the list of tables to snapshot, where some are and some are not: Oracle's needs other names."""
     listed = _by_connector(source)
-    return {"snapshot.include.collection.list": ",".join(listed)} if 0 < len(listed) < len(source.tables) else {}
+    return {"snapshot.include.collection.list": ",".join(listed)} if 0 < len(listed) < len(source.captured) else {}
 
 
 def _format_settings(source: SourceConfig, values: Mapping[str, str]) -> dict[str, str]:

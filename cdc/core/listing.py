@@ -49,6 +49,10 @@ class ListedTable(NamedTuple):
         return self.table.name
 
 
+_MENDABLE = ("key_not_in_identity",)
+"""What a statement to the log mends."""
+
+
 class Key(NamedTuple):
     """The index whose columns are a table's key, and what has to be mended before they are one."""
 
@@ -63,7 +67,7 @@ def choose_key(listed: ListedTable) -> Key | Finding:
     the log lacks can be mended, so it is chosen where nothing else is fit.
     """
     checked = [(index, tuple(check_key(listed.table, index.columns))) for index in _in_order(listed)]
-    for mendable in ((), ("key_not_in_identity",)):
+    for mendable in ((), _MENDABLE):
         for index, findings in checked:
             if all(finding.name in mendable for finding in findings):
                 return Key(index, findings)
@@ -71,6 +75,22 @@ def choose_key(listed: ListedTable) -> Key | Finding:
         return next(finding for finding in checked[0][1] if finding.name != "key_not_in_identity")
     what = f"{listed.name} has no primary key, and no other unique index over plain columns"
     return Finding("key_not_unique", what, "add a primary key", table=listed.name)
+
+
+def default_key(listed: ListedTable) -> tuple[str, ...] | Finding:
+    """Return the columns of the key that nobody has configured, or why there is none.
+
+    Of several indexes none of which is the primary key or identifies rows in the log, only a person can choose.
+    """
+    key = choose_key(listed)
+    if isinstance(key, Finding):
+        return key
+    findings = {frozenset(index.columns): check_key(listed.table, index.columns) for index in listed.indexes}
+    fit = [columns for columns, found in findings.items() if all(f.name in _MENDABLE for f in found)]
+    if key.unique.primary or frozenset(key.unique.columns) == listed.table.identity or len(fit) == 1:
+        return key.unique.columns
+    (finding,) = check_key(listed.table, ())
+    return finding._replace(table=listed.name)
 
 
 def _in_order(listed: ListedTable) -> Iterable[UniqueIndex]:

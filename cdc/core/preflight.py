@@ -101,7 +101,9 @@ _FLOATS = ("real", "double", "float", "binary_float", "binary_double")
 
 
 def check_key(table: SourceTable, key: Sequence[str]) -> list[Finding]:
-    """Return why the columns cannot be the key: missing, inexact, nullable, not unique or not in the log."""
+    """Return why the columns cannot be the key: none, missing, inexact, nullable, not unique or not in the log."""
+    if not key:
+        return [_without_key(table)]
     columns = {column.name: column for column in table.columns}
     missing = [name for name in key if name not in columns]
     if missing:
@@ -109,6 +111,20 @@ def check_key(table: SourceTable, key: Sequence[str]) -> list[Finding]:
         return [Finding("key_missing", f"key column {missing[0]!r} of {table.name} does not exist", hint)]
     findings = [finding for name in key for finding in _check_key_column(table, columns[name])]
     return findings + _check_unique(table, frozenset(key)) + _check_identity(table, frozenset(key))
+
+
+def _without_key(table: SourceTable) -> Finding:
+    columns = {column.name: column for column in table.columns}
+    fit = [unique for unique in table.unique_keys if not any(_check_key_column(table, columns[n]) for n in unique)]
+    if not fit:
+        what = f"{table.name} has no key: none is configured, it has no primary key, and no other unique index is fit"
+        return Finding("no_key", what, "add a primary key")
+    what = f"no key of {table.name} is known: none is configured, and which of its unique indexes it is cannot be told"
+    return Finding("no_key", what, f"name one in `key` of the table: {_listed(fit)}")
+
+
+def _listed(keys: Iterable[frozenset[str]]) -> str:
+    return " or ".join(sorted(f"({', '.join(sorted(key))})" for key in keys))
 
 
 def _check_key_column(table: SourceTable, column: SourceColumn) -> list[Finding]:
@@ -128,7 +144,7 @@ def _check_key_column(table: SourceTable, column: SourceColumn) -> list[Finding]
 def _check_unique(table: SourceTable, key: frozenset[str]) -> list[Finding]:
     if key in table.unique_keys:
         return []
-    known = " or ".join(sorted(f"({', '.join(sorted(unique))})" for unique in table.unique_keys)) or "none"
+    known = _listed(table.unique_keys) or "none"
     what = f"key ({', '.join(sorted(key))}) of {table.name} is not unique by any constraint"
     return [
         Finding(
@@ -175,13 +191,19 @@ def check_part(table: SourceTable) -> list[Finding]:
     return [Finding("part", what, f"as its owner: ALTER TABLE {table.name} REPLICA IDENTITY FULL", fatal=False)]
 
 
-def check_generated(table: SourceTable, excluded: Sequence[str]) -> list[Finding]:
-    """Return the generated columns that the snapshot would fill and the stream would not."""
-    stale = [column.name for column in table.columns if column.generated and column.name not in excluded]
-    if not stale:
+def generated_columns(table: SourceTable, setting: str = "") -> list[str]:
+    """Return the generated columns that ``column.exclude.list`` does not leave out already."""
+    excluded = excluded_columns(table, setting)
+    return [column.name for column in table.columns if column.generated and column.name not in excluded]
+
+
+def check_generated(table: SourceTable, setting: str) -> list[Finding]:
+    """Return a remark of the generated columns that are left out by themselves: the log does not hold them."""
+    names = ", ".join(map(repr, generated_columns(table, setting)))
+    if not names:
         return []
-    what = f"generated column {stale[0]!r} of {table.name} is in the snapshot and not in the log: it would go stale"
-    return [Finding("generated_column", what, "leave it out: connector setting column.exclude.list")]
+    what = f"generated columns of {table.name} are not in the log, and are left out: {names}"
+    return [Finding("generated_column", what, "compute them where the target is read", fatal=False)]
 
 
 def excluded_columns(table: SourceTable, setting: str) -> list[str]:

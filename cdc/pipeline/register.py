@@ -321,7 +321,7 @@ def _topics(source: SourceConfig, config: Config, settings: Mapping[str, str]) -
     def topic(name: str, partitions: int, values: Mapping[str, str]) -> TopicPlan:
         return TopicPlan(name, "create", partitions, replicas, values, ())
 
-    topics = [topic(source.topic_of(table), config.kafka.partitions, kept) for table in source.tables]
+    topics = [topic(source.topic_of(table), config.kafka.partitions, kept) for table in source.captured]
     topics.append(topic(heartbeat_topic(source.name), 1, kept))
     if history := settings.get("schema.history.internal.kafka.topic"):
         topics += [topic(history, 1, for_ever), topic(source.name, 1, kept)]

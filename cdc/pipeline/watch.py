@@ -145,7 +145,7 @@ class Watch:
         return Found([*recreated(source, ids, known), *findings], fit, answered=True)
 
     def _topics(self, source: SourceConfig) -> list[Finding]:
-        wanted = [source.topic_of(table) for table in source.tables]
+        wanted = [source.topic_of(table) for table in source.captured]
         try:
             missing = sorted(set(wanted) - self.parts.topics.existing(wanted))
         except CdcError as error:

@@ -1,7 +1,7 @@
 """Every column of every row of a MySQL table, as canonical text made from what the server itself prints."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import pymysql
@@ -30,14 +30,19 @@ class _Read:
 
 
 class MySqlRows:
-    """Reads a table in one statement.
+    """Reads a table in one statement, but for ``excluded`` columns.
 
     The connection must give values as plain text (``raw_connection``). ``where`` is a condition that the column
     ``PART`` tells of. Raises PreflightError if the table is not there.
     """
 
     def __init__(
-        self, connection: "pymysql.Connection[SSCursor]", table: TableName, key: tuple[str, ...], where: str = ""
+        self,
+        connection: "pymysql.Connection[SSCursor]",
+        table: TableName,
+        key: tuple[str, ...],
+        where: str = "",
+        excluded: Collection[str] = (),
     ) -> None:
         self._connection = connection
         self._table = quote_table(table, "`")
@@ -51,7 +56,7 @@ class MySqlRows:
                 f"table {table} is not in the source, or user may not see it",
                 hint="check the name and the user's grants",
             )
-        self._reads = [_read(*map(str, row)) for row in found]
+        self._reads = [_read(*map(str, row)) for row in found if row[0] not in excluded]
         if where:
             self._reads.append(_Read(Column(PART), f"CASE WHEN ({where}\n) THEN 'true' ELSE 'false' END", None))
         self.columns = tuple(read.column for read in self._reads)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import psycopg
@@ -48,10 +48,10 @@ class _Read:
 
 
 class PostgresRows:
-    """Reads a table in one statement, so at one moment; generated columns, which no log carries, are left out.
+    """Reads a table in one statement, so at one moment, but for ``excluded`` columns.
 
-    The connection must be idle; its session settings are changed. ``where`` is a condition that the column ``PART``
-    tells of. Raises PreflightError if the table is not there.
+    Generated ones, which no log carries, are left out too. The connection must be idle; its session settings are
+    changed. ``where`` is a condition that column ``PART`` tells of. Raises PreflightError if the table is not there.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class PostgresRows:
         table: TableName,
         key: tuple[str, ...],
         where: str = "",
+        excluded: Collection[str] = (),
     ) -> None:
         self._connection = connection
         self._table = sql.Identifier(*table)
@@ -72,7 +73,7 @@ class PostgresRows:
                 f"table {table} is not in the source, or role may not see it",
                 hint="check the name and the role's grants",
             )
-        self._reads = [_read(str(n), str(t), int(str(m)), array=bool(a)) for n, t, m, a in found]
+        self._reads = [_read(str(n), str(t), int(str(m)), array=bool(a)) for n, t, m, a in found if n not in excluded]
         if where:
             part = sql.SQL(f"CASE WHEN ({where}\n) THEN 'true' ELSE 'false' END")
             self._reads.append(_Read(Column(PART), part, None))

@@ -19,6 +19,8 @@ from tests.e2e.workload import MYSQL_DIALECT, POSTGRES_DIALECT, RandomWorkload, 
 SCHEMA = "e2e"
 SECOND = "e2e_archive"
 """Another database of the MySQL server, with a table of a name that the first has too."""
+DECLARED = {"by_connector": "connector", "by_load": "load"}
+"""Tables of PostgreSQL of which nothing is configured but who reads their first rows."""
 _SECOND_ACCOUNTS = f"""
 CREATE TABLE {SECOND}.accounts (id bigint PRIMARY KEY, name varchar(40), price decimal(10, 2), number int,
   shouted varchar(40) AS (UPPER(name)) STORED, total decimal(20, 2) AS (price * number) VIRTUAL)
@@ -59,7 +61,7 @@ def postgres_scenario(stack: LocalStack, folder: Path) -> Scenario:
         "sslmode": "disable",
         "heartbeat": "1s",
         # Both ways beside each other; the other source loads all of its tables.
-        "tables": _tables(POSTGRES, connector=("accounts", "documents", "readings")),
+        "tables": [*_tables(POSTGRES, connector=("accounts", "documents", "readings")), *_declared_tables()],
     }
     service = Service.create(folder, stack, [source])
     workload = RandomWorkload(POSTGRES, POSTGRES_DIALECT, SEED)
@@ -68,6 +70,7 @@ def postgres_scenario(stack: LocalStack, folder: Path) -> Scenario:
         f"GRANT USAGE ON SCHEMA {SCHEMA} TO cdc",
         f"ALTER DEFAULT PRIVILEGES IN SCHEMA {SCHEMA} GRANT SELECT ON TABLES TO cdc",
         *BEFORE_POSTGRES,
+        *(statement for name in DECLARED for statement in _declared(name)),
     ]
     created = [statement for table in POSTGRES for statement in create_table(table, POSTGRES_DIALECT)]
     after = [publication_sql(service.config.sources[0])]  # type: ignore[arg-type]
@@ -112,13 +115,26 @@ def mysql_scenario(stack: LocalStack, folder: Path) -> Scenario:
         "ssl_mode": "disabled",
         "server_id": 5801,
         "heartbeat": "1s",
-        "tables": [*_tables(MYSQL), {"source": f"{SECOND}.accounts", "key": ["id"]}],
+        "tables": [*_tables(MYSQL), {"source": f"{SECOND}.accounts"}],
     }
     service = Service.create(folder, stack, [source])
     workload = RandomWorkload(MYSQL, MYSQL_DIALECT, SEED)
     with closing(connect()) as connection:
         _fill(connection, [s for table in MYSQL for s in create_table(table, MYSQL_DIALECT)], workload)
     return Scenario(service, connect, workload)
+
+
+def _declared(name: str) -> Iterator[str]:
+    """Yield what makes a table without a primary key, whose unique index identifies its rows in the log."""
+    yield f"""CREATE TABLE {SCHEMA}.{name} (note text, code text NOT NULL, price numeric(10, 2),
+      doubled numeric(12, 2) GENERATED ALWAYS AS (price * 2) STORED)"""
+    yield f"CREATE UNIQUE INDEX {name}_code ON {SCHEMA}.{name} (code)"
+    yield f"ALTER TABLE {SCHEMA}.{name} REPLICA IDENTITY USING INDEX {name}_code"
+    yield f"INSERT INTO {SCHEMA}.{name} (code, price) SELECT 'c' || i, i FROM generate_series(1, 50) i"
+
+
+def _declared_tables() -> list[dict[str, object]]:
+    return [{"source": f"{SCHEMA}.{name}", "snapshot": how} for name, how in DECLARED.items()]
 
 
 def _tables(tables: tuple[TestTable, ...], connector: tuple[str, ...] = ()) -> list[dict[str, object]]:

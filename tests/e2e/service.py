@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from cdc.bootstrap.declared import Completion
 from cdc.cli.verify import line, verify_when_caught_up
 from cdc.config.loader import load_config
 from cdc.config.models import Config
@@ -62,7 +63,7 @@ class Service:
 
     @property
     def config(self) -> Config:
-        return load_config(self.path, self.environment)
+        return Completion().of(load_config(self.path, self.environment)).strict()
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""

@@ -2,6 +2,8 @@
 
 import pytest
 
+from cdc.lake.pyiceberg_catalog import open_catalog
+from tests.e2e.conftest import DECLARED, SCHEMA
 from tests.e2e.scenario import Scenario
 
 pytestmark = pytest.mark.timeout(600)
@@ -43,6 +45,25 @@ def test_every_operation(postgres: Scenario) -> None:
 def test_key_change_that_leaves_a_large_value_unchanged_p6(postgres: Scenario) -> None:
     postgres.apply("UPDATE documents SET id = id + 10000 WHERE id IN (901, 902)")
     postgres.service.await_equal()
+
+
+def test_a_unique_index_is_the_key_and_generated_columns_are_left_out_p7_p38(postgres: Scenario) -> None:
+    """Neither key nor excluded columns are configured; rows are changed and deleted by the index's old key."""
+    for table in DECLARED:
+        postgres.apply(
+            f"UPDATE {table} SET price = 100 WHERE code = 'c1'",
+            f"UPDATE {table} SET code = 'moved' WHERE code = 'c2'",
+            f"DELETE FROM {table} WHERE code = 'c3'",
+            f"INSERT INTO {table} (code, price) VALUES ('c51', 51)",
+        )
+    postgres.service.await_equal()
+    catalog = open_catalog(postgres.service.config.catalog)
+    for table in DECLARED:
+        target = catalog.load_table(("e2e_pg", f"{SCHEMA}_{table}"))
+        names = [name for name in target.schema().column_names if not name.startswith("_cdc_")]
+        assert names == ["note", "code", "price"]
+    listed = postgres.service.run("doctor").stdout
+    assert "generated columns of e2e.by_load are not in the log, and are left out: 'doubled'" in listed
 
 
 def test_random_workload(postgres: Scenario) -> None:

@@ -18,7 +18,6 @@ from cdc.core.preflight import (
     begin_anew,
     check_generated,
     each_declared,
-    excluded_columns,
     of_table,
 )
 from cdc.sources.postgres.catalog import Declared, all_names, declarations, rows
@@ -124,8 +123,7 @@ class PostgresDatabase:
         return found
 
     def _findings_of(self, declared: Declared) -> list[Finding]:
-        excluded = excluded_columns(declared.table, self._source.connector.get("column.exclude.list", ""))
-        generated = check_generated(declared.table, excluded)
+        generated = check_generated(declared.table, self._source.excluded_columns)
         return [*table_findings(declared.relation, declared.table.name), *generated]
 
     def _declaration(self, connection: psycopg.Connection[Any], name: TableName) -> Declared:

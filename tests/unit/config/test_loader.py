@@ -287,3 +287,9 @@ def test_a_mysql_source_needs_no_database_of_its_own(written: Written) -> None:
 def test_a_table_of_another_database_is_another_source(written: Written) -> None:
     text = problems(written(MINIMAL.replace("public.customers", "other.public.customers")))
     assert "expected namespace.table; another database is another source" in text
+
+
+def test_a_key_may_be_left_to_the_source_but_not_be_empty(written: Written) -> None:
+    path = written(MINIMAL.replace("public.customers, key: [id]", "public.customers"))
+    assert load_config(path, SECRETS).sources[0].tables[0].key == ()
+    assert "key: must not be empty" in problems(written(MINIMAL.replace("key: [id]", "key: []", 1)))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cdc.core.listing import Key, Kind, ListedTable, UniqueIndex, choose_key
+from cdc.core.listing import Key, Kind, ListedTable, UniqueIndex, choose_key, default_key
 from cdc.core.names import TableName
 from cdc.core.preflight import Finding, SourceColumn, SourceTable, excluded_columns
 
@@ -67,3 +67,27 @@ def test_a_table_without_a_key_says_why(indexes: tuple[UniqueIndex, ...], name: 
 )
 def test_columns_are_excluded_by_javas_patterns_of_their_whole_names(setting: str, excluded: list[str]) -> None:
     assert excluded_columns(listed(PRIMARY).table, setting) == excluded
+
+
+@pytest.mark.parametrize(
+    ("indexes", "identity", "columns"),
+    [
+        ((CODE, PRIMARY), None, ("region", "id")),
+        ((CODE, NOTE), None, ("code",)),
+        ((CODE, PAIR), ("code", "id"), ("code", "id")),  # REPLICA IDENTITY USING INDEX
+        ((PRIMARY, CODE), ("code",), ("code",)),
+        ((CODE,), (), ("code",)),  # of which the check says what the log lacks
+    ],
+)
+def test_a_key_that_is_not_configured_is_what_the_source_declares(
+    indexes: tuple[UniqueIndex, ...], identity: tuple[str, ...] | None, columns: tuple[str, ...]
+) -> None:
+    assert default_key(listed(*indexes, identity=identity)) == columns
+
+
+@pytest.mark.parametrize("identity", [None, ()])
+def test_of_several_unique_indexes_nobody_but_a_person_chooses(identity: tuple[str, ...] | None) -> None:
+    found = default_key(listed(CODE, PAIR, identity=identity))
+    assert isinstance(found, Finding)
+    assert found.name == "no_key"
+    assert "(code) or (code, id)" in found.hint

@@ -86,11 +86,28 @@ def test_the_hint_names_what_is_unique():
     assert "(a, b) or (c)" in finding.hint
 
 
-def test_generated_columns_would_go_stale():
-    """P38."""
-    declared = table(gen=("int", True, True))
-    assert names(check_generated(declared, [])) == ["generated_column"]
-    assert check_generated(declared, ["gen"]) == []
+def test_generated_columns_are_left_out_and_named():
+    """P38: they are in the snapshot and not in the log, and would go stale."""
+    declared = table(gen=("int", True, True), other=("text", True, True))
+    (remark,) = check_generated(declared, "")
+    assert (remark.name, remark.fatal) == ("generated_column", False)
+    assert "'gen', 'other'" in remark.what
+    (remark,) = check_generated(declared, r"public\.t\.gen")
+    assert "'gen'" not in remark.what
+    assert check_generated(declared, r"public\.t\..*") == []
+
+
+@pytest.mark.parametrize(
+    ("declared", "hint"),
+    [
+        (table(unique=()), "add a primary key"),
+        (table(unique=[("name",)]), "add a primary key"),
+        (table(unique=[("id",), ("name",)]), "name one in `key` of the table: (id)"),
+    ],
+)
+def test_a_table_without_a_key_is_unfit_and_says_what_to_do(declared, hint):
+    (finding,) = check_key(declared, ())
+    assert (finding.name, finding.fatal, finding.hint) == ("no_key", True, hint)
 
 
 class FakeDatabase:
