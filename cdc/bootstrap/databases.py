@@ -23,7 +23,8 @@ def source_database(source: SourceConfig) -> SourceDatabase:
 def listed_tables(source: SourceConfig) -> list[ListedTable]:
     """Return all that the source's database holds: names, kinds, declarations, unique indexes, what makes them unfit.
 
-    PostgreSQL: every schema of the database; MySQL: the one database. Raises ConfigError for Oracle.
+    PostgreSQL: every schema of the database; MySQL: its own database, and those that the tables name. Raises
+    ConfigError for Oracle.
     """
     match source:
         case PostgresSource():

@@ -1,4 +1,4 @@
-"""What the sources declare, put into the configuration: the keys that nobody configured, the columns to leave out."""
+"""What the sources declare, put into the configuration: tables, keys that nobody configured, columns to leave out."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,10 +8,11 @@ import structlog
 
 from cdc.bootstrap.databases import listed_tables, source_database
 from cdc.config.models import Config
-from cdc.config.sources import PostgresSource, SourceConfig, TableConfig
+from cdc.config.patterns import is_whole, resolve
+from cdc.config.sources import PostgresSource, SourceConfig
 from cdc.connect.render import table_pattern
 from cdc.core.errors import CdcError
-from cdc.core.listing import ListedTable, default_key
+from cdc.core.listing import ListedTable
 from cdc.core.names import TableName
 from cdc.core.preflight import Finding, SourceTable, generated_columns
 
@@ -19,20 +20,15 @@ log = structlog.get_logger()
 
 
 class Completed(NamedTuple):
-    """A configuration that is complete, but for the sources that could not be asked: ``away`` says why, by name."""
+    """A configuration that is complete, but for the sources that could not be asked.
+
+    By name of the source: ``left_out`` are remarks of what its patterns fit and what cannot be captured, ``away`` says
+    why it could not be asked.
+    """
 
     config: Config
-    away: Mapping[str, CdcError]
-
-    def tell(self) -> Config:
-        """Return the configuration as complete as it is; log which tables wait for their source."""
-        for name, error in self.away.items():
-            source = next(source for source in self.config.sources if source.name == name)
-            waiting = [str(table.source) for table in source.tables if not table.key]
-            if waiting:
-                what = "keys are not configured, and the source cannot be asked: tables wait for it"
-                log.warning(what, pipeline=name, tables=waiting, error=str(error), hint=error.hint)
-        return self.config
+    left_out: dict[str, Sequence[Finding]]
+    away: dict[str, CdcError]
 
     def strict(self) -> Config:
         """Return the configuration; raises why a source could not be asked."""
@@ -43,37 +39,52 @@ class Completed(NamedTuple):
 
 @dataclass
 class Completion:
-    """Asks the sources for what the configuration leaves to them, and remembers it while they are away."""
+    """Asks the sources for what the configuration leaves to them, and remembers it while they are away.
+
+    A table that a pattern has taken in stays, as one that is named does: when it is gone, that is a trouble.
+    ``patterned`` are the names of the sources that have, or had, patterns.
+    """
 
     listed: Callable[[SourceConfig], Sequence[ListedTable]] = listed_tables
-    _keys: dict[tuple[str, TableName], tuple[str, ...]] = field(default_factory=dict)
+    _listings: dict[str, Mapping[TableName, ListedTable]] = field(default_factory=dict)
+    _taken: dict[str, dict[TableName, tuple[str, ...]]] = field(default_factory=dict)
+    patterned: set[str] = field(default_factory=set)
+    _told: frozenset[tuple[str, str]] = frozenset()
 
     def of(self, config: Config) -> Completed:
-        """Return the configuration with the keys that its sources declare; a table without one stays without."""
-        away: dict[str, CdcError] = {}
-        sources = tuple(self._source(source, away) for source in config.sources)
-        return Completed(config.model_copy(update={"sources": sources}), away)
+        """Return the configuration with its patterns resolved, and with the keys that its sources declare."""
+        found = Completed(config, {}, {})
+        targets = {s.target_of(t): f"{t.source} of {s.name}" for s in config.sources for t in s.tables if not t.pattern}
+        sources = [self._complete(source, targets, found) for source in config.sources]
+        return found._replace(config=config.model_copy(update={"sources": tuple(sources)}))
 
-    def _source(self, source: SourceConfig, away: dict[str, CdcError]) -> SourceConfig:
+    def _complete(self, source: SourceConfig, targets: dict[TableName, str], found: Completed) -> SourceConfig:
         if len(source.captured) == len(source.tables):
             return source
+        name = source.name
+        self.patterned |= {name for table in source.tables if table.pattern}
         try:
-            self._remember(source, self.listed(source))
+            self._listings[name] = {table.name: table for table in self.listed(source) if is_whole(table)}
         except CdcError as error:
-            away[source.name] = error
-        return source.model_copy(update={"tables": tuple(self._keyed(source, table) for table in source.tables)})
+            found.away[name] = error
+        resolved = resolve(source, self._listings.get(name, {}), self._taken.get(name, {}), targets)
+        named = {table.source for table in source.tables}
+        self._taken[name] = {t.source: t.key for t in resolved.source.tables if t.source not in named}
+        targets |= {source.target_of(t): f"{t.source} of {name}" for t in resolved.source.tables}
+        found.left_out[name] = resolved.left_out
+        return resolved.source
 
-    def _remember(self, source: SourceConfig, listed: Sequence[ListedTable]) -> None:
-        for table in listed:
-            key = default_key(table)
-            if isinstance(key, Finding):
-                self._keys.pop((source.name, table.name), None)
-            else:
-                self._keys[source.name, table.name] = key
-
-    def _keyed(self, source: SourceConfig, table: TableConfig) -> TableConfig:
-        key = table.key or self._keys.get((source.name, table.source), ())
-        return table.model_copy(update={"key": key})
+    def tell(self, completed: Completed) -> Config:
+        """Return the configuration as complete as it is; log what has changed of what is not captured."""
+        away = "what the source declares is not known: tables without a configured key, and patterns, wait for it"
+        lines = [(name, away, {"error": str(error), "hint": error.hint}) for name, error in completed.away.items()]
+        for name, findings in completed.left_out.items():
+            lines += [(name, one.what, {"table": str(one.table), "hint": one.hint}) for one in findings]
+        for name, what, more in lines:
+            if (name, what) not in self._told:
+                log.warning(what, pipeline=name, **more)
+        self._told = frozenset((name, what) for name, what, _ in lines)
+        return completed.config
 
 
 def without_generated(source: SourceConfig) -> SourceConfig:

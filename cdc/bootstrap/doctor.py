@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -52,16 +52,19 @@ class Examined(NamedTuple):
         return not any(finding.fatal for finding in self.findings)
 
 
-def examine(config: Config) -> Iterator[Examined]:
-    """Yield what was found, in the order of the list, each as soon as it and those before it are through."""
-    looks = _looks(config)
+def examine(config: Config, left_out: Mapping[str, Sequence[Finding]] = {}) -> Iterator[Examined]:
+    """Yield what was found, in the order of the list, each as soon as it and those before it are through.
+
+    ``left_out`` are remarks, by source, of tables that are not captured.
+    """
+    looks = _looks(config, left_out)
     with ThreadPoolExecutor(8, "doctor") as pool:
         futures = {what: pool.submit(_guarded, look, name) for what, (name, look) in looks.items()}
         for what, future in futures.items():
             yield Examined(what, *future.result())
 
 
-def _looks(config: Config) -> dict[str, tuple[str, Look]]:
+def _looks(config: Config, left_out: Mapping[str, Sequence[Finding]]) -> dict[str, tuple[str, Look]]:
     """Return what is to be looked at, with the name of the trouble that it is not there."""
     connect = ConnectClient(config.connect)
     looks: dict[str, tuple[str, Look]] = {
@@ -77,7 +80,10 @@ def _looks(config: Config) -> dict[str, tuple[str, Look]]:
         registry = SchemaRegistry(config.registry)
         looks["registry"] = ("registry_away", lambda: (f"{len(registry.subjects())} subjects", ()))
     for source in config.sources:
-        looks[f"source {source.name}"] = ("source_refused", partial(_source, config, source))
+        looks[f"source {source.name}"] = (
+            "source_refused",
+            partial(_source, config, source, left_out.get(source.name, ())),
+        )
         looks[f"connector {source.name}, by its worker"] = (
             "connector_refused",
             partial(_worker, config, source, connect),
@@ -141,8 +147,11 @@ def _warehouse(config: Config) -> tuple[str, Sequence[Finding]]:
     return f"{address}, a file was written and removed", low_disk(path, shutil.disk_usage(path).free) if path else ()
 
 
-def _source(config: Config, source: SourceConfig) -> tuple[str, Sequence[Finding]]:
-    found = [f._replace(fatal=f.fatal and f.name != "connector_missing") for f in find_now(config, source)]
+def _source(config: Config, source: SourceConfig, left_out: Sequence[Finding]) -> tuple[str, Sequence[Finding]]:
+    found = [
+        *left_out,
+        *(f._replace(fatal=f.fatal and f.name != "connector_missing") for f in find_now(config, source)),
+    ]
     away = any(finding.name in ("source_away", "source_refused") for finding in found)
     return "" if away else f"{source.type}, log at {source_database(source).position().partition(' ')[0]}", found
 

@@ -24,15 +24,20 @@ class Reloader:
 
     ``reload`` returns the configuration as it is now or raises ConfigError; ``take_up`` hands a source with its new
     tables, in a configuration where nothing else differs, to its pipeline, and may raise CdcError: then it is tried
-    again the next time.
+    again the next time. ``looked`` is told after each look which configuration holds.
     """
 
     def __init__(
-        self, config: Config, reload: Callable[[], Config], take_up: Callable[[Config, SourceConfig], None]
+        self,
+        config: Config,
+        reload: Callable[[], Config],
+        take_up: Callable[[Config, SourceConfig], None],
+        looked: Callable[[Config], None] = lambda _config: None,
     ) -> None:
         self._config = config
         self._reload = reload
         self._take_up = take_up
+        self._looked = looked
         self._told: set[str] = set()
 
     def run(self, ended: threading.Event, now: threading.Event, interval: float) -> None:
@@ -57,6 +62,7 @@ class Reloader:
             self._warn(told, needs_restart(self._config, new))
             self._follow(told, new)
         self._told = told
+        self._looked(self._config)
 
     def _follow(self, told: set[str], new: Config) -> None:
         merged = with_tables(self._config, new)

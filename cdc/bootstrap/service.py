@@ -9,7 +9,7 @@ import structlog
 from pyspark.sql import SparkSession
 
 from cdc.bootstrap.auto_load import AutoLoads, auto_loading, wanted
-from cdc.bootstrap.connectors import watched_capture
+from cdc.bootstrap.connectors import connectors_of, watched_capture
 from cdc.bootstrap.databases import source_database
 from cdc.bootstrap.declared import Completion
 from cdc.bootstrap.engine import SparkEngine
@@ -32,6 +32,7 @@ from cdc.ops.health import Health
 from cdc.ops.http import OperationsServer
 from cdc.ops.logs import set_up_logs
 from cdc.ops.metrics import Metrics
+from cdc.pipeline.enrol import Enrolment
 from cdc.pipeline.preflight import check_source, require_fit, unfit_topics
 from cdc.pipeline.report import Report
 from cdc.pipeline.stream import DRAIN_SECONDS, Limits, Pipeline
@@ -107,7 +108,7 @@ def run_stream(
     completion, metrics = Completion(), Metrics()
     health = new_health(metrics)
     with _operations(config, metrics, health):
-        config = completion.of(config).tell()
+        config = completion.tell(completion.of(config))
         unfit_tables = require_sources(config)
         add_dependencies(health, config)
         if stop.is_set():  # each step of the start takes seconds; a stop does not wait for all of them
@@ -119,7 +120,6 @@ def run_stream(
                 pipelines = [build_pipeline(config, source, session, metrics) for source in config.sources]
                 for pipeline in pipelines:
                     pipeline.judge(unfit_tables[pipeline.name])
-                again = reload and (lambda: completion.of(reload()).config)
                 watches = watches_of(config, pipelines, metrics)
                 add_troubles(health, watches, pipelines)
                 running = [
@@ -130,7 +130,16 @@ def run_stream(
                 with (
                     watching(watches),
                     auto_loading(running, DRAIN_SECONDS),
-                    _reloading(config, pipelines, running, watches, session, again, reload_now or threading.Event()),
+                    _reloading(
+                        config,
+                        completion,
+                        pipelines,
+                        running,
+                        watches,
+                        session,
+                        reload,
+                        reload_now or threading.Event(),
+                    ),
                 ):
                     _run_all(pipelines, stop, standby, health)
         finally:
@@ -173,6 +182,7 @@ def _require(source: SourceConfig) -> dict[str, Finding]:
 @contextmanager
 def _reloading(
     config: Config,
+    completion: Completion,
     pipelines: Sequence[Pipeline],
     loads: Sequence[AutoLoads],
     watches: Sequence[Watch],
@@ -180,8 +190,14 @@ def _reloading(
     reload: Callable[[], Config] | None,
     now: threading.Event,
 ) -> Iterator[None]:
-    """Follow the configuration while the block runs."""
+    """Follow the configuration, and what its patterns fit, while the block runs."""
     by_name = {pipeline.name: pipeline for pipeline in pipelines}
+    enrolment = Enrolment(connectors_of)
+
+    def enrol(held: Config) -> None:
+        for source in held.sources:
+            if source.name in completion.patterned and by_name[source.name].holding:
+                enrolment.look(held, source)
 
     def take_up(changed: Config, source: SourceConfig) -> None:
         unfit_tables = _require(source)
@@ -198,7 +214,7 @@ def _reloading(
         yield
         return
     ended = threading.Event()
-    reloader = Reloader(config, reload, take_up)
+    reloader = Reloader(config, lambda: completion.tell(completion.of(reload())), take_up, enrol)
     interval = config.stream.reload_interval.total_seconds()
     thread = threading.Thread(target=reloader.run, args=(ended, now, interval), name="reload", daemon=True)
     thread.start()

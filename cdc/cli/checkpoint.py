@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from cdc.bootstrap.operations import OperatorParts
+from cdc.cli.complete import known_config
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json
 from cdc.cli.selection import Selected, all_tables, select_tables
-from cdc.config.loader import load_config
 from cdc.config.models import Config
 from cdc.core.checkpoints import Checkpoint, Reach
 from cdc.core.errors import ConfigError, TerminalError, TransientError
@@ -52,7 +52,7 @@ def list_(
     config: ConfigPath = DEFAULT_CONFIG, table: SomeTables = None, *, limit: Limit = 20, as_json: Json = False
 ) -> None:
     """Show the checkpoints of tables, and how each can still be had: by a rewind, by a replay, or not at all."""
-    loaded = load_config(config)
+    loaded = known_config(config)
     parts = OperatorParts(loaded)
     found = {str(chosen.target): _found(parts, chosen)[:limit] for chosen in _chosen(loaded, table)}
     if as_json:
@@ -74,7 +74,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show one checkpoint with its positions and the offsets that come next."""
-    loaded = load_config(config)
+    loaded = known_config(config)
     parts, chosen = OperatorParts(loaded), one_table(loaded, table)
     found = show_checkpoint(_found(parts, chosen), parts.operations.histories.read(chosen.target), checkpoint)
     if as_json:
@@ -92,7 +92,7 @@ def rebuild(
 
     The ledger is derived: nothing depends on it but this list and people's queries.
     """
-    loaded = load_config(config)
+    loaded = known_config(config)
     parts = OperatorParts(loaded)
     written: dict[str, int] = {}
     for chosen in _chosen(loaded, table):

@@ -10,6 +10,7 @@ from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, Json, SourceNames
 from cdc.config.loader import load_config
 from cdc.config.models import Config
 from cdc.config.reference import render_reference, render_schema
+from cdc.config.sources import SourceConfig
 from cdc.core.errors import ConfigError
 
 SCHEMA_FILE = Path("config/schema.json")
@@ -71,10 +72,28 @@ def _emit(text: str, file: Path | None) -> None:
 
 
 def _summary(config: Config) -> dict[str, object]:
-    sources = [{"name": s.name, "type": s.type, "tables": [str(t.source) for t in s.tables]} for s in config.sources]
+    sources = [
+        {
+            "name": source.name,
+            "type": source.type,
+            "tables": [str(table.source) for table in source.tables if not table.pattern],
+            "patterns": [str(table.source) for table in source.tables if table.pattern],
+        }
+        for source in config.sources
+    ]
     return {"valid": True, "sources": sources}
 
 
 def _sentence(path: Path, config: Config) -> str:
-    parts = [f"{source.name} ({source.type}, {len(source.tables)} tables)" for source in config.sources]
+    parts = [f"{source.name} ({source.type}, {_tables(source)})" for source in config.sources]
     return f"{path} is valid: {', '.join(parts)}"
+
+
+def _tables(source: SourceConfig) -> str:
+    """Return how many tables there are, and what is left to the source, which is not asked here."""
+    patterns = [str(table.source) for table in source.tables if table.pattern]
+    without = sum(not table.key and not table.pattern for table in source.tables)
+    said = [f"{len(source.tables) - len(patterns)} tables"]
+    said += [f"what {' and '.join(patterns)} will fit"] if patterns else []
+    said += [f"{without} keys left to the source"] if without else []
+    return ", ".join(said)

@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,9 +12,10 @@ from rich.table import Table
 
 from cdc.bootstrap.connectors import connectors_of
 from cdc.bootstrap.databases import source_database
-from cdc.cli.complete import complete_config, known_config
+from cdc.cli.complete import complete_config, completed, known_config
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json
 from cdc.config.loader import load_config
+from cdc.config.models import Config
 from cdc.core.errors import CdcError
 from cdc.core.preflight import ENDS_CONNECTOR, Finding
 from cdc.pipeline.connector_state import ConnectorStatus
@@ -40,7 +40,7 @@ def register(app: typer.Typer) -> None:
 @group.command()
 def plan(names: Names = None, config: ConfigPath = DEFAULT_CONFIG, *, as_json: Json = False) -> None:
     """Show the difference between configuration and cluster; exits 2 if there is one."""
-    connectors, chosen = _chosen(config, names, complete=True)
+    connectors, chosen = _chosen(complete_config(config, names), names)
     plans = [connectors.plan(name) for name in chosen]
     _show([_plan_json(p) for p in plans], (line for p in plans for line in _plan_lines(p)), as_json=as_json)
     if any(not p.empty for p in plans):
@@ -60,7 +60,8 @@ def apply(
 
     A table that is unfit keeps no other from being captured; exit code 1 tells of it.
     """
-    connectors, chosen = _chosen(config, names, complete=True)
+    found = completed(config, names)
+    connectors, chosen = _chosen(found.strict(), names)
     plans = [connectors.plan(name) for name in chosen]
     if dry_run:
         _show([_plan_json(p) for p in plans], (line for p in plans for line in _plan_lines(p)), as_json=as_json)
@@ -70,15 +71,16 @@ def apply(
 
     def checked(name: str) -> ConnectorStatus:
         source = connectors.source(name)
-        found = check_source(source, source_database(source))
-        require_fit(source, found)
-        unfit.extend(finding for finding in found if finding.fatal)
-        _warn(finding for finding in found if not finding.fatal)
-        deadly = {finding.table for finding in found if finding.name in ENDS_CONNECTOR and finding.table}
+        findings = check_source(source, source_database(source))
+        require_fit(source, findings)
+        unfit.extend(finding for finding in findings if finding.fatal)
+        _warn(finding for finding in findings if not finding.fatal)
+        deadly = {one.table for one in findings if one.name in ENDS_CONNECTOR and one.table}
         plan = connectors.plan(name, deadly) if deadly else _named(plans, name)
         return connectors.apply(plan, timeout=timeout)
 
     unfit: list[Finding] = []
+    _warn(finding for findings in found.left_out.values() for finding in findings)
     _each(chosen, checked, as_json=as_json)
     for finding in unfit:
         sys.stderr.write(f"error: {finding.what}\nhint: {finding.hint}\n")
@@ -89,7 +91,7 @@ def apply(
 @group.command()
 def status(names: Names = None, config: ConfigPath = DEFAULT_CONFIG, *, as_json: Json = False) -> None:
     """Show connectors and tasks; exits 1 unless all of them run."""
-    connectors, chosen = _chosen(config, names)
+    connectors, chosen = _chosen(load_config(config, only=names or None), names)
     states = [connectors.status(name) for name in chosen]
     _show_states(states, as_json=as_json)
     if not all(state.running for state in states):
@@ -101,7 +103,7 @@ def pause(
     names: Names = None, config: ConfigPath = DEFAULT_CONFIG, *, as_json: Json = False, dry_run: DryRun = False
 ) -> None:
     """Pause the tasks; the sources keep their logs meanwhile."""
-    connectors, chosen = _chosen(config, names)
+    connectors, chosen = _chosen(load_config(config, only=names or None), names)
     _act("pause", connectors, chosen, connectors.pause, as_json=as_json, dry_run=dry_run)
 
 
@@ -110,7 +112,7 @@ def resume(
     names: Names = None, config: ConfigPath = DEFAULT_CONFIG, *, as_json: Json = False, dry_run: DryRun = False
 ) -> None:
     """Let paused or stopped connectors run again."""
-    connectors, chosen = _chosen(config, names)
+    connectors, chosen = _chosen(load_config(config, only=names or None), names)
     _act("resume", connectors, chosen, connectors.resume, as_json=as_json, dry_run=dry_run)
 
 
@@ -124,7 +126,7 @@ def restart(
     attempts: Annotated[int, typer.Option(help="How often to try, with growing pauses.", min=1)] = 5,
 ) -> None:
     """Restart what failed, and only that."""
-    connectors, chosen = _chosen(config, names)
+    connectors, chosen = _chosen(load_config(config, only=names or None), names)
     _act(
         "restart",
         connectors,
@@ -167,8 +169,7 @@ def remove(
     )
 
 
-def _chosen(path: Path, names: list[str] | None, *, complete: bool = False) -> tuple[Connectors, list[str]]:
-    config = complete_config(path, names or None) if complete else load_config(path, only=names or None)
+def _chosen(config: Config, names: list[str] | None) -> tuple[Connectors, list[str]]:
     connectors = connectors_of(config)
     chosen = names or [source.name for source in config.sources]
     for name in chosen:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from cdc.bootstrap.doctor import Examined, examine
-from cdc.cli.complete import known_config
+from cdc.cli.complete import completed
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, Json, SourceNames
 from cdc.core.preflight import Finding
 
@@ -26,7 +26,8 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG, source: SourceNames = None, *, a
     """
     console, fit = Console(soft_wrap=True, highlight=False), True
     documents = []
-    for examined in examine(known_config(config, source)):
+    found = completed(config, source)
+    for examined in examine(found.config, found.left_out):
         fit = fit and examined.fit
         documents.append(_document(examined))
         if not as_json:

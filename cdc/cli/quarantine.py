@@ -12,9 +12,9 @@ from rich.table import Table
 
 from cdc.bootstrap.operations import OperatorParts
 from cdc.cli.checkpoint import iso, one_table
+from cdc.cli.complete import known_config
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, SourceNames, Why, Yes
 from cdc.cli.selection import all_tables
-from cdc.config.loader import load_config
 from cdc.core.errors import ConfigError
 from cdc.lake.quarantine import Quarantine, Quarantined
 
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 @group.command("list")
 def list_(config: ConfigPath = DEFAULT_CONFIG, source: SourceNames = None, *, as_json: Json = False) -> None:
     """Show of each table how many messages are held, how many keys wait, since when, and why most often."""
-    loaded = load_config(config, only=source)
+    loaded = known_config(config, source)
     by_topic = {one.source.topic_of(one.table): one for one in all_tables(loaded)}
     held = _quarantine(OperatorParts(loaded)).held(by_topic)
     if as_json:
@@ -58,7 +58,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show the messages of a table that are held: where each is in its topic, its raw key, since when, and why."""
-    loaded = load_config(config)
+    loaded = known_config(config)
     chosen = one_table(loaded, table)
     messages = _quarantine(OperatorParts(loaded)).messages(chosen.source.topic_of(chosen.table))[:limit]
     if as_json:
@@ -85,7 +85,7 @@ def discard(
 
     What the messages said is not applied: such a row is right again with its next change, or after `cdc tables reset`.
     """
-    loaded = load_config(config)
+    loaded = known_config(config)
     parts, chosen = OperatorParts(loaded), one_table(loaded, table)
     topic, keys = chosen.source.topic_of(chosen.table), _raw(key)
     quarantine = _quarantine(parts)

@@ -11,9 +11,9 @@ from rich.progress import Progress
 
 from cdc.bootstrap.operations import OperatorParts
 from cdc.cli.checkpoint import OneTable, iso, one_table
+from cdc.cli.complete import known_config
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, Why, Yes
 from cdc.cli.selection import Selected
-from cdc.config.loader import load_config
 from cdc.config.models import Config
 from cdc.core.errors import TerminalError
 from cdc.core.rewind import RewindPlan
@@ -50,7 +50,7 @@ def rewind(  # noqa: PLR0913 - options
     Readers see the old rows at once. The rows that are given up stay under a tag for 30 days: a rewind to it undoes
     this one. `cdc checkpoint list` shows where a table can be taken to.
     """
-    loaded = load_config(config)
+    loaded = known_config(config)
     set_up_logs(loaded.operations.log_format, "WARNING")
     parts, chosen = OperatorParts(loaded), one_table(loaded, table)
     topic = chosen.source.topic_of(chosen.table)

@@ -16,9 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from cdc.bootstrap.watches import find_now
+from cdc.cli.complete import known_config
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, Json, SourceNames
 from cdc.cli.progress import progress_json, status_text
-from cdc.config.loader import load_config
 from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
 from cdc.core.load import LoadProgress
@@ -56,7 +56,7 @@ def status(
 
     Exit code 2 if a table is stopped or something is wrong.
     """
-    loaded = load_config(config, only=source)
+    loaded = known_config(config, source)
     if watch:
         _watch(lambda: see(loaded))
         return

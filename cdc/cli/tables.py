@@ -11,12 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cdc.cli.complete import complete_config
+from cdc.cli.complete import complete_config, known_config
 from cdc.cli.load import Asked, chosen_tables, heed_signals, run_loads, show_plans
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, SourceNames, Why
 from cdc.cli.selection import Selected, all_tables, select_tables
 from cdc.cli.status import COLOURS, DOWN, ago, is_up, rows_of
-from cdc.config.loader import load_config
 from cdc.config.models import Config
 from cdc.core.control import ControlState
 from cdc.core.status import StatusRow, TableState
@@ -55,7 +54,7 @@ class TableLine:
 @tables_app.command("list")
 def list_(config: ConfigPath = DEFAULT_CONFIG, source: SourceNames = None, *, as_json: Json = False) -> None:
     """Show every configured table: its names, where its first rows come from, state, rows and last commit."""
-    lines = _lines(load_config(config, only=source))
+    lines = _lines(known_config(config, source))
     if as_json:
         typer.echo(json.dumps([asdict(line) for line in lines], default=str, indent=2))
     else:
@@ -72,7 +71,7 @@ def pause_(table: Names, config: ConfigPath = DEFAULT_CONFIG, why: Why = "", *, 
 
     Their events wait in Kafka: resume them before the topic's retention is over.
     """
-    loaded = load_config(config)
+    loaded = known_config(config)
     targets = _targets(loaded, table)
     switched = pause(_control(loaded), _audit(loaded), targets, operator(), why)
     _tell(switched, "paused", "already paused", as_json=as_json)
@@ -81,7 +80,7 @@ def pause_(table: Names, config: ConfigPath = DEFAULT_CONFIG, why: Why = "", *, 
 @tables_app.command("resume")
 def resume_(table: Names, config: ConfigPath = DEFAULT_CONFIG, *, as_json: Json = False) -> None:
     """Write to paused tables again, from where each of them is."""
-    loaded = load_config(config)
+    loaded = known_config(config)
     switched = resume(_control(loaded), _audit(loaded), _targets(loaded, table))
     _tell(switched, "resumed", "not paused", as_json=as_json)
 

@@ -141,7 +141,7 @@ class Config(Section):
         names = [source.name for source in self.sources]
         if len(set(names)) != len(names):
             raise ValueError("two sources have the same name")
-        tables = [(source, table) for source in self.sources for table in source.tables]
+        tables = [(source, table) for source in self.sources for table in source.tables if not table.pattern]
         for (source, first), (other, second) in pairs_alike(tables, lambda one: one[0].target_of(one[1])):
             both = f"{first.source} of {source.name}", f"{second.source} of {other.name}"
             raise ValueError(same_target(source.target_of(first), *both))

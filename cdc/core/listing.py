@@ -1,5 +1,6 @@
 """All that a database holds, as one look finds it, and which columns of a table are fit to be its key."""
 
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
@@ -51,6 +52,15 @@ class ListedTable(NamedTuple):
 
 _MENDABLE = ("key_not_in_identity",)
 """What a statement to the log mends."""
+
+
+def fits(pattern: TableName, name: TableName) -> bool:
+    """Return whether a pattern, with ``*`` for any text in a part, is one of this table."""
+    return all(_fits(part, text) for part, text in zip(pattern, name, strict=True))
+
+
+def _fits(pattern: str, text: str) -> bool:
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None
 
 
 class Key(NamedTuple):

@@ -70,7 +70,7 @@ class Aside:
             what = f"{name} ended connector {source.name!r}, which goes on without it: {cause}"
             return Finding("set_aside", what, f"mend the cause, then {hint}", table=name, gap=True)
         what = f"connector {source.name!r} leaves {name} out"
-        return Finding("not_captured", what, hint, table=name, gap=True)
+        return Finding("left_out", what, hint, table=name, gap=True)
 
 
 def narrowed(source: SourceConfig, tables: Sequence[TableConfig]) -> SourceConfig:

@@ -61,7 +61,7 @@ def require_fit(source: SourceConfig, found: Sequence[Finding]) -> None:
     """Raise PreflightError if the source is unfit, or each of its tables is; it has the first finding."""
     fatal = [finding for finding in found if finding.fatal]
     whole = [finding for finding in fatal if finding.table is None]
-    if not whole and len(unfit(fatal)) < len(source.tables):
+    if not fatal or (not whole and len(unfit(fatal)) < len(source.tables)):
         return
     first, *others = [*whole, *(finding for finding in fatal if finding.table is not None)]
     more = f" (and {len(others)} more)" if others else ""

@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 LOOK_SECONDS = 10.0
 _AWAY = ("connect_away", "source_away", "kafka_away", "registry_away", "catalog_away")
-PASSING = (*_AWAY, "connector_missing", "connector_unassigned", "slot_idle", "not_captured")
+PASSING = (*_AWAY, "connector_missing", "connector_unassigned", "slot_idle", "left_out")
 """Troubles that mostly pass by themselves: they count from the second look on. A worker that starts knows nothing."""
 
 

@@ -10,7 +10,7 @@ from pymysql.cursors import DictCursor
 
 from cdc.config.sources import MySqlSource
 from cdc.core.errors import PreflightError, TransientError
-from cdc.core.listing import Kind, ListedTable, UniqueIndex
+from cdc.core.listing import Kind, ListedTable, UniqueIndex, fits
 from cdc.core.names import TableName, quote_table
 from cdc.core.preflight import Finding, Retained, SourceColumn, SourceTable, begin_anew, each_declared, of_table
 
@@ -44,8 +44,8 @@ WHERE (TABLE_SCHEMA, TABLE_NAME) IN %(names)s
 """
 
 _ALL = """
-SELECT TABLE_SCHEMA AS ns, TABLE_NAME AS tbl FROM information_schema.TABLES WHERE TABLE_SCHEMA = %(database)s
-ORDER BY TABLE_NAME
+SELECT TABLE_SCHEMA AS ns, TABLE_NAME AS tbl FROM information_schema.TABLES
+WHERE TABLE_SCHEMA NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema') ORDER BY TABLE_SCHEMA, TABLE_NAME
 """
 
 _CASCADES = """
@@ -92,11 +92,12 @@ class MySqlDatabase:
         return each_declared(names, declared)
 
     def listed(self) -> list[ListedTable]:
-        """Return all tables and views of the database that the user may look at."""
+        """Return all that the user may look at of the source's own database and of those that its tables name."""
+        named = (self._source.database, *(table.source.namespace for table in self._source.tables))
+        databases = [TableName(name, "*") for name in named]
         with self._connection() as connection:
-            names = [
-                TableName(row["ns"], row["tbl"]) for row in _rows(connection, _ALL, database=self._source.database)
-            ]
+            every = [TableName(row["ns"], row["tbl"]) for row in _rows(connection, _ALL)]
+            names = [name for name in every if any(fits(database, name) for database in databases)]
             kinds, columns, unique = (_of_tables(connection, one, names) for one in (_TABLES, _COLUMNS, _UNIQUE))
             found = self._all_table_findings(connection, names, kinds)
 

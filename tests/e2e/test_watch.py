@@ -301,11 +301,11 @@ def test_a_connector_that_somebody_has_changed_to_leave_a_table_out(shop: Watche
     assert settings is not None
     kept = [one for one in settings["table.include.list"].split(",") if not one.endswith("sick")]
     cluster.put(shop.name, settings | {"table.include.list": ",".join(kept)})
-    shop.await_named("not_captured", 45)
+    shop.await_named("left_out", 45)
     shop.sql("UPDATE {s}.sick SET n = n + 7 WHERE id < 9")
     shop.await_calm()
     shop.command("connectors", "apply", shop.name)
-    shop.await_over("not_captured")
+    shop.await_over("left_out")
     shop.await_states({"sick": "stopped"})
     shop.tables("reset", "sick")
 

@@ -15,16 +15,17 @@ from cdc.connect.render import render
 from cdc.core.errors import ConfigError, PreflightError, TransientError
 from cdc.core.listing import Kind, ListedTable, UniqueIndex
 from cdc.core.names import TableName
-from cdc.core.preflight import SourceColumn, SourceTable
+from cdc.core.preflight import Finding, SourceColumn, SourceTable
 from tests.fakes.configuration import MYSQL, POSTGRES, configuration
 
 
-def listed(name: str, *key: str) -> ListedTable:
-    """Return a table of the schema public, with a primary key or without any index."""
+def listed(name: str, *key: str, schema: str = "public", kind: Kind = Kind.TABLE, unfit: str = "") -> ListedTable:
+    """Return a table, with a primary key or without any index."""
     columns = tuple(SourceColumn(column, "bigint", nullable=False, generated=False) for column in ("id", "line", "n"))
     indexes = (UniqueIndex("pkey", key, primary=True),) if key else ()
-    table = SourceTable(TableName("public", name), columns, frozenset(frozenset(i.columns) for i in indexes), None)
-    return ListedTable(table, Kind.TABLE, indexes)
+    table = SourceTable(TableName(schema, name), columns, frozenset(frozenset(i.columns) for i in indexes), None)
+    findings = (Finding(unfit, f"{name} is {unfit}", "mend it"),) if unfit else ()
+    return ListedTable(table, kind, indexes, findings)
 
 
 class Rig:
@@ -87,10 +88,9 @@ def test_a_source_that_is_away_is_told_and_its_tables_wait() -> None:
     rig.away = TransientError("source 'shop': no answer", hint="is it up?")
     completed = rig.completion.of(WITHOUT)
     with capture_logs() as logs:
-        assert completed.tell().sources[0].tables[0].key == ()
-    assert [(entry["log_level"], entry["pipeline"], entry["tables"]) for entry in logs] == [
-        ("warning", "shop", ["public.orders"])
-    ]
+        assert rig.completion.tell(completed).sources[0].tables[0].key == ()
+    said = [(entry["log_level"], entry["pipeline"], entry["error"], entry["hint"]) for entry in logs]
+    assert said == [("warning", "shop", "source 'shop': no answer", "is it up?")]
     with pytest.raises(TransientError, match="no answer"):
         completed.strict()
 
@@ -102,3 +102,77 @@ def test_a_database_that_was_away_for_a_moment_took_its_tables_out() -> None:
     assert rig.keys(WITHOUT) == before
     rig.away, rig.tables = None, (listed("orders"), LINES)  # its primary key was dropped
     assert rig.keys(WITHOUT) == {"public.orders": (), "public.lines": ("n",)}
+
+
+EVERYTHING = configuration(
+    source(
+        {"source": "public.*", "exclude": ["public.tmp_*", "public.secrets"], "partition_by": ["bucket(4, id)"]},
+        {"source": "public.lines", "key": ["n"], "target": "sales.lines"},
+        {"source": "sales.*"},
+    )
+)
+
+
+def names(config: Config) -> list[str]:
+    return [str(table.source) for table in config.sources[0].tables]
+
+
+def test_a_pattern_is_all_tables_that_it_fits_but_for_those_with_an_entry_of_their_own() -> None:
+    rig = Rig(ORDERS, LINES, listed("tmp_1", "id"), listed("secrets", "id"), listed("orders", "id", schema="sales"))
+    completed = rig.completion.of(EVERYTHING)
+    (shop,) = completed.strict().sources
+    assert [(str(shop.target_of(table)), table.key, table.partition_by) for table in shop.tables] == [
+        ("sales.lines", ("n",), ()),
+        ("shop.orders", ("id",), ("bucket(4, id)",)),
+        ("shop.sales_orders", ("id",), ()),
+    ]
+    assert completed.left_out == {"shop": []}
+    assert len(shop.captured) == 3
+
+
+def test_what_cannot_be_captured_is_named_with_its_reason_and_takes_nothing_with_it() -> None:
+    rig = Rig(
+        ORDERS,
+        listed("log"),
+        listed("seen", kind=Kind.VIEW, unfit="not_a_table"),
+        listed("orders_2025", "id", kind=Kind.PARTITION),  # captured through its table
+    )
+    completed = rig.completion.of(EVERYTHING)
+    assert names(completed.config) == ["public.lines", "public.orders"]
+    found = [(str(one.table), one.name, one.fatal) for one in completed.left_out["shop"]]
+    assert found == [("public.log", "not_captured", False), ("public.seen", "not_captured", False)]
+    assert "table public.log is not captured: " in completed.left_out["shop"][0].what
+    with capture_logs() as logs:
+        rig.completion.tell(completed)
+        rig.completion.tell(rig.completion.of(EVERYTHING))
+    assert [entry["table"] for entry in logs] == ["public.log", "public.seen"]  # once
+
+
+def test_a_table_whose_target_another_one_has_is_left_out() -> None:
+    rig = Rig(ORDERS, listed("sales_orders", "id"), listed("orders", "id", schema="sales"))
+    completed = rig.completion.of(EVERYTHING)
+    assert names(completed.config) == ["public.lines", "public.orders", "public.sales_orders"]
+    (remark,) = completed.left_out["shop"]
+    assert "public.sales_orders of shop and sales.orders of shop would both be written to" in remark.what
+
+
+def test_what_comes_later_is_taken_in_and_what_went_stays_to_be_missed() -> None:
+    rig = Rig(ORDERS)
+    assert names(rig.completion.of(EVERYTHING).config) == ["public.lines", "public.orders"]
+    rig.tables = (listed("invoices", "id"),)
+    assert names(rig.completion.of(EVERYTHING).config) == ["public.lines", "public.invoices", "public.orders"]
+    rig.tables = (listed("invoices"), ORDERS)  # its primary key was dropped, for the watch to find
+    assert rig.keys(EVERYTHING) == {"public.lines": ("n",), "public.invoices": ("id",), "public.orders": ("id",)}
+    rig.away = TransientError("no answer")
+    assert names(rig.completion.of(EVERYTHING).config) == ["public.lines", "public.invoices", "public.orders"]
+    fewer = configuration(source({"source": "public.inv*"}))
+    assert names(rig.completion.of(fewer).config) == ["public.invoices"]
+
+
+def test_a_source_of_patterns_that_is_away_at_the_start_has_no_tables_yet() -> None:
+    rig = Rig(ORDERS)
+    rig.away = TransientError("no answer")
+    config = configuration(source({"source": "public.*"}))
+    assert names(rig.completion.of(config).config) == []
+    rig.away = None
+    assert names(rig.completion.of(config).config) == ["public.orders"]

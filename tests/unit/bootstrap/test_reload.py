@@ -31,7 +31,8 @@ class Rig:
         self.found: Config | Exception = configuration(POSTGRES, MYSQL)
         self.taken: list[tuple[str, list[str]]] = []
         self.failures: list[Exception] = []
-        self.reloader = Reloader(configuration(POSTGRES, MYSQL), self._reload, self._take_up)
+        self.held: list[Config] = []
+        self.reloader = Reloader(configuration(POSTGRES, MYSQL), self._reload, self._take_up, self.held.append)
 
     def _reload(self) -> Config:
         if isinstance(self.found, Exception):
@@ -153,3 +154,11 @@ def test_a_signal_makes_it_look_at_once(running: tuple[Rig, threading.Event]) ->
     rig.reloader._reload = noted  # noqa: SLF001
     now.set()
     assert looked.wait(10)
+
+
+def test_after_each_look_it_is_told_which_configuration_holds() -> None:
+    rig = Rig()
+    rig.failures.append(TransientError("away"))
+    rig.look(configuration(MORE, MYSQL))
+    rig.look(configuration(MORE, MYSQL))
+    assert [len(config.sources[0].tables) for config in rig.held] == [2, 3]

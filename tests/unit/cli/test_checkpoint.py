@@ -45,7 +45,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     for number in (1, 3, 6):
         summary = {name: value for name, value in batch(number).items() if name != "operation"}
         table.append(pa.table({"id": pa.array([number], pa.int32())}), snapshot_properties=summary)
-    for module, name in ((checkpoint, "load_config"), (replay, "complete_config"), (rewind, "load_config")):
+    for module, name in ((checkpoint, "known_config"), (replay, "complete_config"), (rewind, "known_config")):
         monkeypatch.setattr(module, name, lambda *_, **__: configuration())
     monkeypatch.setattr(operations, "open_catalog", lambda _: catalog)
     monkeypatch.setattr(operations, "TopicStates", Cluster)

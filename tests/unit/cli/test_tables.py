@@ -33,7 +33,7 @@ ROW = StatusRow(
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that runs the command on a catalog in a folder, with the configuration of the tests."""
     monkeypatch.setattr(tables, "open_catalog", lambda _: sql_catalog(tmp_path))
-    monkeypatch.setattr(tables, "load_config", lambda *_, **__: configuration())
+    monkeypatch.setattr(tables, "known_config", lambda *_, **__: configuration())
     app = typer.Typer()
     register(app)
 
@@ -91,7 +91,7 @@ def test_an_unknown_table_is_an_error_that_names_the_nearest(run: Any) -> None:
 
 def test_a_catalog_of_files_says_that_it_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = configuration(catalog={"type": "hadoop", "warehouse": str(tmp_path)})
-    monkeypatch.setattr(tables, "load_config", lambda *_, **__: config)
+    monkeypatch.setattr(tables, "known_config", lambda *_, **__: config)
     app = typer.Typer()
     register(app)
     assert CliRunner().invoke(app, ["tables", "list"]).exit_code == 0

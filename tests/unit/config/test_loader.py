@@ -293,3 +293,22 @@ def test_a_key_may_be_left_to_the_source_but_not_be_empty(written: Written) -> N
     path = written(MINIMAL.replace("public.customers, key: [id]", "public.customers"))
     assert load_config(path, SECRETS).sources[0].tables[0].key == ()
     assert "key: must not be empty" in problems(written(MINIMAL.replace("key: [id]", "key: []", 1)))
+
+
+def test_patterns_need_no_network(written: Written) -> None:
+    text = MINIMAL.replace("public.customers, key: [id]", "'public.*', exclude: ['public.tmp_*']")
+    (pattern,) = load_config(written(text), SECRETS).sources[0].tables
+    assert pattern.pattern
+    assert [str(name) for name in pattern.exclude] == ["public.tmp_*"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "what"),
+    [
+        ("'public.*', target: a.b", "pattern public.* has a target"),
+        ("'public.*', snapshot: connector", "pattern public.* needs `snapshot: load`"),
+        ("public.customers, exclude: [public.a]", "public.customers is no pattern"),
+    ],
+)
+def test_what_a_pattern_cannot_have_is_refused(written: Written, entry: str, what: str) -> None:
+    assert what in problems(written(MINIMAL.replace("public.customers, key: [id]", entry)))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cdc.core.listing import Key, Kind, ListedTable, UniqueIndex, choose_key, default_key
+from cdc.core.listing import Key, Kind, ListedTable, UniqueIndex, choose_key, default_key, fits
 from cdc.core.names import TableName
 from cdc.core.preflight import Finding, SourceColumn, SourceTable, excluded_columns
 
@@ -91,3 +91,19 @@ def test_of_several_unique_indexes_nobody_but_a_person_chooses(identity: tuple[s
     assert isinstance(found, Finding)
     assert found.name == "no_key"
     assert "(code) or (code, id)" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "fit"),
+    [
+        ("public.*", "public.a", True),
+        ("public.*", "sales.a", False),
+        ("*.orders", "sales.orders", True),
+        ("sales.o*s", "sales.orders", True),
+        ("sales.o*s", "sales.order", False),
+        ("sales.a.b*", "sales.a.b", True),
+        ("s?les.*", "sales.a", False),
+    ],
+)
+def test_a_star_is_any_text_within_a_part(pattern: str, name: str, fit: bool) -> None:
+    assert fits(TableName(*pattern.split(".", 1)), TableName(*name.split(".", 1))) is fit

@@ -1,0 +1,58 @@
+"""Enrol: tables that patterns took in while the service runs are registered with their source's connector."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from cdc.config.models import Config
+from cdc.config.sources import SourceConfig
+from cdc.core.errors import CdcError
+from cdc.core.names import TableName
+from cdc.pipeline.register import ConnectorPlan, Connectors
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Enrolment:
+    """Changes connectors that leave out tables of their source; whoever registers one for the first time is a person.
+
+    ``connectors`` are those of a configuration. What fails is told once, and tried again with the next look.
+    """
+
+    connectors: Callable[[Config], Connectors]
+    _enrolled: dict[str, frozenset[TableName]] = field(default_factory=dict)
+    _told: dict[str, str] = field(default_factory=dict)
+
+    def look(self, config: Config, source: SourceConfig) -> None:
+        """Register the source's tables if its connector leaves some of them out."""
+        tables = frozenset(table.source for table in source.captured)
+        if not tables or tables <= self._enrolled.get(source.name, frozenset()):
+            return
+        try:
+            enrolled = self._enrol(self.connectors(config), source)
+        except CdcError as error:
+            if self._told.get(source.name) != str(error):
+                log.error("tables not registered", pipeline=source.name, error=str(error), hint=error.hint)  # noqa: TRY400
+            self._told[source.name] = str(error)
+        else:
+            self._told.pop(source.name, None)
+            if enrolled:
+                self._enrolled[source.name] = tables
+
+    def _enrol(self, connectors: Connectors, source: SourceConfig) -> bool:
+        """Return whether all tables are registered now."""
+        plan = connectors.plan(source.name)
+        if plan.action == "create":
+            return False
+        if lacking := left_out(plan):
+            connectors.apply(plan)
+            log.info("tables registered", pipeline=source.name, patterns=sorted(lacking))
+        return True
+
+
+def left_out(plan: ConnectorPlan) -> frozenset[str]:
+    """Return the patterns of the tables that the registered connector leaves out."""
+    lists = [(change.old, change.new) for change in plan.changes if change.key == "table.include.list"]
+    return frozenset(one for old, new in lists for one in {*(new or "").split(",")} - {*(old or "").split(",")})

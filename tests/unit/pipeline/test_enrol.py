@@ -1,0 +1,93 @@
+"""Tables that come while the service runs, and their connector."""
+
+from typing import Any
+
+from structlog.testing import capture_logs
+
+from cdc.config.models import Config
+from cdc.connect.render import render
+from cdc.core.errors import TransientError
+from cdc.pipeline.enrol import Enrolment
+from cdc.pipeline.register import Connectors
+from tests.fakes.configuration import POSTGRES, configuration
+from tests.fakes.connect import FakeConnect, FakeTopics
+
+
+def with_tables(*names: str) -> Config:
+    return configuration({**POSTGRES, "tables": [{"source": f"public.{name}", "key": ["id"]} for name in names]})
+
+
+class Rig:
+    """A service's look at its connector."""
+
+    def __init__(self, *registered: str) -> None:
+        self.connect, self.topics = FakeConnect(), FakeTopics()
+        self.enrolment = Enrolment(self.connectors)
+        self.down: TransientError | None = None
+        self.planned = 0
+        if registered:
+            self.register(*registered)
+        self.planned = 0
+
+    def connectors(self, config: Config) -> Connectors:
+        if self.down:
+            raise self.down
+        self.planned += 1
+        seconds = iter(range(10**6))
+        return Connectors(
+            config,
+            lambda source: render(source, config),
+            self.connect,
+            self.topics,
+            clock=lambda: float(next(seconds)),
+            sleep=lambda _: None,
+        )
+
+    def register(self, *names: str) -> None:
+        connectors = self.connectors(with_tables(*names))
+        connectors.apply(connectors.plan("shop"))
+
+    def look(self, *names: str) -> list[tuple[str, Any]]:
+        config = with_tables(*names)
+        with capture_logs() as logs:
+            self.enrolment.look(config, config.sources[0])
+        return [(entry["event"], entry.get("hint")) for entry in logs]
+
+    @property
+    def registered(self) -> str:
+        return self.connect.connectors["shop"]["table.include.list"]
+
+
+def test_a_table_that_came_later_is_registered_once() -> None:
+    rig = Rig("a")
+    assert rig.look("a", "b") == [("tables registered", None)]
+    assert rig.registered == r"public\.a,public\.b"
+    assert rig.topics.existing(["shop.public.b"])
+    assert rig.look("a", "b") == []
+    assert rig.look("a") == []  # what went needs nothing
+    assert rig.planned == 1
+
+
+def test_other_differences_are_left_to_a_person() -> None:
+    rig = Rig("a", "b")
+    rig.connect.connectors["shop"]["max.batch.size"] = "1"
+    calls = list(rig.connect.calls)
+    assert rig.look("a") == []
+    assert rig.connect.calls == calls
+
+
+def test_a_connector_is_registered_for_the_first_time_by_a_person() -> None:
+    rig = Rig()
+    assert rig.look("a") == []
+    assert rig.connect.connectors == {}
+    rig.register("a")
+    assert rig.look("a", "b") == [("tables registered", None)]
+
+
+def test_what_fails_is_told_once_and_tried_again() -> None:
+    rig = Rig("a")
+    rig.down = TransientError("Connect is away", hint="start it")
+    assert rig.look("a", "b") == [("tables not registered", "start it")]
+    assert rig.look("a", "b") == []
+    rig.down = None
+    assert rig.look("a", "b") == [("tables registered", None)]
