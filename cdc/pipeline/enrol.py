@@ -13,6 +13,15 @@ from cdc.pipeline.register import ConnectorPlan, Connectors
 
 log = structlog.get_logger()
 
+TABLES = (
+    "table.include.list",
+    "database.include.list",
+    "snapshot.include.collection.list",
+    "message.key.columns",
+    "column.exclude.list",
+)
+"""The settings that tables make; what else differs from the configuration waits for `cdc connectors apply`."""
+
 
 @dataclass
 class Enrolment:
@@ -43,11 +52,12 @@ class Enrolment:
 
     def _enrol(self, connectors: Connectors, source: SourceConfig) -> bool:
         """Return whether all tables are registered now."""
-        plan = connectors.plan(source.name)
+        plan = connectors.plan(source.name, only=TABLES)
         if plan.action == "create":
             return False
         if lacking := left_out(plan):
-            connectors.apply(plan)
+            topics = tuple(topic for topic in plan.topics if topic.action == "create")
+            connectors.apply(plan._replace(topics=topics))
             log.info("tables registered", pipeline=source.name, patterns=sorted(lacking))
         return True
 

@@ -135,12 +135,19 @@ class Connectors:
         names = ", ".join(source.name for source in self._config.sources)
         raise ConfigError(f"no source is named {name!r}", hint=f"the configuration has: {names}")
 
-    def plan(self, name: str, without: Collection[TableName] = ()) -> ConnectorPlan:
-        """Return the difference between configuration and cluster, tables left out; changes nothing."""
+    def plan(
+        self, name: str, without: Collection[TableName] = (), only: Collection[str] = ()
+    ) -> ConnectorPlan:
+        """Return the difference between configuration and cluster, tables left out; changes nothing.
+
+        Of a connector that is registered ``only`` these settings are to differ, if any are named.
+        """
         source = self.source(name)
         kept = [table for table in source.tables if table.source not in without]
         settings = dict(self._render(narrowed(source, kept)))
         present = self._cluster.config(name)
+        if present and only:
+            settings = present | {key: value for key, value in settings.items() if key in only}
         changes = differences(present or {}, settings)
         action: Literal["create", "update", "unchanged"] = (
             "create" if present is None else "update" if changes else "unchanged"

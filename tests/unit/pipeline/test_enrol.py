@@ -71,9 +71,13 @@ def test_a_table_that_came_later_is_registered_once() -> None:
 def test_other_differences_are_left_to_a_person() -> None:
     rig = Rig("a", "b")
     rig.connect.connectors["shop"]["max.batch.size"] = "1"
+    rig.topics.topics["shop.public.a"]["retention.ms"] = "1"
     calls = list(rig.connect.calls)
     assert rig.look("a") == []
     assert rig.connect.calls == calls
+    assert rig.look("a", "b", "c") == [("tables registered", None)]
+    assert rig.connect.connectors["shop"]["max.batch.size"] == "1"
+    assert rig.topics.topics["shop.public.a"]["retention.ms"] == "1"
 
 
 def test_a_connector_is_registered_for_the_first_time_by_a_person() -> None:
