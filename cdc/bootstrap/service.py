@@ -20,6 +20,7 @@ from cdc.bootstrap.watches import watches_of, watching
 from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
 from cdc.core.errors import CdcError, PreflightError, TransientError
+from cdc.core.names import TableName
 from cdc.core.preflight import Finding
 from cdc.core.status import StatusRow
 from cdc.lake.control import Control
@@ -192,7 +193,7 @@ def _reloading(
 ) -> Iterator[None]:
     """Follow the configuration, and what its patterns fit, while the block runs."""
     by_name = {pipeline.name: pipeline for pipeline in pipelines}
-    enrolment = Enrolment(connectors_of)
+    enrolment = Enrolment(connectors_of, stale_tables)
 
     def enrol(held: Config) -> None:
         for source in held.sources:
@@ -223,6 +224,12 @@ def _reloading(
     finally:
         ended.set()
         thread.join(DRAIN_SECONDS)
+
+
+def stale_tables(config: Config, source: SourceConfig) -> list[TableName]:
+    """Return the tables of a source that are marked as to be loaded anew; raises TransientError."""
+    marks = Control(open_catalog(config.catalog), config.metadata_namespace).read().stale
+    return [table.source for table in source.captured if str(source.target_of(table)) in marks]
 
 
 def _run_all(pipelines: Sequence[Pipeline], stop: threading.Event, standby: bool, health: Health) -> None:  # noqa: FBT001

@@ -31,6 +31,7 @@ def root(
 
 
 GROUPS = (
+    "init",
     "config",
     "connectors",
     "local",

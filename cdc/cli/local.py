@@ -11,7 +11,7 @@ from rich.console import Console
 
 from cdc.cli.options import Json
 from cdc.local.artifacts import fetch as fetch_distributions
-from cdc.local.artifacts import rewrite_hashes
+from cdc.local.artifacts import rewrite_hashes, spark_jars
 from cdc.local.stack import SERVERS, LocalStack, ServerStatus, all_stacks
 
 Name = Annotated[str, typer.Option("--name", help="Name of the stack; stacks of different names run side by side.")]
@@ -31,11 +31,15 @@ def register(app: typer.Typer) -> None:
 
 @local_app.command()
 def up(name: Name = "default", sources: Sources = "postgres", json_: Json = False) -> None:
-    """Start databases, Kafka, registry and Connect until all are healthy; what runs already is left alone."""
+    """Start databases, Kafka, registry and Connect until all are healthy; what runs already is left alone.
+
+    Spark's jars, which `cdc stream` needs beside them, are fetched too.
+    """
     stack = LocalStack(name)
     console = Console(stderr=True, highlight=False)
     asked = [part.strip() for part in sources.split(",") if part.strip()]
     stack.up(asked, on_step=lambda step: console.print(f"[green]·[/] {step}"))
+    spark_jars(lambda step: console.print(f"[green]·[/] {step}"))
     status(name, json_=json_)
 
 

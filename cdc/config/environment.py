@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import field_validator
+from pydantic import SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -29,3 +29,17 @@ class Environment(BaseSettings):
     def data(self) -> Path:
         """Return the folder of data that programs keep."""
         return self.xdg_data_home or Path.home() / ".local" / "share"
+
+
+class ClientPasswords(BaseSettings):
+    """The passwords that the databases' own clients take from the environment."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    pgpassword: SecretStr | None = None
+    mysql_pwd: SecretStr | None = None
+
+    def of(self, engine: str) -> str:
+        """Return the password for an engine's client, empty if there is none."""
+        found = {"postgres": self.pgpassword, "mysql": self.mysql_pwd}.get(engine)
+        return found.get_secret_value() if found else ""

@@ -63,6 +63,18 @@ def _fits(pattern: str, text: str) -> bool:
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None
 
 
+class Server(NamedTuple):
+    """The server of a database before anything is set up; ``findings`` is what is wrong with it, roles aside.
+
+    ``published`` are the tables of the publication, None if there is none; ``role`` is whether the role is there.
+    """
+
+    version: str
+    findings: tuple[Finding, ...]
+    role: bool = False
+    published: frozenset[TableName] | None = None
+
+
 class Key(NamedTuple):
     """The index whose columns are a table's key, and what has to be mended before they are one."""
 

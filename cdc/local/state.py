@@ -48,6 +48,13 @@ def read_secrets(folder: Path, names: tuple[str, ...]) -> dict[str, str]:
     return kept
 
 
+def keep_secret(path: Path, value: str | None = None) -> None:
+    """Write a secret to a file that only the caller can read; without a value one that is made up, if none is there."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if value is not None or not path.is_file():
+        _replace(path, value or secrets.token_urlsafe(18))
+
+
 def _replace(path: Path, text: str) -> None:
     beside = path.with_suffix(".new")
     with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:

@@ -48,7 +48,7 @@ class Aside:
         None is taken out where something else was away, or where none would be left.
         """
         left_out = {table.source for table in self._left_out(source)}
-        kept = [table for table in source.tables if table.source not in left_out]
+        kept = [table for table in source.captured if table.source not in left_out]
         named = [] if may_pass(trace) else culprits(trace, [table.source for table in kept])
         rest = [table for table in kept if table.source not in named]
         if not named or not rest:
@@ -62,7 +62,7 @@ class Aside:
         if present is None:
             return []
         listed = present.get("table.include.list", "").split(",")
-        return [table for table in source.tables if self.pattern(table.source) not in listed]
+        return [table for table in source.captured if self.pattern(table.source) not in listed]
 
     def _finding(self, source: SourceConfig, name: TableName) -> Finding:
         hint = f"cdc connectors apply {source.name}"
@@ -75,7 +75,7 @@ class Aside:
 
 def narrowed(source: SourceConfig, tables: Sequence[TableConfig]) -> SourceConfig:
     """Return the source with these of its tables alone."""
-    return source.model_copy(update={"tables": list(tables)})
+    return source.model_copy(update={"tables": tuple(tables)})
 
 
 def culprits(trace: str, tables: Sequence[TableName]) -> list[TableName]:

@@ -1,6 +1,6 @@
 """Enrol: tables that patterns took in while the service runs are registered with their source's connector."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import structlog
@@ -27,10 +27,13 @@ TABLES = (
 class Enrolment:
     """Changes connectors that leave out tables of their source; whoever registers one for the first time is a person.
 
-    ``connectors`` are those of a configuration. What fails is told once, and tried again with the next look.
+    ``connectors`` are those of a configuration; ``stale`` the tables of a source that have to be loaded anew, which a
+    connector may leave out because they ended it (docs/decisions/0018). What fails is told once, and tried again with
+    the next look.
     """
 
     connectors: Callable[[Config], Connectors]
+    stale: Callable[[Config, SourceConfig], Collection[TableName]] = lambda _config, _source: ()
     _enrolled: dict[str, frozenset[TableName]] = field(default_factory=dict)
     _told: dict[str, str] = field(default_factory=dict)
 
@@ -40,7 +43,7 @@ class Enrolment:
         if not tables or tables <= self._enrolled.get(source.name, frozenset()):
             return
         try:
-            enrolled = self._enrol(self.connectors(config), source)
+            enrolled = self._enrol(self.connectors(config), source, self.stale(config, source))
         except CdcError as error:
             if self._told.get(source.name) != str(error):
                 log.error("tables not registered", pipeline=source.name, error=str(error), hint=error.hint)  # noqa: TRY400
@@ -50,11 +53,15 @@ class Enrolment:
             if enrolled:
                 self._enrolled[source.name] = tables
 
-    def _enrol(self, connectors: Connectors, source: SourceConfig) -> bool:
-        """Return whether all tables are registered now."""
+    @staticmethod
+    def _enrol(connectors: Connectors, source: SourceConfig, stale: Collection[TableName]) -> bool:
+        """Return whether all tables are registered now that are to be."""
         plan = connectors.plan(source.name, only=TABLES)
         if plan.action == "create":
             return False
+        if left_out(plan) and stale:
+            aside = connectors.left_out(source.name, stale)
+            plan = connectors.plan(source.name, aside, only=TABLES)
         if lacking := left_out(plan):
             topics = tuple(topic for topic in plan.topics if topic.action == "create")
             connectors.apply(plan._replace(topics=topics))

@@ -135,9 +135,7 @@ class Connectors:
         names = ", ".join(source.name for source in self._config.sources)
         raise ConfigError(f"no source is named {name!r}", hint=f"the configuration has: {names}")
 
-    def plan(
-        self, name: str, without: Collection[TableName] = (), only: Collection[str] = ()
-    ) -> ConnectorPlan:
+    def plan(self, name: str, without: Collection[TableName] = (), only: Collection[str] = ()) -> ConnectorPlan:
         """Return the difference between configuration and cluster, tables left out; changes nothing.
 
         Of a connector that is registered ``only`` these settings are to differ, if any are named.
@@ -153,6 +151,14 @@ class Connectors:
             "create" if present is None else "update" if changes else "unchanged"
         )
         return ConnectorPlan(name, action, settings, changes, self._plan_topics(source, settings))
+
+    def left_out(self, name: str, tables: Collection[TableName]) -> frozenset[TableName]:
+        """Return those of the tables that the connector, as it is registered, does not capture."""
+        listed = (self._cluster.config(name) or {}).get("table.include.list", "").split(",")
+        source = self.source(name)
+        whole = [table for table in source.tables if table.source in tables]
+        patterns = {table.source: self._render(narrowed(source, [table]))["table.include.list"] for table in whole}
+        return frozenset(table for table, pattern in patterns.items() if pattern not in listed)
 
     def apply(self, plan: ConnectorPlan, *, timeout: float = 90.0, settle: float = 2.0) -> ConnectorStatus:
         """Carry the plan out and wait until the tasks have run for ``settle`` seconds; idempotent.

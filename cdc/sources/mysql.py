@@ -1,7 +1,9 @@
 """A MySQL source: its declarations, its fitness for reading the binary log, its position."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -10,10 +12,13 @@ from pymysql.cursors import DictCursor
 
 from cdc.config.sources import MySqlSource
 from cdc.core.errors import PreflightError, TransientError
-from cdc.core.listing import Kind, ListedTable, UniqueIndex, fits
+from cdc.core.listing import Kind, ListedTable, Server, UniqueIndex, fits
 from cdc.core.names import TableName, quote_table
 from cdc.core.preflight import Finding, Retained, SourceColumn, SourceTable, begin_anew, each_declared, of_table
+from cdc.core.setup import PASSWORD, comment, filled
 
+_TEMPLATE = Path(__file__).resolve().parents[2] / "sql" / "sources" / "mysql" / "setup.sql"
+_HEAD = "What MySQL has to have before cdc captures source {}; written by cdc init, and run by an administrator."
 _SETUP = "run sql/sources/mysql/setup.sql as an administrator"
 _REFUSED = frozenset({
     ER.ACCESS_DENIED_ERROR,
@@ -66,6 +71,28 @@ _VARIABLES = (*_NEEDED, "gtid_mode", "server_id", "binlog_expire_logs_seconds", 
 _DAY = 86_400
 
 
+def setup_sql(source: MySqlSource) -> str:
+    """Return statements for the mysql client, which is given the password as the variable ``@password`` before them."""
+    values = {"role": source.user.replace("'", "''"), "database": _pattern(source.database)}
+    paragraphs = filled(_TEMPLATE.read_text(encoding="utf-8"), values)
+    return "\n\n".join([comment(_HEAD.format(source.name)), *map(_with_password, paragraphs)]) + "\n"
+
+
+def _pattern(database: str) -> str:
+    """Return a database's name inside backquotes as GRANT takes it: as a pattern."""
+    return re.sub(r"([_%\\])", r"\\\1", database).replace("`", "``")
+
+
+def _with_password(paragraph: str) -> str:
+    """Return a paragraph whose statement takes the password from a variable, which only a prepared one may."""
+    before, found, after = paragraph.partition(f"'{PASSWORD}'")
+    if not found:
+        return paragraph
+    parts = (f"'{part.replace(chr(39), chr(39) * 2)}'" for part in (before, after.removesuffix(";")))
+    text = ", QUOTE(@password), ".join(parts)
+    return f"SET @statement = CONCAT({text});\nPREPARE made FROM @statement;\nEXECUTE made;\nDEALLOCATE PREPARE made;"
+
+
 class MySqlDatabase:
     """The source, read as the connector's own user in read-only transactions. Safe to use again after an error."""
 
@@ -108,6 +135,12 @@ class MySqlDatabase:
             return ListedTable(_declared(name, columns[name], indexes), kind, indexes, own)
 
         return [listed(name) for name in names]
+
+    def server(self) -> Server:
+        """Return the server, its user's privileges aside."""
+        with self._connection() as connection:
+            variables = _variables(connection)
+        return Server(f"MySQL {variables['version']}", tuple(_server_findings(variables, self._source)))
 
     def findings(self) -> list[Finding]:
         """Return what is wrong with server, user and those tables that can be looked at."""

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from cdc.config.sources import PostgresSource
 from cdc.core.errors import PreflightError, TransientError
-from cdc.core.listing import ListedTable
+from cdc.core.listing import ListedTable, Server
 from cdc.core.names import TableName, quote, quote_table
 from cdc.core.preflight import (
     Finding,
@@ -31,8 +30,8 @@ from cdc.sources.postgres.findings import (
     slot_findings,
     table_findings,
 )
+from cdc.sources.postgres.setup import publication_sql
 
-FOLDER = Path(__file__).resolve().parents[3] / "sql" / "sources" / "postgres"
 _REFUSED = (
     "authentication failed",
     "does not exist",
@@ -44,10 +43,13 @@ _REFUSED = (
 
 _SERVER = """
 SELECT current_setting('wal_level') AS wal_level, current_setting('server_encoding') AS encoding,
-       current_setting('max_slot_wal_keep_size') AS keep, current_setting('server_version_num')::int AS version,
+       current_setting('server_version') AS name, current_setting('max_slot_wal_keep_size') AS keep,
+       current_setting('server_version_num')::int AS version,
        r.rolreplication AS replication, r.rolsuper AS superuser
 FROM pg_roles r WHERE r.rolname = current_user
 """
+
+_ROLE = "SELECT 1 FROM pg_roles WHERE rolname = %(role)s"
 
 _PUBLICATION = """
 SELECT pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot FROM pg_publication WHERE pubname = %(publication)s
@@ -80,13 +82,6 @@ FROM pg_replication_slots s, pg_stat_wal w WHERE s.slot_name = %(slot)s
 """
 
 
-def publication_sql(source: PostgresSource) -> str:
-    """Return the statement that makes the source's publication, for the owner of the tables to run."""
-    text = (FOLDER / "publication.sql").read_text(encoding="utf-8")
-    tables = ", ".join(quote_table(table.source) for table in source.tables)
-    return text.replace("${publication}", source.publication_name.replace('"', '""')).replace("${tables}", tables)
-
-
 class PostgresDatabase:
     """The source, read as the connector's own role in read-only transactions. Safe to use again after an error."""
 
@@ -109,6 +104,16 @@ class PostgresDatabase:
         with self._connection() as connection:
             known = declarations(connection, self._source.publication_name, all_names(connection))
         return [known[name].listed() for name in sorted(known)]
+
+    def server(self, role: str) -> Server:
+        """Return the server, and what of a role that captures and of the publication is there already."""
+        name = self._source.publication_name
+        with self._connection() as connection:
+            row, roles = rows(connection, _SERVER)[0], rows(connection, _ROLE, role=role)
+            publication = rows(connection, _PUBLICATION, publication=name)
+            published = frozenset(TableName(*key) for key in by_name(rows(connection, _PUBLISHED, publication=name)))
+        found = tuple(one for one in server_findings(row, role) if one.name not in ("replication_role", "superuser"))
+        return Server(f"PostgreSQL {row['name'].split()[0]}", found, bool(roles), published if publication else None)
 
     def findings(self) -> list[Finding]:
         """Return what is wrong with server, role, slot, publication and those tables that can be looked at."""

@@ -4,7 +4,7 @@
 -- Over a network add: ALTER USER .. REQUIRE SSL
 -- Left out on purpose: RELOAD, LOCK TABLES, SHOW DATABASES, PROCESS, any right to write.
 
-CREATE USER '${role}'@'%' IDENTIFIED BY '${password}' WITH MAX_USER_CONNECTIONS 10;
+CREATE USER IF NOT EXISTS '${role}'@'%' IDENTIFIED BY '${password}' WITH MAX_USER_CONNECTIONS 10;
 
 -- The rows, their definitions (SHOW CREATE TABLE) and information_schema.
 -- A source may have tables of many databases: repeat this line for each, before the connector is registered for the first time, which then

@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 from cdc.config.models import Config
 from cdc.connect.render import render
 from cdc.core.errors import TransientError
+from cdc.core.names import TableName
 from cdc.pipeline.enrol import Enrolment
 from cdc.pipeline.register import Connectors
 from tests.fakes.configuration import POSTGRES, configuration
@@ -22,7 +23,8 @@ class Rig:
 
     def __init__(self, *registered: str) -> None:
         self.connect, self.topics = FakeConnect(), FakeTopics()
-        self.enrolment = Enrolment(self.connectors)
+        self.stale: list[TableName] = []
+        self.enrolment = Enrolment(self.connectors, lambda _config, _source: self.stale)
         self.down: TransientError | None = None
         self.planned = 0
         if registered:
@@ -95,3 +97,12 @@ def test_what_fails_is_told_once_and_tried_again() -> None:
     assert rig.look("a", "b") == []
     rig.down = None
     assert rig.look("a", "b") == [("tables registered", None)]
+
+
+def test_a_table_that_was_set_aside_is_not_taken_in_again_by_itself():
+    """It has ended the connector once; a person mends the cause and applies."""
+    rig = Rig("a", "b")
+    rig.connect.connectors["shop"]["table.include.list"] = r"public\.a"
+    rig.stale = [TableName("public", "b"), TableName("public", "a")]
+    rig.look("a", "b", "c")
+    assert rig.registered == r"public\.a,public\.c"
