@@ -48,16 +48,52 @@ def test_the_configuration_in_the_readme_is_valid() -> None:
         Config.model_validate(yaml.safe_load(block))
 
 
+def understood(line: str, *, whole: bool) -> None:
+    """Raise what the command line says of a command; one that is only mentioned may lack what it needs."""
+    words = shlex.split(line, comments=True)
+    known = max((path for path in COMMANDS if words[: path.count(" ") + 1] == path.split()), key=len)
+    command, arguments = COMMANDS[known], words[known.count(" ") + 1 :]
+    if getattr(command, "commands", None):
+        assert not arguments, f"{known} has no command {arguments[0]!r}"
+        return
+    options = {option for parameter in command.params for option in parameter.opts}
+    unknown = [word for word in arguments if word.startswith("-") and word not in options]
+    assert whole or not unknown, f"{known} has no option {unknown[0]!r}"
+    if whole:
+        command.make_context(known, list(arguments))
+
+
+def shown(text: str) -> list[str]:
+    """Return the commands of a page's blocks: those that are to be typed as they are."""
+    blocks = re.findall(r"^```(?:sh|bash)?\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return re.findall(r"^(cdc [a-z].*)$", "\n".join(blocks), re.MULTILINE)
+
+
+def mentioned(text: str) -> list[str]:
+    """Return the commands in a page's sentences, one for each of those that are named with ``|`` between them."""
+    found = []
+    for span in re.findall(r"`(cdc [a-z][^`\n]*)`", text):
+        first, *others = span.replace("[", "").replace("]", "").replace("..", "").split(" | ")
+        found += [first, *(f"{first.rpartition(' ')[0]} {other}" for other in others)]
+    return found
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_commands_in_the_documents_exist(page: Path) -> None:
-    for line in re.findall(
-        r"^(cdc [a-z].*)$", "\n".join(re.findall(r"```\n(.*?)```", page.read_text(), re.DOTALL)), re.MULTILINE
-    ):
-        words = shlex.split(line.partition("#")[0])
-        known = max((path for path in COMMANDS if " ".join(words).startswith(path)), key=len, default=None)
-        assert known, f"{page.name} shows {line!r}"
-        options = {name for parameter in COMMANDS[known].params for name in parameter.opts}
-        assert {word for word in words if word.startswith("-")} <= options, f"{page.name} shows {line!r}"
+def test_the_command_line_understands_the_commands_in_the_documents(page: Path) -> None:
+    text = page.read_text()
+    for line, whole in [*((line, True) for line in shown(text)), *((line, False) for line in mentioned(text))]:
+        try:
+            understood(line, whole=whole)
+        except Exception as error:
+            raise AssertionError(f"{page.name} shows {line!r}: {error}") from error
+
+
+@pytest.mark.parametrize(
+    "line", ["cdc tables drop a", "cdc load --fast", "cdc connectors remove", "cdc status --watch=1", "cdc load a b"]
+)
+def test_a_command_that_does_not_exist_is_found(line: str) -> None:
+    with pytest.raises(Exception, match=r"no command|No such|Missing|does not take|unexpected"):
+        understood(line, whole=True)
 
 
 def test_make_targets_in_the_documents_exist() -> None:
