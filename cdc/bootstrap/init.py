@@ -151,6 +151,6 @@ def _read_by_mysql(column: SourceColumn, target: str) -> object:
 
 
 def _nothing(found: Found) -> PreflightError:
-    why = "".join(f"\n  {one.finding}: {one.what}" for one in found.unfit[:20])
+    why = "".join(f"\n  {one.finding.name}: {one.finding.what}" for one in found.unfit[:20])
     what = f"none of the {len(found.tables)} tables in database {found.wanted.url.database!r} can be captured{why}"
     return PreflightError(what, hint="is it the right database? docs/troubles.md says what helps, by the word in front")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cdc.bootstrap.init import Wanted, documents, look
-from cdc.cli.first_steps import Files, document_of, told
+from cdc.cli.first_steps import Files, Steps, document_of, told
 from cdc.cli.options import DEFAULT_CONFIG, DryRun, Json
 from cdc.config.database_url import DatabaseUrl, parse_database_url
 from cdc.config.environment import ClientPasswords
@@ -45,6 +45,14 @@ Catalog = Annotated[str, typer.Option("--catalog", help="Address of the Iceberg 
 Warehouse = Annotated[str, typer.Option("--warehouse", help="Root of the tables, or the catalog's warehouse name.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")]
 
+EXAMPLE = (
+    "kafka:9092",
+    "http://registry:8081/apis/ccompat/v7",
+    "http://connect:8083",
+    "http://catalog:8181/iceberg",
+)
+"""Addresses of Kafka, registry, Connect and catalog as they stand in the other examples."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -61,10 +69,10 @@ def init(  # noqa: PLR0913 - its options
     password: Password = "",
     url_password_file: PasswordFile = None,
     local: Local = "",
-    kafka: Kafka = "kafka:9092",
-    registry: Registry = "http://registry:8081/apis/ccompat/v7",
-    connect: Connect = "http://connect:8083",
-    catalog: Catalog = "http://catalog:8181/iceberg",
+    kafka: Kafka = EXAMPLE[0],
+    registry: Registry = EXAMPLE[1],
+    connect: Connect = EXAMPLE[2],
+    catalog: Catalog = EXAMPLE[3],
     warehouse: Warehouse = "lake",
     force: Force = False,
     dry_run: DryRun = False,
@@ -88,10 +96,12 @@ def init(  # noqa: PLR0913 - its options
         if stack:
             keep_passwords(stack, wanted.role)
         files.write(*texts)
+    open_ = [] if stack else [one for one in (kafka, registry, connect, catalog) if one in EXAMPLE]
+    steps = Steps(found, files, open_)
     if as_json:
-        typer.echo(json.dumps(document_of(found, files, written=not dry_run), indent=2))
+        typer.echo(json.dumps(document_of(steps, written=not dry_run), indent=2))
     else:
-        typer.echo("\n".join(told(found, files, texts if dry_run else ())))
+        typer.echo("\n".join(told(steps, texts if dry_run else ())))
 
 
 def _wanted(url: DatabaseUrl, name: str, role: str, password: str, stack: LocalStack | None) -> Wanted:

@@ -54,7 +54,7 @@ def _table(one: Proposed, target: TableName | None) -> Iterator[str]:
 
 def _unfit(one: Unfit) -> Iterator[str]:
     yield f"      {comment(f'- source: {_scalar(str(one.name))}', '#')}"
-    yield f"      {comment('  ' + one.finding + ': ' + '; '.join(filter(None, (one.what, one.hint))), '#')}"
+    yield f"      {comment(f'{one.finding.name}: {one.finding.said}', '#')}"
 
 
 def _targets(source: str, names: Iterable[TableName]) -> dict[TableName, TableName]:

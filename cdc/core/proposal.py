@@ -37,12 +37,10 @@ class Proposed(NamedTuple):
 
 
 class Unfit(NamedTuple):
-    """A table that is not captured as it is: the name of the finding, what it is, and what helps."""
+    """A table that is not captured as it is, and why."""
 
     name: TableName
-    finding: str
-    what: str
-    hint: str
+    finding: Finding
 
 
 def propose(engine: str, tables: Iterable[ListedTable], readable: Readable) -> list[Proposed | Unfit]:
@@ -54,7 +52,8 @@ def propose(engine: str, tables: Iterable[ListedTable], readable: Readable) -> l
         if isinstance(one, Proposed):
             first = topics.setdefault(".".join(map(topic_part, one.name)), one.name)
             if first != one.name:
-                one = Unfit(one.name, "topic_taken", f"the topic of {one.name} would be that of {first}", "rename it")
+                what = f"the topic of {one.name} would be that of {first}"
+                one = Unfit(one.name, Finding("topic_taken", what, "rename it, or capture it as a source of its own"))
         found.append(one)
     return found
 
@@ -62,23 +61,19 @@ def propose(engine: str, tables: Iterable[ListedTable], readable: Readable) -> l
 def _proposal(engine: str, listed: ListedTable, readable: Readable) -> Proposed | Unfit:
     if listed.kind is Kind.PARTITION:
         what = f"{listed.name} is a partition, which is captured through {listed.parent} or not at all"
-        return Unfit(listed.name, "partition", what, "")
+        return Unfit(listed.name, Finding("is_partition", what, ""))
     if fatal := [finding for finding in listed.findings if finding.fatal]:
-        return _unfit(listed, fatal[0])
+        return Unfit(listed.name, fatal[0])
     key = choose_key(listed)
     if isinstance(key, Finding):
-        return _unfit(listed, key)
+        return Unfit(listed.name, key)
     # What the snapshot would fill and PostgreSQL's log would not; they can be computed again.
     left_out = tuple(c.name for c in listed.table.columns if c.generated and engine == "postgres")
     try:
         remarks = _remarks(engine, [c for c in listed.table.columns if c.name not in left_out], readable)
     except IncompatibleSchema as error:
-        return Unfit(listed.name, "column_type", f"{listed.name}: {error}", error.hint)
+        return Unfit(listed.name, Finding("column_type", f"{listed.name}: {error}", error.hint))
     return Proposed(listed, key.unique, left_out, key.findings, remarks)
-
-
-def _unfit(listed: ListedTable, finding: Finding) -> Unfit:
-    return Unfit(listed.name, finding.name, finding.what, finding.hint)
 
 
 def _remarks(engine: str, columns: Sequence[SourceColumn], readable: Readable) -> tuple[str, ...]:

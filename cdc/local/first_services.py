@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cdc.core.errors import PreflightError
+from cdc.core.names import lake_part
 from cdc.local.connect import FILES
 from cdc.local.stack import SECRETS, LocalStack
 from cdc.local.state import keep_secret, read_secrets
@@ -36,7 +37,7 @@ def catalog_password(stack: LocalStack) -> Path:
 
 def role_password(stack: LocalStack, role: str) -> Path:
     """Return the file that holds the password of a role that captures; the stack's connectors may read it too."""
-    return stack.folder / "connect" / FILES / role
+    return stack.folder / "connect" / FILES / lake_part(role)
 
 
 def keep_passwords(stack: LocalStack, role: str) -> None:

@@ -18,6 +18,7 @@ from cdc.local.places import distributions
 from tests.e2e.service import await_true
 
 README = Path(__file__).resolve().parents[2] / "README.md"
+READING = README.parent / "docs" / "reading.md"
 FIRST_ROWS_SECONDS = 300.0
 
 POSTGRES = """
@@ -67,8 +68,8 @@ POSTGRES_CAPTURED = {
 }  # fmt: skip
 POSTGRES_UNFIT = {
     "public.audit_log": "key_not_unique",
-    "public.events_2026": "partition",
-    "public.events_other": "partition",
+    "public.events_2026": "is_partition",
+    "public.events_other": "is_partition",
     "public.order_totals": "not_a_table",
     "public.places": "column_type",
     "public.sessions": "unlogged",
@@ -131,6 +132,15 @@ def readme_commands() -> list[str]:
     return [line.partition(" #")[0].strip() for line in block[1].splitlines()]
 
 
+def reading_script(engine: str) -> str:
+    """Return the program that docs/reading.md shows for an engine, on a table of the newcomer's."""
+    section = READING.read_text(encoding="utf-8").partition(f"\n## {engine}\n")[2]
+    block = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert block
+    assert "shop.orders" in block[1]
+    return block[1].replace("shop.orders", "newcomer.orders")
+
+
 @dataclass
 class Newcomer:
     """Somebody at a shell, in a folder of their own; times are counted from the first command."""
@@ -141,8 +151,8 @@ class Newcomer:
     _service: subprocess.Popen[bytes] | None = None
     _first_seen: bool = False
 
-    def type(self, command: str) -> str:
-        """Run a command in a shell to its end, and return what it said; it has to succeed."""
+    def type(self, command: str, code: int = 0) -> str:
+        """Run a command in a shell to its end, and return what it said; it has to end with the exit code."""
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=self.folder,
@@ -154,8 +164,8 @@ class Newcomer:
             check=False,
         )
         print(f"[{self.seconds():6.1f} s] {command}: exit code {done.returncode}")
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}\n{self.tail()}"
-        return done.stdout
+        assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr}\n{self.tail()}"
+        return done.stdout if code == 0 else done.stderr
 
     def start(self, command: str) -> None:
         """Run a command that stays."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,7 +15,7 @@ from pymysql.constants import CLIENT
 
 from cdc.local.stack import LocalStack
 from tests.e2e import newcomer as tables
-from tests.e2e.newcomer import Newcomer, readme_commands
+from tests.e2e.newcomer import Newcomer, reading_script, readme_commands
 from tests.e2e.service import CATCH_UP_SECONDS, await_true
 
 pytestmark = pytest.mark.timeout(900)
@@ -83,6 +84,7 @@ def test_own_postgresql(stack: LocalStack, local: LocalStack, tmp_path: Path) ->
             assert any(why in line and name in line for line in said.splitlines()), said
         run(tables.POSTGRES_CHANGES, DATABASE)
         finish(person, looks)
+        assert "5000 rows" in read(person, local, "pyiceberg")
     finally:
         person.stop()
         local.down()
@@ -128,6 +130,8 @@ def test_own_mysql(mysql_stack: LocalStack, local: LocalStack, tmp_path: Path) -
             assert any(why in line and name in line for line in said.splitlines()), said
         run(tables.MYSQL_CHANGES)
         finish(person, looks)
+        assert "5000 rows" in read(person, local, "pyiceberg")
+        assert re.search(r"\|\s+r\|\s+5000\|", read(person, local, "Spark"))
     finally:
         person.stop()
         local.down()
@@ -148,3 +152,25 @@ def finish(person: Newcomer, looks: list[str]) -> None:
     await_true(caught_up, CATCH_UP_SECONDS, "source and lake are equal")
     print(person.type(verify))
     print(f"equal {person.seconds():.1f} s after the first command")
+
+
+def again(person: Newcomer, init: str, psql: str) -> None:
+    """Look once more: nothing is overwritten unasked, what is set up already is left alone, refusals say why."""
+    refused = person.type(f"PGPASSWORD=wrong {init} --force", code=1)
+    assert "password authentication failed" in refused
+    assert "Traceback" not in refused
+    assert "--force overwrites" in person.type(init, code=1)
+    person.type(f"{init} --force")
+    person.type(psql)
+    statements = (person.folder / f"{DATABASE}-setup.sql").read_text()
+    assert not re.findall("^(CREATE|ALTER TABLE|ALTER PUBLICATION) .*", statements, re.MULTILINE)
+    person.type("cdc doctor")
+
+
+def read(person: Newcomer, local: LocalStack, engine: str) -> str:
+    """Run what docs/reading.md shows for an engine, with the variables of the stack."""
+    script = person.folder / f"{engine}.py"
+    script.write_text(reading_script(engine), encoding="utf-8")
+    said = person.type(f'eval "$(cdc local env --name {local.name})" && python {script}')
+    print(said)
+    return said
