@@ -13,7 +13,7 @@ from cdc.config.models import Config
 from cdc.core.errors import ConfigError
 from cdc.core.listing import Kind, Server
 from cdc.core.names import TableName
-from cdc.core.preflight import Finding, check_generated, excluded_columns
+from cdc.core.preflight import Finding, check_generated
 from cdc.core.proposal import Proposed
 from tests.fakes.listed import CODES, LATE, found, listed
 
@@ -45,7 +45,7 @@ def test_generated_columns_are_left_out_as_preflight_wants_it() -> None:
     config, _, _ = files(found(*tables))
     setting = config.sources[0].connector["column.exclude.list"]
     for table in tables:
-        assert check_generated(table.table, excluded_columns(table.table, setting)) == []
+        assert check_generated(table.table, setting) == []
 
 
 def test_tables_of_the_same_name_get_targets_of_their_own() -> None:

@@ -42,7 +42,7 @@ def one(table: ListedTable, engine: str = "postgres") -> Proposed | Unfit:
         (listed(kind=Kind.PARTITION, parent=TableName("public", "whole")), "is_partition"),
         (listed(kind=Kind.VIEW, findings=(Finding("not_a_table", "a view", ""),)), "not_a_table"),
         (listed(indexes=()), "key_not_unique"),
-        (listed(thing="point_cloud"), "column_type"),
+        (listed(thing="geometry(Point,4326)"), "column_type"),
         (listed(_cdc_position="text"), "column_type"),
     ],
 )
