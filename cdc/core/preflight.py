@@ -56,6 +56,26 @@ class Retained(NamedTuple):
     remedy: str
 
 
+class LogRoom(NamedTuple):
+    """How far a connector is behind its source's log, and how soon its place is lost; None: not known, or never."""
+
+    behind_bytes: int | None = None
+    left_seconds: float | None = None
+
+
+SHORT_SECONDS = 3600.0
+"""Less than this is a trouble: a night's work cannot wait for the morning."""
+
+
+def check_room(source: str, room: LogRoom) -> list[Finding]:
+    """Return whether a connector's place in the log is about to be lost, at the rate at which it grows."""
+    if room.left_seconds is None or room.left_seconds >= SHORT_SECONDS:
+        return []
+    what = f"the log drops the place of connector {source!r} in about {room.left_seconds / 60:.0f} minutes"
+    hint = f"let it catch up: cdc connectors status {source}; or raise max_slot_wal_keep_size"
+    return [Finding("log_short", what, hint)]
+
+
 class SourceColumn(NamedTuple):
     """A column as the source declares it; ``type`` in the source's own words, lower case."""
 

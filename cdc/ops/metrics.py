@@ -87,6 +87,15 @@ class Metrics:
         """Record whether this process holds the lease."""
         self._of(names.LEASE_HELD, pipeline).set(held)
 
+    def log_room(self, pipeline: str, behind_bytes: int | None, left_seconds: float | None) -> None:
+        """Show how far a connector is behind its source's log, and in how many seconds its place is lost."""
+        for metric, value in ((names.LOG_BEHIND, behind_bytes), (names.LOG_LEFT, left_seconds)):
+            if value is None:
+                with suppress(KeyError):  # never shown
+                    self._collectors[metric.name].remove(pipeline)
+            else:
+                self._of(metric, pipeline).set(value)
+
     def trouble(self, pipeline: str, table: str, name: str, *, there: bool) -> None:
         """Show a trouble, of the source itself without a table, or forget it."""
         if there:

@@ -83,6 +83,20 @@ DEPENDENCY_UP = Metric(
     ("dependency",),
 )
 
+LOG_BEHIND = Metric(
+    "cdc_log_behind_bytes",
+    "gauge",
+    "bytes",
+    "Bytes of the source's log between the connector's place and its end.",
+    ("pipeline",),
+)
+LOG_LEFT = Metric(
+    "cdc_log_left_seconds",
+    "gauge",
+    "seconds",
+    "Seconds until the source drops the connector's place in its log, at the rate of late; absent where it never does.",
+    ("pipeline",),
+)
 TROUBLE = Metric(
     "cdc_trouble",
     "gauge",
@@ -110,6 +124,8 @@ METRICS = (
     BATCHES,
     LEASE_HELD,
     DEPENDENCY_UP,
+    LOG_BEHIND,
+    LOG_LEFT,
     TROUBLE,
 )
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from cdc.config.sources import SourceConfig
 from cdc.core.errors import PreflightError
 from cdc.core.names import TableName
-from cdc.core.preflight import Finding, SourceTable, check_key, check_names, of_table, unfit
+from cdc.core.preflight import Finding, LogRoom, SourceTable, check_key, check_names, of_table, unfit
 
 
 class SourceDatabase(Protocol):
@@ -27,6 +27,9 @@ class SourceDatabase(Protocol):
 
     def position(self) -> str:
         """Return where the log is now, as text."""
+
+    def log_room(self, stored: Mapping[str, Any] | None) -> LogRoom:
+        """Return how far a connector with this stored offset is behind the log."""
 
     def log_findings(self, stored: Mapping[str, Any] | None, *, running: bool) -> Sequence[Finding]:
         """Return what keeps a connector from reading on from its stored offset; None: it has none yet."""

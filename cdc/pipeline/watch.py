@@ -18,7 +18,7 @@ from cdc.config.sources import SourceConfig
 from cdc.core.control import ControlState
 from cdc.core.errors import CdcError, TransientError
 from cdc.core.names import TableName
-from cdc.core.preflight import Finding, SourceTable, unfit
+from cdc.core.preflight import Finding, SourceTable, check_room, unfit
 from cdc.core.restarts import Restarts
 from cdc.core.trouble import Trouble, Troubles, Turn, to_json
 from cdc.pipeline.aside import Aside
@@ -135,10 +135,13 @@ class Watch:
             tables = database.tables([table.source for table in source.tables])
             findings = [*database.findings(), *gone(source, check_tables(source, tables), known)]
             findings += database.log_findings(stored, running=status is not None and status.running)
+            room = database.log_room(stored)
         except TransientError as error:
             return Found([Finding("source_away", str(error), error.hint)])
         except CdcError as error:
             return Found([Finding("source_refused", str(error), error.hint)])
+        findings += check_room(source.name, room)
+        self.parts.metrics.log_room(source.name, room.behind_bytes, room.left_seconds)
         sick = unfit(findings)
         ids = {name: one.id for name, one in tables.items() if isinstance(one, SourceTable) and one.id}
         fit = {name: id_ for name, id_ in ids.items() if name not in sick}  # what may change is not noted yet

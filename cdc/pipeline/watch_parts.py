@@ -49,6 +49,9 @@ class Notes(Protocol):
 class TroubleMetrics(Protocol):
     """Gauges of a running service."""
 
+    def log_room(self, pipeline: str, behind_bytes: int | None, left_seconds: float | None) -> None:
+        """Show how far a connector is behind its source's log, and in how many seconds its place is lost."""
+
     def trouble(self, pipeline: str, table: str, name: str, *, there: bool) -> None:
         """Show a trouble, of the source itself without a table, or forget it."""
 

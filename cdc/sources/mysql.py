@@ -14,7 +14,16 @@ from cdc.config.sources import MySqlSource
 from cdc.core.errors import PreflightError, TransientError
 from cdc.core.listing import Kind, ListedTable, Server, UniqueIndex, fits
 from cdc.core.names import TableName, quote_table
-from cdc.core.preflight import Finding, Retained, SourceColumn, SourceTable, begin_anew, each_declared, of_table
+from cdc.core.preflight import (
+    Finding,
+    LogRoom,
+    Retained,
+    SourceColumn,
+    SourceTable,
+    begin_anew,
+    each_declared,
+    of_table,
+)
 from cdc.core.setup import PASSWORD, comment, filled
 
 _TEMPLATE = Path(__file__).resolve().parents[2] / "sql" / "sources" / "mysql" / "setup.sql"
@@ -193,6 +202,17 @@ class MySqlDatabase:
                 reaches = stored["file"] in {row["Log_name"] for row in _rows(connection, "SHOW BINARY LOGS")}
         what = f"the binary log was purged beyond the place of connector {self._source.name!r}: changes are lost"
         return [] if reaches else [Finding("binlog_purged", what, begin_anew(self._source.name))]
+
+    def log_room(self, stored: Mapping[str, Any] | None) -> LogRoom:
+        """Return how far a connector's stored offset is behind the binary log; it is purged by age, not by size."""
+        if not stored or not stored.get("file"):
+            return LogRoom()
+        with self._connection() as connection:
+            logs = {str(row["Log_name"]): int(row["File_size"]) for row in _rows(connection, "SHOW BINARY LOGS")}
+        if stored["file"] not in logs:
+            return LogRoom()
+        later = sum(size for name, size in logs.items() if name >= stored["file"])
+        return LogRoom(max(0, later - int(stored.get("pos") or 0)))
 
     def writers(self, table: TableName) -> frozenset[str]:  # noqa: ARG002  # the log holds transactions from commit on
         """Return nothing: a transaction that commits while the connector reads is read whole."""

@@ -11,7 +11,7 @@ from typing import Any
 from cdc.config.sources import OracleSource
 from cdc.core.errors import CdcError, ConfigError, PreflightError, TransientError
 from cdc.core.names import TableName, quote_table
-from cdc.core.preflight import Finding, SourceColumn, SourceTable, each_declared, of_table
+from cdc.core.preflight import Finding, LogRoom, SourceColumn, SourceTable, each_declared, of_table
 
 COLUMNS = """
 SELECT column_name AS name, LOWER(data_type) AS type, nullable, virtual_column
@@ -89,6 +89,10 @@ class OracleDatabase:
         """Return the current SCN."""
         with self._connection() as connection:
             return str(_rows(connection, SERVER)[0]["current_scn"])
+
+    def log_room(self, stored: Mapping[str, Any] | None) -> LogRoom:  # noqa: ARG002
+        """Return nothing: how far the logs reach back is not looked at yet."""
+        return LogRoom()
 
     def log_findings(self, stored: Mapping[str, Any] | None, *, running: bool) -> list[Finding]:  # noqa: ARG002
         """Return nothing: whether the archived logs reach back is not looked at yet."""

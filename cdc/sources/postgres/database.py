@@ -12,6 +12,7 @@ from cdc.core.listing import ListedTable, Server
 from cdc.core.names import TableName, quote, quote_table
 from cdc.core.preflight import (
     Finding,
+    LogRoom,
     Retained,
     SourceTable,
     begin_anew,
@@ -77,6 +78,8 @@ AND (l.relation = %(oid)s OR l.relation IN (SELECT relid FROM pg_partition_tree(
 # How fast the log grows, on the average since the statistics began.
 _KEPT = """
 SELECT s.wal_status, s.safe_wal_size,
+       pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
+                       s.confirmed_flush_lsn)::bigint AS behind,
        (w.wal_bytes / greatest(extract(epoch FROM now() - w.stats_reset), 1))::float8 AS bytes_per_second
 FROM pg_replication_slots s, pg_stat_wal w WHERE s.slot_name = %(slot)s
 """
@@ -181,12 +184,20 @@ class PostgresDatabase:
             oid = self._declaration(connection, table).relation["oid"]
             return frozenset(row["writer"] for row in rows(connection, _WRITERS, oid=oid))
 
-    def retained(self) -> list[Retained]:
-        """Return how long the server keeps its log for the slot, at the rate of late; nothing if it keeps all."""
+    def log_room(self, stored: Mapping[str, Any] | None) -> LogRoom:  # noqa: ARG002  # the slot knows
+        """Return how far the slot is behind the log, and when it is lost at the rate of late."""
+        slots = self._slots_kept()
+        return LogRoom(slots[0]["behind"], kept_seconds(slots[0])) if slots else LogRoom()
+
+    def _slots_kept(self) -> list[dict[str, Any]]:
         with self._connection() as connection:
             if rows(connection, _SERVER)[0]["version"] < 140000:
                 return []  # no statistics of the log's growth
-            slots = rows(connection, _KEPT, slot=self._source.slot_name)
+            return rows(connection, _KEPT, slot=self._source.slot_name)
+
+    def retained(self) -> list[Retained]:
+        """Return how long the server keeps its log for the slot, at the rate of late; nothing if it keeps all."""
+        slots = self._slots_kept()
         remedy = "raise max_slot_wal_keep_size"
         return [
             Retained(f"replication slot {self._source.slot_name!r}", seconds, remedy)

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from cdc.connect.render import render, table_pattern
 from cdc.core.errors import PreflightError, TerminalError, TransientError
 from cdc.core.names import TableName
-from cdc.core.preflight import Finding, SourceColumn, SourceTable
+from cdc.core.preflight import Finding, LogRoom, SourceColumn, SourceTable
 from cdc.core.trouble import from_json
 from cdc.pipeline.watch import Watch
 from cdc.pipeline.watch_parts import WatchParts
@@ -25,6 +25,7 @@ class FakeDatabase:
 
     def __init__(self):
         self.errors, self.found, self.ids, self.away, self.log = {}, [], {}, None, []
+        self.room = LogRoom(1000, 86_400.0)
 
     def table(self, namespace, name):
         raise NotImplementedError
@@ -44,6 +45,9 @@ class FakeDatabase:
     def position(self):
         return "0/1"
 
+    def log_room(self, _stored):
+        return self.room
+
     def log_findings(self, _stored, *, running):  # noqa: ARG002
         return self.log
 
@@ -51,6 +55,9 @@ class FakeDatabase:
 class Metrics:
     def __init__(self):
         self.shown = set()
+
+    def log_room(self, pipeline, behind_bytes, left_seconds):
+        self.room = (pipeline, behind_bytes, left_seconds)
 
     def trouble(self, pipeline, table, name, *, there):
         (self.shown.add if there else self.shown.remove)((pipeline, table, name))
@@ -297,6 +304,15 @@ def test_a_table_with_old_values_is_told_of_and_goes_on_until_it_is_loaded_anew(
     assert trouble.finding.hint == f"cdc tables reset {rig.target(CUSTOMERS)}"
     rig.control.loaded(rig.target(CUSTOMERS), "1")
     assert rig.look() == []
+
+
+def test_a_place_in_the_log_that_is_about_to_be_lost_is_named_before_it_is():
+    rig = Rig()
+    assert rig.look() == []
+    assert rig.metrics.room == ("shop", 1000, 86_400.0)
+    rig.database.room = LogRoom(10**9, 1200.0)
+    assert rig.look() == ["log_short"]
+    assert "20 minutes" in rig.watch.current[0].finding.what
 
 
 def test_no_table_is_set_aside_where_a_server_was_away_or_none_would_be_left():
