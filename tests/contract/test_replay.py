@@ -1,5 +1,6 @@
 """Replays into new tables: a copy of any checkpoint, brought forward, is the table as it was."""
 
+import os
 import random
 from collections import defaultdict
 from collections.abc import Callable
@@ -24,6 +25,9 @@ from tests.fakes.operations import MemoryAudit
 from tests.file_catalog import FileCatalog
 from tests.lake import LakeTable
 from tests.ranges import RangeEngine
+
+HISTORY = int(os.environ.get("CDC_TEST_HISTORY", "12"))  # noqa: TID251 - how long a test goes on
+
 
 NewTable = Callable[..., LakeTable]
 
@@ -88,7 +92,7 @@ def test_generated_histories(new_table: NewTable, lake: tuple[Any, Any]) -> None
     print(f"seed {seed}")
     chance = random.Random(seed)
     batches: dict[int, list[ChangeEvent]] = defaultdict(list)
-    for number in range(20):
+    for number in range(HISTORY):
         for batch, event in history(seed, number, transactions=8).deliveries(4, whole=True):
             batches[batch].append(event)
     offsets = [0] * PARTITIONS

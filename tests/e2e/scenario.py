@@ -12,7 +12,7 @@ from tests.e2e.service import Service
 from tests.e2e.workload import RandomWorkload
 
 CHANGES = 20_000
-KILLS = 10
+KILLS = int(os.environ.get("CDC_TEST_KILLS", "5"))  # noqa: TID251 - how long a test goes on
 SEED = int(os.environ.get("CDC_TEST_SEED") or random.SystemRandom().randrange(10**6))  # noqa: TID251
 
 

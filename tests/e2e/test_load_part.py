@@ -11,7 +11,7 @@ from tests.e2e.databases import Database
 from tests.e2e.service import await_true
 from tests.e2e.shop import ENGINES, Shop, shop_of, stack_for
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.campaign]
 ROWS, LOADED = 5000, 100
 WHERE = f"id <= {LOADED} OR name = '100 %' -- the first"
 

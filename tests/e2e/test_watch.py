@@ -187,6 +187,7 @@ def test_a_table_that_was_not_published_is_stale_until_it_is_loaded_anew(shop: W
     shop.tables("reset", "sick")
 
 
+@pytest.mark.campaign
 def test_a_table_that_is_out_of_the_publication_for_a_moment_is_noticed(shop: Watched) -> None:
     """Between two looks of the watch, with changes that nobody tells of."""
     if shop.database.engine == "mysql":
