@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import yaml
 
-from cdc.core.names import TableName, lake_part
+from cdc.config.targets import default_target
+from cdc.core.names import TableName
 from cdc.core.proposal import Proposed, Unfit
 from cdc.core.setup import comment
 
@@ -28,7 +29,7 @@ def render_config(
             "      # generated columns, which the log does not hold",
             f"      column.exclude.list: {_scalar(excluded)}",
         ]
-    targets = _targets(str(source["name"]), [one.name for one in captured])
+    targets = _targets(source, [one.name for one in captured])
     lines += ["    tables:", *(line for one in captured for line in _table(one, targets.get(one.name)))]
     if unfit:
         lines += ["      # Not captured:", *(line for one in unfit for line in _unfit(one))]
@@ -57,19 +58,20 @@ def _unfit(one: Unfit) -> Iterator[str]:
     yield f"      {comment(f'{one.finding.name}: {one.finding.said}', '#')}"
 
 
-def _targets(source: str, names: Iterable[TableName]) -> dict[TableName, TableName]:
-    """Return the targets of those tables whose own names are the same in the lake as another's."""
-    plain, taken = lake_part(source), set[str]()
+def _targets(source: Section, names: Iterable[TableName]) -> dict[TableName, TableName]:
+    """Return the targets of those tables whose default is another one's, as names of the lake are."""
+    ordinary = "public" if source["type"] == "postgres" else str(source["database"])
     found: dict[TableName, TableName] = {}
-    for name in sorted(names, key=lambda name: name.namespace != "public"):  # whose names people know
-        target = wanted = lake_part(name.table)
+    taken: set[TableName] = set()
+    for name in sorted(names, key=lambda name: name.namespace != ordinary):  # whose names people know
+        default = target = default_target(str(source["name"]), name, ordinary)
         number = 1
         while target in taken:
-            target = f"{lake_part(name.namespace)}_{wanted}" + (f"_{number}" if number > 1 else "")
             number += 1
+            target = TableName(default.namespace, f"{default.table}_{number}")
         taken.add(target)
-        if target != wanted:
-            found[name] = TableName(plain, target)
+        if target != default:
+            found[name] = target
     return found
 
 

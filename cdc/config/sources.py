@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from cdc.config.services import Section
-from cdc.config.targets import check_template, from_template, pairs_alike, same_target
+from cdc.config.targets import check_template, default_target, from_template, pairs_alike, same_target
 from cdc.config.values import Duration, QualifiedName, Secret, Settings
 from cdc.core.names import TableName, topic_part
 from cdc.core.partitioning import parse_term
@@ -171,9 +171,9 @@ class SourceSection(Section):
         """Return the Iceberg table of a captured table."""
         if table.target:
             return table.target
-        ordinary = table.source.namespace == self.ordinary_schema
-        template = self.targets or ("{source}.{table}" if ordinary else "{source}.{schema}_{table}")
-        return from_template(template, self.name, table.source)
+        if self.targets:
+            return from_template(self.targets, self.name, table.source)
+        return default_target(self.name, table.source, self.ordinary_schema)
 
     @property
     def excluded_columns(self) -> str:

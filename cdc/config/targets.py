@@ -32,6 +32,12 @@ def from_template(template: str, source: str, table: TableName) -> TableName:
     return TableName(namespace.format_map(parts), name.format_map(parts))
 
 
+def default_target(source: str, table: TableName, ordinary: str) -> TableName:
+    """Return the target of a table where nobody has named it: the ordinary schema is no part of the name."""
+    template = "{source}.{table}" if table.namespace == ordinary else "{source}.{schema}_{table}"
+    return from_template(template, source, table)
+
+
 def pairs_alike(things: Iterable[Named], name: Callable[[Named], Hashable]) -> Iterator[tuple[Named, Named]]:
     """Yield each thing that has a name which another one before it has, behind that one."""
     first: dict[Hashable, Named] = {}
