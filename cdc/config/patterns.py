@@ -28,12 +28,11 @@ def resolve(
     """Return the source with keys from the listing, and with tables in the place of its patterns.
 
     A named table without a key stays without. ``taken`` are tables that patterns took in before, with their keys: they
-    stay, there or not, for as long as a pattern fits them. ``targets`` are those in use, each with who uses it.
+    stay, there or not, for as long as a pattern fits them, and come before others that would have the same target.
+    ``targets`` are those in use, each with who uses it.
     """
-    used = dict(targets)
-    tables = [_keyed(table, listing) for table in source.tables if not table.pattern]
-    left_out = []
-    for name, pattern in _fitting(source, [*listing, *taken]):
+    used, found, left_out = dict(targets), list[TableConfig](), list[Finding]()
+    for name, pattern in _fitting(source, [*sorted(taken), *sorted(listing)]):
         before = taken.get(name, ())
         key = _key_of(listing[name], pattern.key, before) if name in listing else before
         if isinstance(key, Finding):
@@ -44,8 +43,10 @@ def resolve(
         if used.setdefault(target, said) != said:
             left_out.append(_left_out(name, Finding("not_captured", same_target(target, used[target], said), "")))
         else:
-            tables.append(table)
-    return Resolved(source.model_copy(update={"tables": tuple(tables)}), left_out)
+            found.append(table)
+    named = [_keyed(table, listing) for table in source.tables if not table.pattern]
+    tables = (*named, *sorted(found, key=lambda table: table.source))
+    return Resolved(source.model_copy(update={"tables": tables}), left_out)
 
 
 def _keyed(table: TableConfig, listing: Mapping[TableName, ListedTable]) -> TableConfig:
@@ -56,10 +57,12 @@ def _keyed(table: TableConfig, listing: Mapping[TableName, ListedTable]) -> Tabl
 
 
 def _fitting(source: SourceConfig, names: Sequence[TableName]) -> Iterator[tuple[TableName, TableConfig]]:
-    """Yield the tables that have no entry of their own, each with the first pattern that takes it."""
+    """Yield the tables that have no entry of their own, each once and with the first pattern that takes it."""
     named = {table.source for table in source.tables}
     patterns = [table for table in source.tables if table.pattern]
-    for name in sorted({*names} - named):
+    for name in dict.fromkeys(names):
+        if name in named:
+            continue
         if pattern := next((one for one in patterns if _takes(one, name)), None):
             yield name, pattern
 

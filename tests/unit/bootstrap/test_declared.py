@@ -154,6 +154,10 @@ def test_a_table_whose_target_another_one_has_is_left_out() -> None:
     assert names(completed.config) == ["public.lines", "public.orders", "public.sales_orders"]
     (remark,) = completed.left_out["shop"]
     assert "public.sales_orders of shop and sales.orders of shop would both be written to" in remark.what
+    late = Rig(listed("orders", "id", schema="sales"))
+    late.completion.of(EVERYTHING)
+    late.tables = rig.tables
+    assert names(late.completion.of(EVERYTHING).config) == ["public.lines", "public.orders", "sales.orders"]
 
 
 def test_what_comes_later_is_taken_in_and_what_went_stays_to_be_missed() -> None:
