@@ -46,7 +46,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         data = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
     except FileNotFoundError:
-        hint = "name the file with --config or CDC_CONFIG; config/minimal.yaml is one to start from"
+        hint = "name the file with --config or CDC_CONFIG; `cdc init postgres://user@host/database` writes one"
         raise ConfigError(f'configuration "{path}" does not exist', hint=hint) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f'could not read configuration "{path}": {error}') from error

@@ -18,7 +18,8 @@ _INTRODUCTION = """\
 # Configuration
 
 One YAML file. `cdc config check` validates it and lists every problem at once; `config/schema.json` lets an editor do
-the same while you type. `config/` holds three examples: `minimal.yaml`, `local.yaml` (the demo) and `production.yaml`.
+the same while you type. `cdc init` writes one for a database; `config/` holds three examples: `minimal.yaml`,
+`local.yaml` (the demo) and `production.yaml`.
 
 **Environment variables override single fields.** The name is `CDC_`, then the path with `__` between its parts, in any
 case: `CDC_KAFKA__BOOTSTRAP_SERVERS=broker:9092`. An element of `sources` is chosen by its name or its index:

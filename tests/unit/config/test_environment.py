@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cdc.config.environment import Environment
+from cdc.config.environment import ClientPasswords, Environment
 from cdc.local import places
 
 
@@ -30,3 +30,10 @@ def test_downloads_went_to_the_home_although_the_user_keeps_caches_elsewhere(mon
 def test_a_relative_folder_counts_as_not_set(monkeypatch, home):
     monkeypatch.setenv("XDG_CACHE_HOME", "cache")
     assert Environment().cache == home / ".cache"
+
+
+def test_passwords_are_those_of_the_databases_own_clients(monkeypatch):
+    monkeypatch.setenv("PGPASSWORD", "of postgres")
+    monkeypatch.delenv("MYSQL_PWD", raising=False)
+    assert [ClientPasswords().of(engine) for engine in ("postgres", "mysql", "oracle")] == ["of postgres", "", ""]
+    assert "of postgres" not in repr(ClientPasswords())

@@ -6,7 +6,7 @@ import pytest
 
 from cdc.core.errors import PreflightError
 from cdc.local.processes import ProcessId
-from cdc.local.state import State, locked, read_secrets, read_state, write_state
+from cdc.local.state import State, keep_secret, locked, read_secrets, read_state, write_state
 
 
 def test_what_was_written_is_read_back(tmp_path):
@@ -29,6 +29,19 @@ def test_passwords_are_made_once_and_are_readable_to_the_owner_only(tmp_path):
 def test_a_new_password_leaves_the_others_as_they_are(tmp_path):
     first = read_secrets(tmp_path, ("a",))
     assert read_secrets(tmp_path, ("a", "b"))["a"] == first["a"]
+
+
+def test_a_secret_in_a_file_is_kept_or_made_once_and_readable_to_the_owner_only(tmp_path):
+    given, made = tmp_path / "new" / "given", tmp_path / "new" / "made"
+    keep_secret(given, "one")
+    keep_secret(given, "two")
+    assert given.read_text() == "two"
+    keep_secret(made)
+    first = made.read_text()
+    keep_secret(made)
+    assert made.read_text() == first
+    assert len(first) > 20
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (given, made)} == {0o600}
 
 
 def test_two_cannot_start_the_same_stack_at_once(tmp_path):
