@@ -16,7 +16,7 @@ from pyiceberg.io import load_file_io
 from cdc.bootstrap.databases import source_database
 from cdc.bootstrap.declared import without_generated
 from cdc.bootstrap.service import default_jars
-from cdc.bootstrap.watches import find_now
+from cdc.bootstrap.watches import ANSWER_SECONDS, find_now
 from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
 from cdc.connect.client import ConnectClient
@@ -66,14 +66,15 @@ def examine(config: Config, left_out: Mapping[str, Sequence[Finding]] = {}) -> I
 
 def _looks(config: Config, left_out: Mapping[str, Sequence[Finding]]) -> dict[str, tuple[str, Look]]:
     """Return what is to be looked at, with the name of the trouble that it is not there."""
-    connect = ConnectClient(config.connect)
+    connect = ConnectClient(config.connect, timeout=ANSWER_SECONDS)
+    kafka = KafkaTopics(config.kafka, timeout=ANSWER_SECONDS)
     looks: dict[str, tuple[str, Look]] = {
         "java": ("java_missing", _java),
         "jars of Spark": ("jars_missing", partial(_jars, config)),
         "checkpoint": ("checkpoint_unwritable", partial(_folder, config.stream.checkpoint)),
         "catalog": ("catalog_away", partial(_catalog, config)),
         "warehouse": ("warehouse_unwritable", partial(_warehouse, config)),
-        "kafka": ("kafka_away", lambda: (f"cluster {KafkaTopics(config.kafka).cluster_id()}", ())),
+        "kafka": ("kafka_away", lambda: (f"cluster {kafka.cluster_id()}", ())),
         "connect": ("connect_away", lambda: (f"version {connect.version()}", ())),
     }
     if config.registry:
@@ -86,7 +87,7 @@ def _looks(config: Config, left_out: Mapping[str, Sequence[Finding]]) -> dict[st
         )
         looks[f"connector {source.name}, by its worker"] = (
             "connector_refused",
-            partial(_worker, config, source, connect),
+            partial(_worker, config, source, ConnectClient(config.connect)),
         )
     return looks
 

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import structlog
 from pyspark.sql import SparkSession
@@ -108,6 +109,7 @@ def run_stream(
     set_up_logs(config.operations.log_format, config.operations.log_level)
     completion, metrics = Completion(), Metrics()
     health = new_health(metrics)
+    require_checkpoint(config.stream.checkpoint)
     with _operations(config, metrics, health):
         config = completion.tell(completion.of(config))
         unfit_tables = require_sources(config)
@@ -145,6 +147,19 @@ def run_stream(
                     _run_all(pipelines, stop, standby, health)
         finally:
             session.stop()
+
+
+def require_checkpoint(address: str) -> None:
+    """Make the folder of checkpoints, where it is one of this machine; raises PreflightError if that cannot be."""
+    if "://" in address:
+        return
+    try:
+        Path(address).mkdir(parents=True, exist_ok=True, mode=0o700)
+        with TemporaryFile(dir=address):
+            pass
+    except OSError as error:
+        what = f"checkpoints cannot be written to {address}: {error.strerror}"
+        raise PreflightError(what, hint="set stream.checkpoint (CDC_STREAM__CHECKPOINT) to a folder of ours") from error
 
 
 def require_sources(config: Config) -> dict[str, dict[str, Finding]]:

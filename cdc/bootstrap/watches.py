@@ -19,7 +19,8 @@ from cdc.pipeline.stream import Pipeline
 from cdc.pipeline.watch import Watch
 from cdc.pipeline.watch_parts import WatchParts
 
-_ANSWER_SECONDS = 5.0
+ANSWER_SECONDS = 5.0
+"""How long a look waits for the answer of Connect or Kafka."""
 
 
 def watches_of(config: Config, pipelines: Sequence[Pipeline], metrics: Metrics) -> list[Watch]:
@@ -41,9 +42,9 @@ def find_now(config: Config, source: SourceConfig) -> Sequence[Finding]:
 
 
 def _parts(config: Config, metrics: Metrics, judge: Callable[[Mapping[str, Finding]], None]) -> WatchParts:
-    cluster = ConnectClient(config.connect, timeout=_ANSWER_SECONDS)
+    cluster = ConnectClient(config.connect, timeout=ANSWER_SECONDS)
     notes = Control(open_catalog(config.catalog), config.metadata_namespace)
-    topics = KafkaTopics(config.kafka, timeout=_ANSWER_SECONDS)
+    topics = KafkaTopics(config.kafka, timeout=ANSWER_SECONDS)
     registry = SchemaRegistry(config.registry).check if config.registry else None
     return WatchParts(
         cluster,

@@ -1,13 +1,14 @@
 """The ``cdc`` command: one sub-command group per module of this package."""
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
-from cdc.core.errors import CdcError
+from cdc.cli.failures import explained
 
 app = typer.Typer(
     name="cdc",
@@ -49,14 +50,24 @@ GROUPS = (
 )
 
 
-def main() -> None:
-    """Run the command line; a known error becomes one clear sentence and exit code 1."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line, of this process or with these arguments, and exit.
+
+    Whatever a command fails with becomes one clear sentence with a hint and exit code 1; wrong usage is exit code 2.
+    """
     for group in GROUPS:
-        import_module(f"cdc.cli.{group}").register(app)
+        module = import_module(f"cdc.cli.{group}")
+        if group not in _registered:
+            module.register(app)
+            _registered.add(group)
     try:
-        app()
-    except CdcError as error:
-        sys.stderr.write(f"error: {error}\n")
-        if error.hint:
-            sys.stderr.write(f"hint: {error.hint}\n")
+        app(args=arguments, prog_name="cdc")
+    except Exception as error:  # noqa: BLE001 - no traceback reaches a user
+        told = explained(error)
+        sys.stderr.write(f"error: {told}\n")
+        if told.hint:
+            sys.stderr.write(f"hint: {told.hint}\n")
         sys.exit(1)
+
+
+_registered: set[str] = set()

@@ -16,8 +16,9 @@ from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json
 from cdc.cli.selection import Selected, all_tables, select_tables
 from cdc.config.models import Config
 from cdc.core.checkpoints import Checkpoint, Reach
-from cdc.core.errors import ConfigError, TerminalError, TransientError
+from cdc.core.errors import ConfigError, TransientError
 from cdc.core.progress import TopicState
+from cdc.lake.checkpoints import Histories
 from cdc.pipeline.checkpoints import Found, list_checkpoints, rebuild_ledger, show_checkpoint
 
 OneTable = Annotated[str, typer.Option("--table", "-t", help="The table, by its name in the source or in the lake.")]
@@ -149,9 +150,8 @@ def _chosen(config: Config, names: Sequence[str] | None) -> list[Selected]:
 
 
 def _found(parts: OperatorParts, chosen: Selected) -> list[Found]:
-    try:
-        history = parts.operations.histories.read(chosen.target)
-    except TerminalError:
+    history = Histories(parts.catalog).find(chosen.target)
+    if history is None:
         return []  # the table is not there yet: neither are checkpoints
     return list_checkpoints(history, parts.ledger.read(chosen.target), _topic(parts, chosen))
 

@@ -11,6 +11,8 @@ from cdc.config.loader import load_config
 from cdc.config.models import Config
 from cdc.config.reference import render_reference, render_schema
 from cdc.config.sources import SourceConfig
+from cdc.connect.overrides import refused
+from cdc.connect.render import render
 from cdc.core.errors import ConfigError
 
 SCHEMA_FILE = Path("config/schema.json")
@@ -39,6 +41,7 @@ def check(
     """Validate the configuration, environment overrides and secrets, and list every problem."""
     try:
         loaded = load_config(config, only=source or None, secrets=not without_secrets)
+        _check_connectors(config, loaded)
     except ConfigError as error:
         if not json_:
             raise
@@ -57,6 +60,17 @@ def schema(write: Write = False) -> None:
 def reference(write: Write = False) -> None:
     """Print the reference of all fields, or write docs/configuration.md."""
     _emit(render_reference(), REFERENCE_FILE if write else None)
+
+
+def _check_connectors(path: Path, config: Config) -> None:
+    """Raise ConfigError with every connector setting that is refused."""
+    found = [error for source in config.sources for error in refused(source.name, source.connector)]
+    if found:
+        count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
+        lines = [f'configuration "{path}" has {count}:', *map(str, found)]
+        raise ConfigError("\n  ".join(lines), hint="; ".join(dict.fromkeys(error.hint for error in found)))
+    for source in config.sources:
+        render(source, config)
 
 
 def _emit(text: str, file: Path | None) -> None:

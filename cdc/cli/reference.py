@@ -18,8 +18,8 @@ _INTRODUCTION = """\
 
 # Command line
 
-A known error is one sentence on standard error, with a hint, and exit code 1; wrong usage is exit code 2. `--json`
-prints for machines.
+An error is one sentence on standard error, with a hint, and exit code 1; wrong usage is exit code 2. Of a mistake of
+our own the traceback is kept in a file that the hint names. `--json` prints for machines.
 """
 
 

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 
 import psycopg
+import pymysql
 import typer
 from pyiceberg.catalog import Catalog
 from pymysql import Connection
@@ -102,7 +103,18 @@ def _verify_table(source: SourceConfig, table: TableConfig, catalog: Catalog) ->
         with _reader(source, table, lake.loaded_where) as rows:
             return replace(compare(rows, lake, table.key, names), where=lake.loaded_where)
     except CdcError as error:
-        return TableReport(*names, error=str(error))
+        return TableReport(*names, error=error.said_of(table.source))
+    except (psycopg.Error, pymysql.MySQLError) as error:
+        return TableReport(*names, error=_no_answer(source, error))
+
+
+def _no_answer(source: SourceConfig, error: psycopg.Error | pymysql.MySQLError) -> str:
+    """Return what to say of a database that does not answer; other errors of it may hold values."""
+    said = type(error).__name__
+    if isinstance(error, (psycopg.OperationalError, pymysql.OperationalError)):
+        said = " ".join(str(error).replace(source.password.reveal() or "\0", "***").split())
+    hint = f"is it up, and may {source.user!r} read it? cdc doctor --source {source.name}"
+    return f"{source.type} at {source.host}:{source.port}: {said}; {hint}"
 
 
 @contextmanager
@@ -116,6 +128,7 @@ def _reader(source: SourceConfig, table: TableConfig, where: str) -> Iterator[Ro
             user=source.user,
             password=source.password.reveal(),
             sslmode=source.sslmode,
+            connect_timeout=10,
             autocommit=True,
         ) as pg:
             yield PostgresRows(pg, table.source, table.key, where, excluded)
@@ -139,6 +152,7 @@ def _mysql(source: MySqlSource) -> "Connection[SSCursor]":
         user=source.user,
         password=source.password.reveal(),
         database=source.database or None,
+        connect_timeout=10,
         ssl_disabled=source.ssl_mode == "disabled",
         ssl_verify_cert=source.ssl_mode in ("verify_ca", "verify_identity"),
         ssl_verify_identity=source.ssl_mode == "verify_identity",

@@ -2,12 +2,13 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from cdc.config.addresses import host_name
+from cdc.config.consistency import Parts, contradictions
 from cdc.config.services import CatalogConfig, ConnectConfig, KafkaConfig, RegistryConfig, Section
 from cdc.config.sources import SourceConfig
-from cdc.config.targets import pairs_alike, same_target
-from cdc.config.values import Duration, Settings, Size
+from cdc.config.values import Duration, Settings, Size, some_time
 
 
 class StreamConfig(Section):
@@ -54,6 +55,8 @@ class StreamConfig(Section):
         description="Interval at which the running service looks for other tables in this file; SIGHUP is at once.",
     )
 
+    _some_time = field_validator("lease_ttl", "status_interval", "reload_interval")(some_time)
+
 
 class LoadConfig(Section):
     """How the first rows of tables with ``snapshot: load`` are read."""
@@ -90,6 +93,8 @@ class LoadConfig(Section):
         "1h", validate_default=True, description="How long a statement that reads a part of a table may take."
     )
 
+    _some_time = field_validator("statement_timeout")(some_time)
+
 
 class SparkConfig(Section):
     """The Spark session of the service."""
@@ -97,6 +102,7 @@ class SparkConfig(Section):
     master: str = Field("local[*]", description="Spark master; local[*] uses the cores of this machine.")
     driver_memory: str = Field(
         "2g",
+        pattern=r"^[1-9]\d*[kmgtKMGT]$",
         description="Memory of the driver (all of it with a local master).",
         json_schema_extra={"unit": "bytes with k, m or g"},
     )
@@ -113,6 +119,8 @@ class OperationsConfig(Section):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     http_host: str = Field("127.0.0.1", description="Address that /metrics and /health listen on.")
     http_port: int = Field(9108, ge=0, le=65535, description="Port of /metrics and /health; 0 turns them off.")
+
+    _host = field_validator("http_host")(host_name)
 
 
 class Config(Section):
@@ -138,13 +146,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        names = [source.name for source in self.sources]
-        if len(set(names)) != len(names):
-            raise ValueError("two sources have the same name")
-        tables = [(source, table) for source in self.sources for table in source.tables if not table.pattern]
-        for (source, first), (other, second) in pairs_alike(tables, lambda one: one[0].target_of(one[1])):
-            both = f"{first.source} of {source.name}", f"{second.source} of {other.name}"
-            raise ValueError(same_target(source.target_of(first), *both))
-        if self.registry is None and any(source.format == "avro" for source in self.sources):
-            raise ValueError("registry is missing, and a source uses the avro format")
+        parts = Parts(self.sources, self.kafka, self.registry, self.catalog, self.metadata_namespace)
+        if found := list(contradictions(parts)):
+            raise ValueError("\n".join(found))
         return self

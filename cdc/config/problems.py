@@ -21,13 +21,16 @@ _PLAIN = {
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
     "bool_parsing": "must be true or false",
+    "recursion_loop": "refers to itself",
+    "invalid_key": "must be a name",
+    "model_attributes_type": "must be a mapping of fields",
 }
 
 
 def problems_of(error: ValidationError, data: object) -> list[str]:
     """Return one line per problem: ``sources[0].tables[1].key: what is wrong (got value)``."""
     details = error.errors(include_url=False)
-    return [_problem(detail, data) for detail in details if not _follows(detail, details)]
+    return [line for detail in details if not _follows(detail, details) for line in _problem(detail, data)]
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -56,9 +59,9 @@ def _follows(detail: ErrorDetails, details: list[ErrorDetails]) -> bool:
     return detail["type"] == "too_short" and inside
 
 
-def _problem(detail: ErrorDetails, data: object) -> str:
+def _problem(detail: ErrorDetails, data: object) -> list[str]:
     path = _path(detail["loc"], data)
-    return f"{path}: {_what(detail)}{_got(detail)}"
+    return [f"{path}: {line}{_got(detail)}" for line in _what(detail).splitlines()]
 
 
 def _path(loc: tuple[int | str, ...], data: object) -> str:
@@ -123,4 +126,12 @@ def _got(detail: ErrorDetails) -> str:
     hidden = detail["type"] in {"missing", "extra_forbidden", "secret"} or isinstance(value, (dict, list, tuple))
     if hidden or any(_SENSITIVE.search(str(part)) for part in detail["loc"]):
         return ""
-    return f" (got {value!r})"
+    return f" (got {_shown(value)})"
+
+
+def _shown(value: object) -> str:
+    """Return a value as it was given; what may be a password in an address is not shown, and what is long is cut."""
+    if isinstance(value, str) and (_SENSITIVE.search(value) or re.search(r":[^/\s]+@", value)):
+        return "what may hold a secret"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}.."

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from cdc.config.values import Duration, Secret, Settings, Size
+from cdc.config.addresses import brokers, jdbc_address, thrift_address, web_address
+from cdc.config.values import Duration, Secret, Settings, Size, some_time
 
 
 class Section(BaseModel):
@@ -50,6 +51,9 @@ class KafkaConfig(Section):
         json_schema_extra={"unit": "bytes, or with k, m or g"},
     )
 
+    _brokers = field_validator("bootstrap_servers")(brokers)
+    _some_time = field_validator("retention")(some_time)
+
 
 class RegistryConfig(Section):
     """The schema registry, spoken to in Confluent's API."""
@@ -61,6 +65,8 @@ class RegistryConfig(Section):
     username: str | None = Field(None, description="Basic authentication user.")
     password: Secret | None = Field(None, description="Basic authentication password, by reference.")
 
+    _addresses = field_validator("url", "converter_url")(web_address)
+
 
 class ConnectConfig(Section):
     """The Kafka Connect cluster that runs the Debezium connectors."""
@@ -68,6 +74,8 @@ class ConnectConfig(Section):
     url: str = Field(description="Address of the Connect REST API.")
     username: str | None = Field(None, description="Basic authentication user.")
     password: Secret | None = Field(None, description="Basic authentication password, by reference.")
+
+    _address = field_validator("url")(web_address)
 
 
 class CatalogSection(Section):
@@ -77,7 +85,7 @@ class CatalogSection(Section):
         "lake", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Name of the catalog in Spark and for readers."
     )
     warehouse: str = Field(
-        description="Root of the tables: a path, an object-store address or the catalog's warehouse name."
+        min_length=1, description="Root of the tables: a path, an object-store address or the catalog's warehouse name."
     )
     properties: Settings = Field(default_factory=dict, description="Further Iceberg catalog properties, as they are.")
 
@@ -90,6 +98,8 @@ class JdbcCatalog(CatalogSection):
     username: str | None = Field(None, description="Database user of the catalog.")
     password: Secret | None = Field(None, description="Its password, by reference.")
 
+    _address = field_validator("uri")(jdbc_address)
+
 
 class RestCatalog(CatalogSection):
     """An Iceberg REST catalog (Polaris, Nessie, Lakekeeper, Unity ..)."""
@@ -98,6 +108,8 @@ class RestCatalog(CatalogSection):
     uri: str = Field(description="Address of the REST catalog.")
     credential: Secret | None = Field(None, description="OAuth2 client credential id:secret, by reference.")
     token: Secret | None = Field(None, description="Bearer token, by reference.")
+
+    _address = field_validator("uri")(web_address)
 
 
 class GlueCatalog(CatalogSection):
@@ -112,6 +124,8 @@ class HiveCatalog(CatalogSection):
 
     type: Literal["hive"] = Field("hive", description="Kind of catalog.")
     uri: str = Field(description="Thrift address of the metastore.")
+
+    _address = field_validator("uri")(thrift_address)
 
 
 class HadoopCatalog(CatalogSection):

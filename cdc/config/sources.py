@@ -1,13 +1,16 @@
 """Configuration of the source databases and their tables."""
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from cdc.config.addresses import host_name
 from cdc.config.services import Section
+from cdc.config.table_properties import problem_of
 from cdc.config.targets import check_template, default_target, from_template, pairs_alike, same_target
-from cdc.config.values import Duration, QualifiedName, Secret, Settings
+from cdc.config.values import Duration, QualifiedName, Secret, Settings, some_time
+from cdc.core.evolution import is_reserved
 from cdc.core.names import TableName, topic_part
 from cdc.core.partitioning import parse_term
 
@@ -78,8 +81,9 @@ class TableConfig(Section):
     @field_validator("partition_by")
     @classmethod
     def _partition_terms(cls, terms: tuple[str, ...]) -> tuple[str, ...]:
-        for term in terms:
-            parse_term(term)
+        parsed = [parse_term(term) for term in terms]
+        if len({str(term) for term in parsed}) != len(parsed):
+            raise ValueError("a partition term is given twice")
         return terms
 
     @property
@@ -100,11 +104,32 @@ class TableConfig(Section):
     def _distinct(cls, key: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(key)) != len(key):
             raise ValueError("a key column is named twice")
+        if not all(key):
+            raise ValueError("a key column has no name")
+        for name in key:
+            if is_reserved(name):
+                raise ValueError(f"column {name!r} is reserved: a table that has it cannot be captured")
         return key
+
+    @field_validator("properties")
+    @classmethod
+    def _known_values(cls, properties: dict[str, str]) -> dict[str, str]:
+        for name, value in properties.items():
+            if problem := problem_of(name, value):
+                raise ValueError(problem)
+        return properties
+
+
+def _identifier(name: str) -> str:
+    if not name.strip() or "\0" in name:
+        raise ValueError("must be a name")
+    return name
 
 
 class SourceSection(Section):
-    """What every kind of source has."""
+    """What every kind of source has; no name in its database is longer than ``longest``."""
+
+    longest: ClassVar[int]
 
     name: str = Field(
         pattern=r"^[a-z][a-z0-9_]{0,30}$",
@@ -136,6 +161,14 @@ class SourceSection(Section):
     )
     tables: tuple[TableConfig, ...] = Field(min_length=1, description="Tables to capture.")
 
+    _hosts = field_validator("host", "load_host")(host_name)
+    _some_time = field_validator("heartbeat")(some_time)
+
+    @field_validator("database", "user")
+    @classmethod
+    def _named(cls, name: str) -> str:
+        return _identifier(name)
+
     @field_validator("targets")
     @classmethod
     def _template(cls, template: str | None) -> str | None:
@@ -160,12 +193,22 @@ class SourceSection(Section):
                 f"tables {first.source} and {second.source} have the same topic {self.topic_of(first)!r}, where Kafka "
                 "allows letters, digits, . _ and - only: capture one of them with another source"
             )
+        for table in tables:
+            for name in (*table.source, *table.key):
+                if self.length(_identifier(name)) > self.longest:
+                    where = f"of table {str(table.source)[:60]} is longer than the {self.longest} that a name can be"
+                    raise ValueError(f"'{name[:20]}..' {where}")
         return self
 
     @property
     def ordinary_schema(self) -> str:
         """Return the schema that targets are not called by; empty if there is none."""
         return ""
+
+    @staticmethod
+    def length(name: str) -> int:
+        """Return how long the database finds a name: in bytes."""
+        return len(name.encode())
 
     def target_of(self, table: TableConfig) -> TableName:
         """Return the Iceberg table of a captured table."""
@@ -197,13 +240,17 @@ class SourceSection(Section):
 class PostgresSource(SourceSection):
     """A PostgreSQL database, read by logical decoding (pgoutput)."""
 
+    longest: ClassVar[int] = 63
+
     type: Literal["postgres"] = Field("postgres", description="Kind of source.")
     port: int = Field(5432, ge=1, le=65535, description="Port of the database.")
     sslmode: Literal["disable", "require", "verify-ca", "verify-full"] = Field(
         "verify-full", description="TLS to the database; disable only on loopback."
     )
-    slot: str | None = Field(None, description="Replication slot; by default cdc_<name>.")
-    publication: str | None = Field(None, description="Publication; by default cdc_<name>.")
+    slot: str | None = Field(None, pattern=r"^[a-z0-9_]{1,63}$", description="Replication slot; by default cdc_<name>.")
+    publication: str | None = Field(
+        None, min_length=1, max_length=63, description="Publication; by default cdc_<name>."
+    )
 
     @property
     def ordinary_schema(self) -> str:
@@ -224,6 +271,8 @@ class PostgresSource(SourceSection):
 class MySqlSource(SourceSection):
     """A MySQL server, read from its binary log: all databases that the tables name."""
 
+    longest: ClassVar[int] = 64
+
     type: Literal["mysql"] = Field("mysql", description="Kind of source.")
     port: int = Field(3306, ge=1, le=65535, description="Port of the database.")
     database: str = Field(
@@ -241,9 +290,16 @@ class MySqlSource(SourceSection):
         """Return the source's own database."""
         return self.database
 
+    @staticmethod
+    def length(name: str) -> int:
+        """Return how long the database finds a name: in characters."""
+        return len(name)
+
 
 class OracleSource(SourceSection):
     """An Oracle database, read with LogMiner."""
+
+    longest: ClassVar[int] = 128
 
     type: Literal["oracle"] = Field("oracle", description="Kind of source.")
     port: int = Field(1521, ge=1, le=65535, description="Port of the listener.")

@@ -70,20 +70,36 @@ class Secret:
 
 
 def _parse_duration(raw: object) -> object:
-    if isinstance(raw, (int, float)) and not isinstance(raw, bool):
-        return timedelta(seconds=raw)
-    if isinstance(raw, str) and (match := _DURATION.fullmatch(raw.strip())):
-        return timedelta(**{_UNITS[match[2]]: float(match[1])})
-    if isinstance(raw, timedelta):
-        return raw
-    raise ValueError("a duration is a number with a unit: 500ms, 10s, 5m, 2h or 7d")
+    duration = raw
+    try:
+        if isinstance(raw, (int, float)) and not isinstance(raw, bool):
+            duration = timedelta(seconds=raw)
+        elif isinstance(raw, str) and (match := _DURATION.fullmatch(raw.strip())):
+            duration = timedelta(**{_UNITS[match[2]]: float(match[1])})
+    except (OverflowError, ValueError):
+        duration = None
+    if isinstance(duration, timedelta) and timedelta(0) <= duration <= LONGEST:
+        return duration
+    raise ValueError("a duration is a number with a unit, up to ten years: 500ms, 10s, 5m, 2h or 7d")
+
+
+LONGEST = timedelta(days=3653)
+"""What is longer is a mistake, and overflows in other systems."""
+
+
+def some_time(duration: timedelta) -> timedelta:
+    """Return a duration that is longer than nothing; raises ValueError for one that is not."""
+    if not duration:
+        raise ValueError("must be longer than nothing")
+    return duration
 
 
 def _parse_size(raw: object) -> object:
+    size = raw
     if isinstance(raw, str) and (match := _SIZE.fullmatch(raw.strip())):
-        return int(match[1]) * 1024 ** _POWERS[match[2].lower()]
-    if isinstance(raw, int) and not isinstance(raw, bool):
-        return raw
+        size = int(match[1][:20]) * 1024 ** _POWERS[match[2].lower()]
+    if isinstance(size, int) and not isinstance(size, bool) and size < 1 << 50:
+        return size
     raise ValueError("a size is a number of bytes, or one with a unit: 64k, 128m or 2g")
 
 

@@ -160,9 +160,9 @@ class ConnectClient:
 def _refusal(code: int, message: str) -> CdcError:
     """409 is a rebalance that passes, 5xx the worker's trouble; what else is refused stays refused."""
     if code in (httpx.codes.CONFLICT, httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS) or code >= 500:
-        return TransientError(message)
+        return TransientError(message, hint="a rebalance passes; else look into the log of the Connect worker")
     hints = {401: "check connect.username and connect.password", 403: "check connect.username and connect.password"}
-    return TerminalError(message, hint=hints.get(code, ""))
+    return TerminalError(message, hint=hints.get(code, "look into the log of the Connect worker, and cdc doctor"))
 
 
 def _reason(response: httpx.Response) -> str:

@@ -1,7 +1,7 @@
 """Settings that a user may not change, each with the reason; everything else of Debezium is theirs."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from cdc.core.errors import ConfigError
@@ -129,14 +129,21 @@ _PREFIXES = {"transforms.": _UNWRAP, "predicates.": _UNWRAP}
 
 def check_overrides(source: str, overrides: Mapping[str, str]) -> None:
     """Raise ConfigError for the first override that could lose, falsify or reveal something."""
+    for error in refused(source, overrides):
+        raise error
+
+
+def refused(source: str, overrides: Mapping[str, str]) -> Iterator[ConfigError]:
+    """Yield an error for each override that could lose, falsify or reveal something."""
     for key, value in overrides.items():
         refusal = REFUSALS.get(key) or next((r for prefix, r in _PREFIXES.items() if key.startswith(prefix)), None)
         if refusal is not None and not refusal.allowed(value):
-            raise ConfigError(
-                f"source {source!r}: connector setting {key}={value} is refused: {refusal.reason}", hint=_hint(key)
+            shown = key if _SECRET.search(key) else f"{key}={value}"
+            yield ConfigError(
+                f"source {source!r}: connector setting {shown} is refused: {refusal.reason}", hint=_hint(key)
             )
-        if _SECRET.search(key) and not _REFERENCE.search(value):
-            raise ConfigError(
+        elif _SECRET.search(key) and not _REFERENCE.search(value):
+            yield ConfigError(
                 f"source {source!r}: connector setting {key} holds a secret in plain text",
                 hint=f"put it into the worker's environment and write {key}: ${{env:CDC_..}}",
             )

@@ -15,7 +15,7 @@ CdcError
     ├── UnavailableValue     an unchanged value that Debezium left out is known nowhere
     └── Fenced               another instance took over; this one must publish nothing more
         └── LeaseHeld        another instance holds the lease
-Anything else is a bug and ends the process with its traceback.
+Anything else is a bug: the command ends with its name, and keeps the traceback in a file.
 """
 
 

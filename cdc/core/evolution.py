@@ -61,8 +61,13 @@ def plan_schema(table: Mapping[str, str], columns: Mapping[str, str]) -> SchemaP
     return SchemaPlan(add, widen)
 
 
+def is_reserved(column: str) -> bool:
+    """Return whether no column of a source may be called so in a target table."""
+    return column.lower() in _RESERVED or column.lower().startswith("_cdc_")
+
+
 def _refuse_reserved(name: str) -> None:
-    if name.lower() in _RESERVED or name.lower().startswith("_cdc_"):
+    if is_reserved(name):
         raise IncompatibleSchema(
             f"column {name!r} has a name that is reserved in target tables",
             hint="rename the column at the source or exclude it with column.exclude.list",

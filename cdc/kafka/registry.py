@@ -72,7 +72,7 @@ class SchemaRegistry:
             case 401 | 403:
                 return TerminalError(message, hint="check registry.username and registry.password")
             case _:
-                return TransientError(message)
+                return TransientError(message, hint="look into the log of the registry")
 
 
 def _settings(registry: RegistryConfig) -> dict[str, object]:

@@ -17,6 +17,7 @@ from pyiceberg.types import NestedField, StringType, TimestamptzType
 from cdc.core.audit import Operation
 from cdc.core.errors import CommitConflict
 from cdc.lake.commits import commit_errors, repeated, writable
+from cdc.lake.foreign import lake_errors
 
 TABLE = "operations"
 
@@ -49,7 +50,8 @@ class AuditLog:
     def read(self, limit: int) -> list[Operation]:
         """Return the newest rows first; none if nothing was ever written."""
         try:
-            rows = self._catalog.load_table(self._name).scan().to_arrow().to_pylist()
+            with lake_errors("read the log of operations"):
+                rows = self._catalog.load_table(self._name).scan().to_arrow().to_pylist()
         except NoSuchTableError:
             return []
         found = sorted((Operation(**row) for row in rows), key=lambda one: one.at, reverse=True)

@@ -20,6 +20,7 @@ from cdc.core.history import TableHistory, Version
 from cdc.core.names import TableName
 from cdc.core.status import LedgerRow
 from cdc.lake.audit import append_rows
+from cdc.lake.foreign import lake_errors
 
 LEDGER = "commits"
 _KINDS: dict[str, type[IcebergType]] = {
@@ -52,10 +53,17 @@ class Histories:
 
     def read(self, target: TableName) -> TableHistory:
         """Return the table's history; raises TerminalError if there is no such table."""
+        found = self.find(target)
+        if found is None:
+            raise TerminalError(f"there is no table {target} in the lake", hint="has `cdc stream` run?")
+        return found
+
+    def find(self, target: TableName) -> TableHistory | None:
+        """Return the table's history, None if there is no such table."""
         try:
             return history_of(target, self._catalog.load_table(tuple(target)))
         except NoSuchTableError:
-            raise TerminalError(f"there is no table {target} in the lake", hint="has `cdc stream` run?") from None
+            return None
 
 
 def history_of(target: TableName, table: Table) -> TableHistory:
@@ -96,7 +104,8 @@ class Ledger:
             table = self._catalog.load_table(self._name)
         except NoSuchTableError:
             return []
-        rows = table.scan(row_filter=EqualTo(term="target", value=str(target))).to_arrow().to_pylist()
+        with lake_errors("read the ledger of commits"):
+            rows = table.scan(row_filter=EqualTo(term="target", value=str(target))).to_arrow().to_pylist()
         return sorted((LedgerRow(**row) for row in rows), key=lambda row: row.committed_at, reverse=True)
 
     def append(self, rows: Iterable[LedgerRow]) -> None:

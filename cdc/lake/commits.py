@@ -13,10 +13,13 @@ from pyiceberg.exceptions import (
     ServiceUnavailableError,
     WaitingForLockException,
 )
+from requests.exceptions import ConnectionError as NoConnection
+from requests.exceptions import Timeout
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from cdc.core.errors import CdcError, CommitConflict, CommitStateUnknown, ConfigError, TerminalError, TransientError
+from cdc.lake.foreign import UP, meaning
 
 
 def writable(catalog: Catalog) -> Catalog:
@@ -49,9 +52,16 @@ def commit_errors(doing: str) -> Iterator[None]:
         yield
     except (CommitFailedException, WaitingForLockException, IntegrityError) as error:
         raise CommitConflict(f"could not {doing}: another writer was first") from error
-    except (CommitStateUnknownException, OperationalError) as error:
-        raise CommitStateUnknown(f"could not {doing}: the catalog's answer was lost") from error
+    except (CommitStateUnknownException, OperationalError, NoConnection, Timeout) as error:
+        raise CommitStateUnknown(f"could not {doing}: the catalog's answer was lost", hint=UP) from error
     except (ServiceUnavailableError, ServerError, DBAPIError) as error:
-        raise TransientError(f"could not {doing}: {type(error).__name__}") from error
+        raise TransientError(f"could not {doing}: {type(error).__name__}", hint=UP) from error
     except NoSuchTableError as error:
         raise TerminalError(f"could not {doing}: there is no such table", hint="has `cdc stream` run?") from error
+    except CdcError:
+        raise
+    except Exception as error:
+        known = meaning(doing, error)
+        if known is None:
+            raise
+        raise known from error

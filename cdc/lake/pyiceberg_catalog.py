@@ -1,31 +1,46 @@
 """The configured Iceberg catalog as pyiceberg opens it: a reader that needs no Spark."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.noop import NoopCatalog
+from pyiceberg.catalog.rest import RestCatalog as PyicebergRest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import StaticTable, Table
+from requests import PreparedRequest, Response, Session
+from requests.adapters import HTTPAdapter
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import ProgrammingError
 
 from cdc.config.services import CatalogConfig, GlueCatalog, HadoopCatalog, HiveCatalog, JdbcCatalog, RestCatalog
-from cdc.core.errors import ConfigError, TransientError
+from cdc.core.errors import CdcError, ConfigError, TerminalError
+from cdc.lake.foreign import FILES, Reading, lake_errors
 
 _DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mysql+pymysql"}
 
+_PATIENCE = {
+    "postgresql+psycopg": {"connect_timeout": "5"},
+    "mysql+pymysql": {"connect_timeout": "5", "read_timeout": "30"},
+}
+_HTTP_SECONDS = (10.0, 30.0)
+"""How long a catalog may take to be reached, and to answer: one that is silent must not hold a command for ever."""
+
 
 def open_catalog(config: CatalogConfig) -> Catalog:
-    """Return a catalog that reads the same tables as the service's Spark session does."""
+    """Return a catalog that reads the same tables as the service's Spark session does.
+
+    Raises ConfigError for one that cannot be opened here, TransientError and PreflightError for one that does not
+    answer, as its look-ups do.
+    """
     if isinstance(config, HadoopCatalog):
         return HadoopReader(config.name, config.warehouse)
     settings = {"warehouse": config.warehouse, **config.properties, **_connection(config)}
-    if isinstance(config, JdbcCatalog):
-        return SqlReader(config.name, **settings)
-    return load_catalog(config.name, **settings)
+    with lake_errors(f'open catalog "{config.name}" of type {config.type}'):
+        return _reader(config.type)(config.name, **settings)
 
 
 def _connection(config: CatalogConfig) -> dict[str, str]:
@@ -33,38 +48,66 @@ def _connection(config: CatalogConfig) -> dict[str, str]:
         return {"uri": sql_address(config), "init_catalog_tables": "false"}
     if isinstance(config, RestCatalog):
         secrets = {"credential": config.credential, "token": config.token}
-        return {"type": "rest", "uri": config.uri, **{n: s.reveal() for n, s in secrets.items() if s}}
+        return {"uri": config.uri, **{n: s.reveal() for n, s in secrets.items() if s}}
     if isinstance(config, GlueCatalog):
-        return {"type": "glue", **({"glue.region": config.region} if config.region else {})}
+        return {"glue.region": config.region} if config.region else {}
     if isinstance(config, HiveCatalog):
-        return {"type": "hive", "uri": config.uri}
-    raise ConfigError(f'catalog type "{config.type}" has no reader')
+        return {"uri": config.uri}
+    raise ConfigError(f'catalog type "{config.type}" has no reader', hint="use jdbc, rest, glue or hive")
+
+
+def _reader(kind: str) -> type[Catalog]:
+    """Return the class for a type of catalog; those of glue and hive need packages that may not be there."""
+    if kind in _READERS:
+        return _READERS[kind]
+    found = getattr(import_module(f"pyiceberg.catalog.{kind}"), f"{kind.capitalize()}Catalog")
+    return type(f"{kind.capitalize()}Reader", (Reading, found), {})
 
 
 def sql_address(config: JdbcCatalog) -> str:
-    """Return the SQLAlchemy address of a JDBC catalog, password included; raises ConfigError for another database."""
-    if not config.uri.startswith("jdbc:"):
-        raise ConfigError("catalog.uri is no JDBC address", hint="write jdbc:postgresql://host:port/database")
+    """Return the SQLAlchemy address of a JDBC catalog, password included."""
     plain = make_url(config.uri.removeprefix("jdbc:"))
-    driver = _DRIVERS.get(plain.drivername)
-    if driver is None:
-        raise ConfigError(f'catalog.uri names database "{plain.drivername}"', hint="postgresql and mysql can be read")
+    driver = _DRIVERS[plain.drivername]
     password = config.password.reveal() if config.password else None
-    url = URL.create(driver, config.username, password, plain.host, plain.port, plain.database, plain.query)
+    query = {**_PATIENCE[driver], **plain.query}
+    url = URL.create(driver, config.username, password, plain.host, plain.port, plain.database, query)
     return url.render_as_string(hide_password=False)
 
 
-class SqlReader(SqlCatalog):
+class SqlReader(Reading, SqlCatalog):
     """The JDBC catalog's tables; one whose database was not used yet has none, instead of failing."""
 
     def load_table(self, identifier: Any) -> Table:  # noqa: ANN401 - pyiceberg's Identifier or text
-        """Return the table; raises NoSuchTableError, and TransientError if the database does not answer."""
+        """Return the table; raises NoSuchTableError, and what ``lake_errors`` does."""
         try:
-            return super().load_table(identifier)
-        except ProgrammingError:
-            raise NoSuchTableError(f"Table does not exist: {identifier}") from None
-        except OperationalError as error:
-            raise TransientError(f'could not read catalog "{self.name}": {error.orig}') from error
+            with lake_errors(f'read catalog "{self.name}"'):
+                return SqlCatalog.load_table(self, identifier)
+        except CdcError as error:
+            if isinstance(error.__cause__, ProgrammingError):
+                raise NoSuchTableError(f"Table does not exist: {identifier}") from None
+            raise
+
+
+class RestReader(Reading, PyicebergRest):
+    """A REST catalog's tables."""
+
+    def _create_session(self) -> Session:
+        session = super()._create_session()
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, _Impatient())
+        return session
+
+
+class _Impatient(HTTPAdapter):
+    """Requests that do not wait for ever, which they would by default."""
+
+    def send(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:  # noqa: ANN401 - as requests has it
+        if options.get("timeout") is None:
+            options["timeout"] = _HTTP_SECONDS
+        return super().send(request, *args, **options)
+
+
+_READERS: dict[str, type[Catalog]] = {"jdbc": SqlReader, "rest": RestReader}
 
 
 class HadoopReader(NoopCatalog):
@@ -80,7 +123,10 @@ class HadoopReader(NoopCatalog):
         metadata = self._warehouse.joinpath(*parts, "metadata")
         try:
             version = (metadata / "version-hint.text").read_text(encoding="ascii").strip()
+            with lake_errors(f"read table {'.'.join(parts)}"):
+                table: Table = StaticTable.from_metadata(str(metadata / f"v{version}.metadata.json"))
         except FileNotFoundError:
             raise NoSuchTableError(f"Table does not exist: {'.'.join(parts)}") from None
-        table: Table = StaticTable.from_metadata(str(metadata / f"v{version}.metadata.json"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise TerminalError(f"could not read table {'.'.join(parts)}: {error}", hint=FILES) from error
         return table

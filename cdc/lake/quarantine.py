@@ -13,6 +13,7 @@ from pyiceberg.expressions import And, BooleanExpression, EqualTo, In
 from cdc.core.batch import BEHIND
 from cdc.core.errors import CommitConflict
 from cdc.lake.commits import commit_errors, repeated, writable
+from cdc.lake.foreign import lake_errors
 
 TABLE = "quarantine"
 
@@ -80,8 +81,9 @@ class Quarantine:
             table = self._catalog.load_table(self._name)
         except NoSuchTableError:
             return
-        for row in table.scan(row_filter=which, selected_fields=tuple(columns)).to_arrow().to_pylist():
-            yield _message(row)
+        with lake_errors("read the quarantine"):
+            rows = table.scan(row_filter=which, selected_fields=tuple(columns)).to_arrow().to_pylist()
+        yield from map(_message, rows)
 
 
 _ABOUT = ("topic", "partition", "offset", "key", "reason", "quarantined_at")

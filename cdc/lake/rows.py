@@ -10,6 +10,7 @@ from cdc.core.canonical import Column, double_text, list_text
 from cdc.core.errors import PreflightError
 from cdc.core.names import TableName
 from cdc.lake.checkpoints import history_of
+from cdc.lake.foreign import lake_errors
 
 OWN_COLUMNS = "_cdc_"
 """Columns whose names begin so are the pipeline's and no copy of the source's."""
@@ -37,8 +38,9 @@ class LakeRows:
     def rows(self) -> Iterator[tuple[str | None, ...]]:
         """Yield every row, in no order."""
         names = [column.name for column in self.columns]
-        for batch in self._table.scan(selected_fields=tuple(names)).to_arrow_batch_reader():
-            yield from zip(*(texts(batch.column(name)) for name in names), strict=True)
+        with lake_errors("read the table's files"):
+            for batch in self._table.scan(selected_fields=tuple(names)).to_arrow_batch_reader():
+                yield from zip(*(texts(batch.column(name)) for name in names), strict=True)
 
 
 def texts(array: pa.Array) -> Texts:

@@ -7,6 +7,7 @@ from pyiceberg.exceptions import NoSuchTableError
 
 from cdc.core.names import TableName
 from cdc.core.status import StatusRow
+from cdc.lake.foreign import lake_errors
 
 
 def read_status(catalog: Catalog, namespace: str) -> list[StatusRow]:
@@ -39,5 +40,6 @@ def _rows(catalog: Catalog, namespace: str, table: str) -> list[dict[str, Any]]:
         found = catalog.load_table((namespace, table))
     except NoSuchTableError:
         return []
-    rows: list[dict[str, Any]] = found.scan().to_arrow().to_pylist()
+    with lake_errors(f"read table {namespace}.{table}"):
+        rows: list[dict[str, Any]] = found.scan().to_arrow().to_pylist()
     return sorted(rows, key=lambda row: (row["pipeline"], row["target"]))

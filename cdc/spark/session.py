@@ -11,11 +11,12 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
+from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from cdc.config.models import Config
 from cdc.config.services import CatalogConfig, GlueCatalog, HiveCatalog, JdbcCatalog, RestCatalog
-from cdc.core.errors import ConfigError
+from cdc.core.errors import ConfigError, PreflightError
 
 SETTINGS = {
     "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
@@ -50,7 +51,7 @@ Told to use that one only, the JVM keeps 48 MB for code; a few tables fill it, a
 def build_session(config: Config, jars: Path, *, brief: bool = False) -> SparkSession:
     """Return the session; starts a JVM with the jars in ``jars``, in ``brief`` one that is to run for minutes.
 
-    Raises ConfigError when there are none.
+    Raises ConfigError when there are none, PreflightError when Java does not start.
     """
     files = sorted(str(jar) for jar in jars.glob("*.jar"))
     if not files:
@@ -66,7 +67,12 @@ def build_session(config: Config, jars: Path, *, brief: bool = False) -> SparkSe
         **config.spark.properties,
     }
     builder = SparkSession.builder.master(config.spark.master)
-    session = builder.config(map=settings).getOrCreate()
+    try:
+        session = builder.config(map=settings).getOrCreate()
+    except (PySparkRuntimeError, OSError) as error:  # the launcher itself, or the JVM before it answers
+        raise PreflightError(
+            "the JVM of Spark did not start; what it said stands above", hint="`cdc doctor` looks for Java 17 or later"
+        ) from error
     session.sparkContext.pythonExec = sys.executable  # tasks in Python (bulk loads) run in the same environment
     if config.spark.properties.get("spark.sql.shuffle.partitions") is None:
         session.conf.set("spark.sql.shuffle.partitions", str(session.sparkContext.defaultParallelism))

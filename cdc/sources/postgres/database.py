@@ -263,7 +263,8 @@ class PostgresDatabase:
 
 def _translated(source: PostgresSource, error: psycopg.Error) -> Exception:
     """Return the project's error, or the error itself where it shows a mistake of ours."""
-    text = str(error).strip().replace(source.password.reveal() or "\0", "***").splitlines()[-1]
+    said = str(error).strip().replace(source.password.reveal() or "\0", "***").splitlines()
+    text = [line for line in said if not line[:1].isspace()][-1]  # what is indented only asks back
     message = f"source {source.name!r}: PostgreSQL at {source.host}:{source.port}: {text}"
     if not isinstance(error, (psycopg.OperationalError, psycopg.errors.InsufficientPrivilege)):
         return error

@@ -100,7 +100,7 @@ def test_what_needs_a_restart_is_named_once_and_tables_are_taken_up_all_the_same
         (configuration(changed(POSTGRES, format="json"), MYSQL), ["sources.shop.format"]),
         (configuration(changed(POSTGRES, password="${env:OTHER}"), MYSQL), ["sources.shop.password"]),
         (configuration(POSTGRES), ["sources.store (removed)"]),
-        (configuration(POSTGRES, MYSQL, changed(MYSQL, name="new", server_id=9, tables=[
+        (configuration(POSTGRES, MYSQL, changed(MYSQL, name="new", server_id=9, database="a", tables=[
             {"source": "a.b", "key": ["id"]}])), ["sources.new (added)"]),
     ],
 )  # fmt: skip

@@ -202,7 +202,7 @@ def test_a_file_that_is_not_there_or_not_yaml(written: Written, tmp_path: Path) 
     assert "is not YAML: line 2, column 6" in problems(written("kafka:\n  a: @\n"))
     assert "line 2, column 1: key 'kafka' is given twice" in problems(written("kafka: {}\nkafka: {}\n"))
     assert "is not a mapping" in problems(written("- a\n"))
-    assert "is not a mapping" in problems(written(""))
+    assert "is empty" in problems(written(""))
 
 
 def test_selecting_a_source_that_is_not_there_names_the_nearest(written: Written) -> None:

@@ -43,7 +43,7 @@ def test_catalogs_in_the_words_of_iceberg(catalog: dict[str, Any], expected: dic
 def test_optional_parts_of_a_catalog_stay_out() -> None:
     rest = configuration(catalog={"type": "rest", "uri": "http://c", "warehouse": "w"})
     assert set(catalog_properties(rest.catalog)) == {"type", "warehouse", "cache-enabled", "uri"}
-    jdbc = configuration(catalog={"type": "jdbc", "uri": "jdbc:sqlite:x", "warehouse": "w"})
+    jdbc = configuration(catalog={"type": "jdbc", "uri": "jdbc:postgresql://h/c", "warehouse": "w"})
     assert "jdbc.password" not in catalog_properties(jdbc.catalog)
 
 
