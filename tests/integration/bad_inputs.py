@@ -269,7 +269,6 @@ FIELDS = [
         file=put("sources", 5),
     ),
     Bad("no tables", CHECK, r"sources\[0\].tables: must not be empty", file=put("sources.0.tables", [])),
-    Bad("a table without a key", CHECK, r"key: is missing", file=drop("sources.0.tables.0.key")),
     Bad("a key without columns", CHECK, r"key: must not be empty", file=put("sources.0.tables.0.key", [])),
     Bad("a key column twice", CHECK, "named twice", file=put("sources.0.tables.0.key", ["id", "id"])),
     Bad("a key column without a name", CHECK, "has no name", file=put("sources.0.tables.0.key", [""])),
@@ -368,11 +367,10 @@ FIELDS = [
 
 TOGETHER = [
     Bad("two sources of one name", CHECK, "two sources have the same name", file=again(0)),
-    Bad("two targets of one name", CHECK, "used by more than one table", file=put("sources.0.tables.1.target", "shop.a")),
-    Bad("one table twice", CHECK, "source table 'public.a' is used", file=put("sources.0.tables.1.source", "public.a")),
+    Bad("two targets of one name", CHECK, "target", file=put("sources.0.tables.1.target", "shop.a")),
+    Bad("one table twice", CHECK, "public.a is listed twice", file=put("sources.0.tables.1.source", "public.a")),
     Bad("two server ids of one number", CHECK, "both have server_id 7", file=again(1, name="other", tables=[{"source": "store.b", "key": ["id"]}])),
     Bad("one slot for two", CHECK, "both have slot 'same'", file=lambda d: [put("sources.0.slot", "same")(d), again(0, name="other")(d)]),
-    Bad("a table of another database", CHECK, "is not in database 'store'", file=put("sources.1.tables.0.source", "other.a")),
     Bad("a target among the service's tables", CHECK, "metadata_namespace", file=put("sources.0.tables.0.target", "cdc.status")),
     Bad("Avro without a registry", CHECK, "registry is missing", file=drop("registry")),
     Bad("SASL without credentials", CHECK, "needs sasl_mechanism, username, password", file=put("kafka.security_protocol", "SASL_SSL")),
@@ -456,7 +454,7 @@ CATALOG_COMMANDS = (
     "checkpoint show latest --table shop.a", "rewind --table shop.a --to latest --yes",
     "replay --table shop.a --from earliest", "verify",
 )  # fmt: skip
-PLAN, LIST, DRY = "connectors plan -c CONFIG", "tables list -c CONFIG", "load --dry-run -c CONFIG --source"
+PLAN, LIST, DRY = "connectors plan store -c CONFIG", "tables list -c CONFIG", "load --dry-run -c CONFIG --source"
 JDBC, MYJDBC = "jdbc:postgresql://127.0.0.1:PORT/c?sslmode=disable", "jdbc:mysql://127.0.0.1:PORT/c"
 
 AROUND: list[tuple[str, Bad]] = [
@@ -481,7 +479,7 @@ AROUND: list[tuple[str, Bad]] = [
     ("broken", Bad("a table's metadata that is broken, for its checkpoints", "checkpoint list -c CONFIG", "could not read table", "warehouse|catalog")),
     *(
         ("nobody", Bad(f"no Connect for {words}", f"connectors {words} -c CONFIG", "Connection refused", "connect.url right"))
-        for words in ("plan", "apply", "apply --dry-run", "status", "pause", "resume", "restart --attempts 1", "remove shop")
+        for words in ("plan store", "apply store", "apply store --dry-run", "status", "pause", "resume", "restart --attempts 1", "remove shop")
     ),
     ("close", Bad("a Connect that hangs up", PLAN, "could not read connector", file=put("connect.url", "http://127.0.0.1:PORT"))),
     ("401", Bad("a Connect that refuses", PLAN, "HTTP 401", "connect.password", file=put("connect.url", "http://127.0.0.1:PORT"))),
