@@ -19,7 +19,7 @@ from cdc.connect.render import pattern, table_pattern
 from cdc.core.errors import ConfigError, PreflightError
 from cdc.core.listing import ListedTable, Server
 from cdc.core.preflight import SourceColumn
-from cdc.core.proposal import Proposed, Readable, Unfit, propose
+from cdc.core.proposal import Proposed, Unfit, propose
 from cdc.sources.bulk_mysql.columns import read_of
 from cdc.sources.bulk_mysql.declared import Declared
 from cdc.sources.bulk_postgres.values import reading
@@ -29,6 +29,8 @@ from cdc.sources.postgres import PostgresDatabase
 from cdc.sources.postgres import setup_sql as postgres_setup
 
 HINT = "cdc init --help: --name, --password and the addresses of the servers are taken as they are given"
+
+REFUSED = "correct user, password or database in the address; it may end with ?sslmode=require (ssl_mode=required)"
 
 
 class Wanted(NamedTuple):
@@ -67,12 +69,11 @@ def look(wanted: Wanted) -> Found:
     for Oracle.
     """
     source = _source_to_look_at(wanted)
-    readable: Readable
-    if isinstance(source, PostgresSource):
-        server, readable = PostgresDatabase(source).server(wanted.role), _read_by_postgres
-    else:
-        server, readable = MySqlDatabase(source).server(), _read_by_mysql
-    listed = listed_tables(source)
+    readable = _read_by_postgres if isinstance(source, PostgresSource) else _read_by_mysql
+    try:
+        server, listed = _server(source, wanted.role), listed_tables(source)
+    except PreflightError as error:
+        raise PreflightError(str(error), hint=REFUSED) from None
     found = Found(wanted, server, listed, propose(wanted.url.type, listed, readable))
     if not found.captured:
         raise _nothing(found)
@@ -112,6 +113,12 @@ def _source_to_look_at(wanted: Wanted) -> PostgresSource | MySqlSource:
     secret = Secret("", SecretStr(url.password))
     own: Any = _source_section(wanted) | {"user": url.user, "password": secret, "tables": ()}
     return (PostgresSource if url.type == "postgres" else MySqlSource).model_construct(**own)
+
+
+def _server(source: PostgresSource | MySqlSource, role: str) -> Server:
+    return (
+        PostgresDatabase(source).server(role) if isinstance(source, PostgresSource) else MySqlDatabase(source).server()
+    )
 
 
 def _source_section(wanted: Wanted) -> dict[str, object]:

@@ -19,7 +19,10 @@ from cdc.local.first_services import keep_passwords, role_password, stack_servic
 from cdc.local.stack import LocalStack
 
 Url = Annotated[
-    str, typer.Argument(metavar="URL", help="The database: postgres://user@host:port/db or mysql://user@host:port/db.")
+    str,
+    typer.Argument(
+        metavar="URL", help="The database: postgres://user@host:port/db?sslmode=require, or mysql://.. with ssl_mode."
+    ),
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Configuration file to write.")]
 SqlFolder = Annotated[Path | None, typer.Option("--sql-folder", help="Where the SQL goes; by default beside the file.")]

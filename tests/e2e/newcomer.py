@@ -146,7 +146,7 @@ class Newcomer:
     """Somebody at a shell, in a folder of their own; times are counted from the first command."""
 
     folder: Path
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     began: float = field(default_factory=time.monotonic)
     _service: subprocess.Popen[bytes] | None = None
     _first_seen: bool = False

@@ -169,7 +169,7 @@ def again(person: Newcomer, init: str, psql: str) -> None:
 
 def read(person: Newcomer, local: LocalStack, engine: str) -> str:
     """Run what docs/reading.md shows for an engine, with the variables of the stack."""
-    script = person.folder / f"{engine}.py"
+    script = person.folder / f"reads_with_{engine}.py"
     script.write_text(reading_script(engine), encoding="utf-8")
     said = person.type(f'eval "$(cdc local env --name {local.name})" && python {script}')
     print(said)
