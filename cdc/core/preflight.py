@@ -182,7 +182,7 @@ def _check_identity(table: SourceTable, key: frozenset[str]) -> list[Finding]:
     return [Finding("key_not_in_identity", what, f"as its owner: ALTER TABLE {table.name} REPLICA IDENTITY FULL")]
 
 
-ENDS_CONNECTOR = frozenset({"table_name"})
+ENDS_CONNECTOR = frozenset({"table_name", "zerofill"})
 """Findings for which the connector is not told of a table: it would end, or hang, and with it every other table."""
 
 
@@ -195,6 +195,15 @@ def check_names(table: SourceTable) -> list[Finding]:
         return []
     what = f"columns of {table.name} differ in case only, which ends Debezium's connector"
     return [Finding("column_case", what, "rename one of them, or take the table out of the publication", gap=True)]
+
+
+def check_connector_snapshot(table: SourceTable) -> list[Finding]:
+    """Return what the snapshot of MySQL's connector does not survive: its driver pads such numbers wrongly."""
+    padded = [column.name for column in table.columns if re.match(r"decimal.*zerofill", column.type)]
+    if not padded:
+        return []
+    what = f"column {padded[0]!r} of {table.name} is a decimal with zerofill, which ends the connector's snapshot"
+    return [Finding("zerofill", what, "read its first rows with `snapshot: load`")]
 
 
 def alike(names: Iterable[str]) -> bool:

@@ -3,10 +3,19 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from cdc.config.sources import SourceConfig
+from cdc.config.sources import MySqlSource, Snapshot, SourceConfig
 from cdc.core.errors import PreflightError
 from cdc.core.names import TableName
-from cdc.core.preflight import Finding, LogRoom, SourceTable, check_key, check_names, of_table, unfit
+from cdc.core.preflight import (
+    Finding,
+    LogRoom,
+    SourceTable,
+    check_connector_snapshot,
+    check_key,
+    check_names,
+    of_table,
+    unfit,
+)
 
 
 class SourceDatabase(Protocol):
@@ -43,7 +52,10 @@ def check_tables(source: SourceConfig, found: Mapping[TableName, SourceTable | P
         if isinstance(declared, PreflightError):
             findings.append(Finding("table_missing", str(declared), declared.hint, table=table.source))
         else:
-            findings += of_table(table.source, [*check_names(declared), *check_key(declared, table.key)])
+            found_here = [*check_names(declared), *check_key(declared, table.key)]
+            if isinstance(source, MySqlSource) and source.snapshot_of(table) is Snapshot.CONNECTOR:
+                found_here += check_connector_snapshot(declared)
+            findings += of_table(table.source, found_here)
     return findings
 
 

@@ -15,9 +15,6 @@ from cdc.core.collapse import MOVED_IN, UNKNOWN
 from cdc.core.positions import EPOCH_DIGITS, LAYOUTS, Layout
 from cdc.spark.decode import RowShape
 
-_MAX_CHAIN = 16
-"""How many rows may hand a value on to one another inside one micro-batch before it counts as unknown."""
-
 
 def newest(events: DataFrame, key: Iterable[str]) -> DataFrame:
     """Return one row per key with its newest event as ``last``, and what the batch holds of the key.
@@ -325,13 +322,21 @@ def complete(states: DataFrame, shape: RowShape) -> DataFrame:
     """Return the states with values filled that moved in from another key of the same batch."""
     rules = _State(shape)
     ways = states.select(f.col("k").alias("origin"), f.inline("state.departures"))
-    for _ in range(_MAX_CHAIN):
-        if ways.where(_waiting(f.col("image"))).isEmpty():
-            break
+    lacking = _lacking(ways)
+    while lacking:  # each round hands values on by one key change
         ways = _hand_over(ways, "origin", "image", ways, rules).localCheckpoint()
+        before, lacking = lacking, _lacking(ways)
+        if lacking == before:
+            break  # what is lacking still is known nowhere
     image = states.withColumn("image", f.col("state.image"))
     filled = _hand_over(image, "k", "image", ways, rules)
     return filled.select("k", f.col("state").withField("image", f.col("image")).alias("state"))
+
+
+def _lacking(ways: DataFrame) -> int:
+    """Return how many values wait for the departure that brought their row."""
+    waiting = ways.where(_waiting(f.col("image")))
+    return int(waiting.agg(f.coalesce(f.sum(f.size("image.unavailable")), f.lit(0)).alias("n")).collect()[0]["n"])
 
 
 def _waiting(image: Column) -> Column:

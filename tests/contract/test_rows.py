@@ -345,3 +345,19 @@ def test_rows_too_large_for_the_driver_are_folded_by_spark(
         table.apply([topic.change("u", row, (at, at + row["id"])) for row in lacking])
         assert ways == ["large"]  # four thousand bytes are too many, two are not
     assert {(row.id, row.n, row.big) for row in table.rows()} == {(i, 2, "x" * 1_000) for i in range(5)}
+
+
+def test_a_row_that_changes_its_key_often_in_a_large_batch_keeps_what_it_leaves_out_p6(
+    lake: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After 16 changes within a batch that Spark collapses the value counted as unknown, and the table stopped."""
+    monkeypatch.setattr("cdc.spark.small.MESSAGES", 1)
+    table, topic = LakeTable(*lake, [*NUMBERED, column("big", TEXT)], name="rows_far"), Topic()
+    table.apply([topic.change("c", {"id": 0, "n": 1, "big": "x" * 1_000}, (0, 10))])
+    moves = [
+        half
+        for k in range(20)
+        for half in topic.move({"id": k}, {"id": k + 1, "n": k, "big": PLACEHOLDER}, (100 + k, 200 + k))
+    ]
+    table.apply(moves)
+    assert [(row.id, row.n, row.big) for row in table.rows()] == [(20, 19, "x" * 1_000)]

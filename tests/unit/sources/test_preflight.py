@@ -13,6 +13,7 @@ from cdc.core.preflight import (
     Finding,
     SourceColumn,
     SourceTable,
+    check_connector_snapshot,
     check_generated,
     check_key,
     check_names,
@@ -72,6 +73,14 @@ def test_names_that_a_connector_does_not_survive():
     (broken,) = check_names(table()._replace(name=TableName("public", "a\nb")))
     assert broken.name in ENDS_CONNECTOR
     assert "\n" not in broken.what
+
+
+def test_decimals_with_zerofill_end_the_snapshot_of_mysqls_connector():
+    """The driver's array had a negative size, and the connector of all tables ended."""
+    assert check_connector_snapshot(table(n=("decimal(8,2) unsigned", True, False))) == []
+    (finding,) = check_connector_snapshot(table(n=("decimal(8,2) unsigned zerofill", True, False)))
+    assert finding.name in ENDS_CONNECTOR
+    assert "snapshot: load" in finding.hint
 
 
 def test_a_published_table_that_ends_the_connector_is_the_sources_trouble():
