@@ -9,6 +9,7 @@ from cdc.config.sources import SourceConfig, TableConfig
 from cdc.core.names import TableName
 from cdc.core.preflight import Finding
 from cdc.core.restarts import may_pass
+from cdc.pipeline.symptoms import mend
 
 Settings = Mapping[str, str]
 
@@ -65,12 +66,11 @@ class Aside:
         return [table for table in source.captured if self.pattern(table.source) not in listed]
 
     def _finding(self, source: SourceConfig, name: TableName) -> Finding:
-        hint = f"cdc connectors apply {source.name}"
         if cause := self._causes.get(name):
             what = f"{name} ended connector {source.name!r}, which goes on without it: {cause}"
-            return Finding("set_aside", what, f"mend the cause, then {hint}", table=name, gap=True)
+            return Finding("set_aside", what, mend(source.name, cause, "apply"), table=name, gap=True)
         what = f"connector {source.name!r} leaves {name} out"
-        return Finding("left_out", what, hint, table=name, gap=True)
+        return Finding("left_out", what, f"cdc connectors apply {source.name}", table=name, gap=True)
 
 
 def narrowed(source: SourceConfig, tables: Sequence[TableConfig]) -> SourceConfig:

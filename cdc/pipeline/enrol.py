@@ -7,15 +7,16 @@ import structlog
 
 from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
-from cdc.core.errors import CdcError
+from cdc.core.errors import CdcError, TerminalError
 from cdc.core.names import TableName
 from cdc.pipeline.register import ConnectorPlan, Connectors
 
 log = structlog.get_logger()
 
+DATABASES = "database.include.list"
 TABLES = (
     "table.include.list",
-    "database.include.list",
+    DATABASES,
     "snapshot.include.collection.list",
     "message.key.columns",
     "column.exclude.list",
@@ -62,6 +63,10 @@ class Enrolment:
         if left_out(plan) and stale:
             aside = connectors.left_out(source.name, stale)
             plan = connectors.plan(source.name, aside, only=TABLES)
+        if new := left_out(plan, DATABASES):
+            # Tables that the user could not see when the connector began are not in its history, and would end it.
+            what = f"databases are new to connector {source.name!r}: {', '.join(sorted(new))}"
+            raise TerminalError(what, hint=f"cdc connectors apply {source.name}; docs/connectors.md says what to heed")
         if lacking := left_out(plan):
             topics = tuple(topic for topic in plan.topics if topic.action == "create")
             connectors.apply(plan._replace(topics=topics))
@@ -69,7 +74,7 @@ class Enrolment:
         return True
 
 
-def left_out(plan: ConnectorPlan) -> frozenset[str]:
+def left_out(plan: ConnectorPlan, setting: str = "table.include.list") -> frozenset[str]:
     """Return the patterns of the tables that the registered connector leaves out."""
-    lists = [(change.old, change.new) for change in plan.changes if change.key == "table.include.list"]
+    lists = [(change.old, change.new) for change in plan.changes if change.key == setting]
     return frozenset(one for old, new in lists for one in {*(new or "").split(",")} - {*(old or "").split(",")})

@@ -17,9 +17,7 @@ def connector_findings(status: ConnectorStatus) -> list[Finding]:
         return [Finding("connector_missing", what, f"cdc connectors apply {name}")]
     if status.failed:
         what = f"connector {name!r} failed: {status.trace}"
-        if "RecordTooLarge" in status.trace:
-            return [Finding("connector_failed", what, f"raise kafka.max_message, then cdc connectors apply {name}")]
-        return [Finding("connector_failed", what, f"mend the cause, then cdc connectors restart {name}")]
+        return [Finding("connector_failed", what, mend(name, status.trace))]
     if status.resting:
         what = f"connector {name!r} is {status.state.lower()}"
         return [Finding("connector_paused", what, f"cdc connectors resume {name}")]
@@ -27,6 +25,19 @@ def connector_findings(status: ConnectorStatus) -> list[Finding]:
         what = f"connector {name!r} has no task that runs"
         return [Finding("connector_unassigned", what, f"cdc connectors status {name}; it may pass by itself")]
     return []
+
+
+_SCHEMA_UNKNOWN = "whose schema isn't known to this connector"
+
+
+def mend(name: str, trace: str, command: str = "restart") -> str:
+    """Return what helps: MySQL's connector notes only once, when it is new, the tables that its user may see then."""
+    if "RecordTooLarge" in trace:
+        return f"raise kafka.max_message, then cdc connectors apply {name}"
+    if _SCHEMA_UNKNOWN not in trace:
+        return f"mend the cause, then cdc connectors {command} {name}"
+    mode = "`connector: {snapshot.mode: recovery}` of the source"
+    return f"{mode}, cdc connectors apply {name}, and when it runs take that out again and apply once more"
 
 
 def gone(source: SourceConfig, findings: Sequence[Finding], known: Mapping[str, str]) -> list[Finding]:

@@ -10,7 +10,7 @@ from cdc.core.errors import TransientError
 from cdc.core.names import TableName
 from cdc.pipeline.enrol import Enrolment
 from cdc.pipeline.register import Connectors
-from tests.fakes.configuration import POSTGRES, configuration
+from tests.fakes.configuration import MYSQL, POSTGRES, configuration
 from tests.fakes.connect import FakeConnect, FakeTopics
 
 
@@ -106,3 +106,19 @@ def test_a_table_that_was_set_aside_is_not_taken_in_again_by_itself():
     rig.stale = [TableName("public", "b"), TableName("public", "a")]
     rig.look("a", "b", "c")
     assert rig.registered == r"public\.a,public\.c"
+
+
+def test_a_database_that_is_new_to_a_connector_is_left_to_a_person() -> None:
+    """Tables that its user could not see when it began are not in its history: their first change would end it."""
+    rig = Rig()
+    before, after = (
+        configuration({**MYSQL, "tables": [{"source": f"{database}.a", "key": ["id"]} for database in databases]})
+        for databases in (("my-shop",), ("my-shop", "archive"))
+    )
+    connectors = rig.connectors(before)
+    connectors.apply(connectors.plan("store"))
+    with capture_logs() as logs:
+        rig.enrolment.look(after, after.sources[0])
+    assert logs[0]["error"] == "databases are new to connector 'store': archive"
+    assert "cdc connectors apply store" in logs[0]["hint"]
+    assert "archive" not in rig.connect.connectors["store"]["table.include.list"]

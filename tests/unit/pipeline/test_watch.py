@@ -332,3 +332,14 @@ def test_a_table_that_the_connector_leaves_out_is_named_from_the_second_look_on(
     assert rig.look() == []
     assert rig.look() == ["left_out"]
     assert rig.judged[-1][rig.topic(CUSTOMERS)].hint == "cdc connectors apply shop"
+
+
+def test_a_table_that_is_not_in_the_schema_history_ends_the_connector_and_the_hint_says_what_helps():
+    """Its database was granted after the connector had begun; a restart does not help."""
+    rig = Rig()
+    rig.connect.states.append("FAILED")
+    rig.connect.trace = "x: Encountered change event for table b.old whose schema isn't known to this connector"
+    assert rig.look() == ["connector_failed"]
+    hint = rig.watch.current[0].finding.hint
+    assert "snapshot.mode: recovery" in hint
+    assert "cdc connectors restart" not in hint
