@@ -9,7 +9,7 @@ from tests.e2e.databases import Database
 from tests.e2e.service import has_line
 from tests.e2e.shop import ENGINES, Shop, shop_of, stack_for
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.campaign]
 ROWS = 1_000
 
 
