@@ -93,6 +93,8 @@ def _read(name: str, type_: str, full_type: str) -> _Read:
         expression = f"CAST({quoted} AS CHAR)"
     elif type_ == "float":  # printed with six digits; as a double all of them
         expression = f"{quoted} + 0e0"
+    elif "zerofill" in full_type.lower():  # zeros in front are how the server prints it
+        expression = f"{quoted} + 0"
     elif type_ == "bit":
         width = int(re.sub(r"\D", "", full_type) or "1")
         expression = f"ELT({quoted} + 1, 'false', 'true')" if width == 1 else f"LPAD(BIN({quoted} + 0), {width}, '0')"
