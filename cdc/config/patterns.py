@@ -7,7 +7,7 @@ from cdc.config.sources import SourceConfig, TableConfig
 from cdc.config.targets import same_target
 from cdc.core.listing import Kind, ListedTable, default_key, fits
 from cdc.core.names import TableName
-from cdc.core.preflight import Finding
+from cdc.core.preflight import Finding, check_key
 
 Key = tuple[str, ...]
 
@@ -73,9 +73,10 @@ def _takes(pattern: TableConfig, name: TableName) -> bool:
 
 def _key_of(listed: ListedTable, configured: Key, known: Key) -> Key | Finding:
     """Return the key of a table, or what keeps it from being captured; one that has been taken in keeps its key."""
-    unfit = next((finding for finding in listed.findings if finding.fatal), None)
     key = configured or default_key(listed)
-    return (known or unfit or key) if unfit or isinstance(key, Finding) else key
+    findings = [key] if isinstance(key, Finding) else check_key(listed.table, key)
+    unfit = next((finding for finding in [*listed.findings, *findings] if finding.fatal), None)
+    return known or unfit if unfit else key
 
 
 def _left_out(name: TableName, why: Finding) -> Finding:

@@ -73,9 +73,10 @@ def postgres_scenario(stack: LocalStack, folder: Path) -> Scenario:
         *(statement for name in DECLARED for statement in _declared(name)),
     ]
     created = [statement for table in POSTGRES for statement in create_table(table, POSTGRES_DIALECT)]
-    after = [publication_sql(service.config.sources[0])]  # type: ignore[arg-type]
     with closing(connect()) as connection:
-        _fill(connection, [*before, *created, *after], workload)
+        _fill(connection, [*before, *created], workload)
+        connection.execute(publication_sql(service.config.sources[0]).encode())  # type: ignore[arg-type]
+        connection.commit()
     return Scenario(service, connect, workload)
 
 

@@ -221,7 +221,7 @@ class PostgresDatabase:
             found.append(Finding("publication_options", what, f"ALTER PUBLICATION {quote(name)} SET ({options})"))
         published = by_name(rows(connection, _PUBLISHED, publication=name))
         found += deadly(name, published)
-        for table in self._source.tables:
+        for table in self._source.captured:
             found += of_table(table.source, published_findings(name, table.source, published))
         return found
 

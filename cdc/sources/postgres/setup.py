@@ -14,10 +14,15 @@ FOLDER = Path(__file__).resolve().parents[3] / "sql" / "sources" / "postgres"
 
 
 def publication_sql(source: PostgresSource) -> str:
-    """Return the statement that makes the source's publication, for the owner of the tables to run."""
+    """Return the statement that makes the source's publication, for the owner of the tables to run.
+
+    Tables without a key are not in it: an application could not update them any more.
+    """
     text = (FOLDER / "publication.sql").read_text(encoding="utf-8")
-    tables = ", ".join(quote_table(table.source) for table in source.tables)
-    return text.replace("${publication}", _inside(source.publication_name)).replace("${tables}", tables)
+    text = text.replace("${publication}", _inside(source.publication_name))
+    if tables := ", ".join(quote_table(table.source) for table in source.captured):
+        return text.replace("${tables}", tables)
+    return text.replace("FOR TABLE ${tables} ", "")  # an empty one, for tables that come later
 
 
 def setup_sql(

@@ -19,13 +19,15 @@ from cdc.core.preflight import Finding, SourceColumn, SourceTable
 from tests.fakes.configuration import MYSQL, POSTGRES, configuration
 
 
-def listed(name: str, *key: str, schema: str = "public", kind: Kind = Kind.TABLE, unfit: str = "") -> ListedTable:
-    """Return a table, with a primary key or without any index."""
+def listed(
+    name: str, *key: str, schema: str = "public", kind: Kind = Kind.TABLE, unfit: str = "", in_log: bool = True
+) -> ListedTable:
+    """Return a table, with a primary key or without any index; its log may lack the key."""
     columns = tuple(SourceColumn(column, "bigint", nullable=False, generated=False) for column in ("id", "line", "n"))
     indexes = (UniqueIndex("pkey", key, primary=True),) if key else ()
-    table = SourceTable(TableName(schema, name), columns, frozenset(frozenset(i.columns) for i in indexes), None)
+    unique, identity = frozenset(frozenset(index.columns) for index in indexes), None if in_log else frozenset[str]()
     findings = (Finding(unfit, f"{name} is {unfit}", "mend it"),) if unfit else ()
-    return ListedTable(table, kind, indexes, findings)
+    return ListedTable(SourceTable(TableName(schema, name), columns, unique, identity), kind, indexes, findings)
 
 
 class Rig:
@@ -135,17 +137,18 @@ def test_what_cannot_be_captured_is_named_with_its_reason_and_takes_nothing_with
         ORDERS,
         listed("log"),
         listed("seen", kind=Kind.VIEW, unfit="not_a_table"),
+        listed("mute", "id", in_log=False),
         listed("orders_2025", "id", kind=Kind.PARTITION),  # captured through its table
     )
     completed = rig.completion.of(EVERYTHING)
     assert names(completed.config) == ["public.lines", "public.orders"]
     found = [(str(one.table), one.name, one.fatal) for one in completed.left_out["shop"]]
-    assert found == [("public.log", "not_captured", False), ("public.seen", "not_captured", False)]
+    assert found == [(f"public.{name}", "not_captured", False) for name in ("log", "mute", "seen")]
     assert "table public.log is not captured: " in completed.left_out["shop"][0].what
     with capture_logs() as logs:
         rig.completion.tell(completed)
         rig.completion.tell(rig.completion.of(EVERYTHING))
-    assert [entry["table"] for entry in logs] == ["public.log", "public.seen"]  # once
+    assert [entry["table"] for entry in logs] == ["public.log", "public.mute", "public.seen"]  # once
 
 
 def test_a_table_whose_target_another_one_has_is_left_out() -> None:

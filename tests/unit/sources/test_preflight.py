@@ -190,6 +190,16 @@ def test_the_publication_names_the_tables_and_only_quotes():
     )
 
 
+def test_a_table_without_a_key_in_the_publication_could_not_be_updated_by_its_application():
+    def statement(*tables):
+        text = publication_sql(configuration(POSTGRES | {"tables": list(tables)}).sources[0])
+        return next(line for line in text.splitlines() if line.startswith("CREATE"))
+
+    keyed, keyless = {"source": "public.a", "key": ["id"]}, {"source": "public.b"}
+    assert 'FOR TABLE "public"."a" WITH' in statement(keyed, keyless)
+    assert 'CREATE PUBLICATION "cdc_shop" WITH (' in statement(keyless)  # for tables that come later
+
+
 @pytest.mark.parametrize("path", sorted(SQL.rglob("setup.sql")) + sorted(SQL.rglob("tables.sql")), ids=str)
 def test_setup_scripts_are_one_statement_per_line_end_and_grant_no_right_to_write(path):
     text = path.read_text(encoding="utf-8")
