@@ -120,7 +120,7 @@ def _with_password(url: DatabaseUrl, file: Path | None) -> DatabaseUrl:
     password = url.password or ClientPasswords().of(url.type)
     if not password and sys.stdin.isatty():
         password = typer.prompt(
-            f"Password of {url.user} at {url.host}", default="", hide_input=True, show_default=False
+            f"Password of {url.user} at {url.host}", default="", hide_input=True, show_default=False, err=True
         )
     return url._replace(password=password)
 
