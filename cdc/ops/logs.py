@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+import threading
 from collections.abc import Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from typing import Any, Literal, TextIO
@@ -35,8 +36,16 @@ def set_up_logs(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_final(log_format, out))
     )
     logging.basicConfig(handlers=[handler], level=log_level, force=True)
+    threading.excepthook = _thread_ended
     for noisy in ("py4j", "pyiceberg", "httpx", "httpx2", "httpcore", "httpcore2", "urllib3"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(log_level)))
+
+
+def _thread_ended(ended: threading.ExceptHookArgs) -> None:
+    """Log a mistake of ours in a thread as any other event, not as bare text."""
+    if ended.exc_type is not SystemExit:
+        name = ended.thread.name if ended.thread else ""
+        structlog.get_logger(__name__).error("thread ended", thread=name, exc_info=ended.exc_value)
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -11,12 +11,12 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
-from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from cdc.config.models import Config
 from cdc.config.services import CatalogConfig, GlueCatalog, HiveCatalog, JdbcCatalog, RestCatalog
-from cdc.core.errors import ConfigError, PreflightError
+from cdc.core.errors import ConfigError
+from cdc.spark.jvm import LOG_OPTION, start_jvm
 
 SETTINGS = {
     "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
@@ -48,6 +48,9 @@ Told to use that one only, the JVM keeps 48 MB for code; a few tables fill it, a
 """
 
 
+_OPTIONS = "spark.driver.extraJavaOptions"
+
+
 def build_session(config: Config, jars: Path, *, brief: bool = False) -> SparkSession:
     """Return the session; starts a JVM with the jars in ``jars``, in ``brief`` one that is to run for minutes.
 
@@ -63,23 +66,17 @@ def build_session(config: Config, jars: Path, *, brief: bool = False) -> SparkSe
         "spark.driver.memory": config.spark.driver_memory,
         "spark.pyspark.python": sys.executable,
         "spark.sql.shuffle.partitions": "2",
-        **({"spark.driver.extraJavaOptions": QUICK_START} if brief else {}),
         **config.spark.properties,
+        _OPTIONS: _java_options(config, brief=brief),
     }
     builder = SparkSession.builder.master(config.spark.master)
-    try:
-        session = builder.config(map=settings).getOrCreate()
-    except (PySparkRuntimeError, OSError) as error:  # the launcher itself, or the JVM before it answers
-        raise PreflightError(
-            "the JVM of Spark did not start; what it said stands above", hint="`cdc doctor` looks for Java 17 or later"
-        ) from error
+    start_jvm({**settings, "spark.master": config.spark.master}, _pipeline(config))
+    session = builder.config(map=settings).getOrCreate()
     session.sparkContext.pythonExec = sys.executable  # tasks in Python (bulk loads) run in the same environment
     if config.spark.properties.get("spark.sql.shuffle.partitions") is None:
         session.conf.set("spark.sql.shuffle.partitions", str(session.sparkContext.defaultParallelism))
     use_catalog(session, config.catalog)
     _remember_classes(session)
-    _quieten(session, "org.apache.spark.sql.catalyst.util.StringUtils")  # plans are cut short on purpose
-    _quieten(session, "org.apache.spark.scheduler.FairSchedulableBuilder")  # each table has a pool, made as it comes
     return session
 
 
@@ -90,9 +87,15 @@ def _remember_classes(session: SparkSession) -> None:
         setattr(jvm, name, getattr(jvm, name))
 
 
-def _quieten(session: SparkSession, logger: str) -> None:
-    log4j = session._jvm.org.apache.logging.log4j  # type: ignore[union-attr]  # noqa: SLF001 - no public way
-    log4j.core.config.Configurator.setLevel(logger, log4j.Level.ERROR)
+def _java_options(config: Config, *, brief: bool) -> str:
+    """Return the options of the JVM: those of the configuration come last, so that they win."""
+    chosen = config.spark.properties.get(_OPTIONS, "")
+    return " ".join(filter(None, (QUICK_START if brief else "", LOG_OPTION, chosen)))
+
+
+def _pipeline(config: Config) -> str:
+    """Return whose JVM it is; nothing if it is that of several."""
+    return config.sources[0].name if len(config.sources) == 1 else ""
 
 
 def use_catalog(session: SparkSession, catalog: CatalogConfig) -> None:

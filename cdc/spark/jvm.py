@@ -1,0 +1,82 @@
+"""The JVM of Spark, started so that whatever is written in it becomes a line of our own log."""
+
+import json
+import os
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import structlog
+from pyspark import SparkConf, SparkContext
+from pyspark.errors import PySparkRuntimeError
+from pyspark.java_gateway import launch_gateway
+
+from cdc.core.errors import PreflightError
+
+LOG_SETTINGS = Path(__file__).with_name("log4j2.properties")
+LOG_OPTION = f"-Dlog4j2.configurationFile={LOG_SETTINGS.as_uri()}"
+"""Option of the JVM by which it logs in JSON lines, and only warnings that are not known to be harmless."""
+
+HARMLESS = (
+    "Using incubator modules: jdk.incubator.vector",  # Spark asks for it itself
+    "Using Spark's default log4j profile",
+    "Picked up JAVA_TOOL_OPTIONS",  # the machine's own choice
+)
+_LEVELS = {"WARN": "warning", "ERROR": "error", "FATAL": "critical", "INFO": "info"}
+_LONGEST = 2_000
+
+
+def start_jvm(settings: Mapping[str, object], pipeline: str = "") -> None:
+    """Start the JVM with these settings, unless it runs; raises PreflightError with what was said if it does not start.
+
+    ``pipeline`` is named in its lines.
+    """
+    if SparkContext._gateway is not None:  # noqa: SLF001 - PySpark has no public way to say how it is started
+        return
+    conf = SparkConf(loadDefaults=False).setAll([(name, str(value)) for name, value in settings.items()])
+    read, write = os.pipe()
+    said: deque[str] = deque(maxlen=20)
+    thread = threading.Thread(target=_relay, args=(read, pipeline, said), name="jvm-log", daemon=True)
+    thread.start()
+    try:
+        gateway = launch_gateway(conf, {"stdout": write, "stderr": write})  # type: ignore[no-untyped-call]
+    except (PySparkRuntimeError, OSError) as error:
+        os.close(write)
+        thread.join(5)
+        why = f": {said[-1]}" if said else ""
+        raise PreflightError(
+            f"the JVM of Spark did not start{why}", hint="`cdc doctor` looks for Java 17 or later, in PATH or JAVA_HOME"
+        ) from error
+    os.close(write)
+    SparkContext._ensure_initialized(gateway=gateway)  # noqa: SLF001
+
+
+def _relay(handle: int, pipeline: str, said: deque[str]) -> None:
+    with os.fdopen(handle, encoding="utf-8", errors="replace") as lines:
+        tell(lines, pipeline, said)
+
+
+def tell(lines: Iterable[str], pipeline: str, said: deque[str]) -> None:
+    """Log lines of a JVM and of what runs in it; those that are no JSON as warnings. ``said`` keeps the last ones."""
+    named = {"pipeline": pipeline} if pipeline else {}
+    for line in lines:
+        fields = _fields(line.strip())
+        if fields is None:
+            continue
+        event = " ".join(str(fields.pop("event")).split())[:_LONGEST]
+        said.append(event)
+        level = _LEVELS.get(str(fields.pop("level", "")), "warning")
+        log = structlog.get_logger(str(fields.pop("logger", "jvm")))
+        getattr(log, level)(event, **named, **{name: value for name, value in fields.items() if value})
+
+
+def _fields(line: str) -> dict[str, object] | None:
+    """Return what a line tells; None for nothing, for what is harmless, and for the frames of a stack."""
+    if not line or any(known in line for known in HARMLESS) or line.startswith(("at ", "... ")):
+        return None
+    try:
+        found = json.loads(line)
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) and "event" in found else {"event": line}
