@@ -338,7 +338,10 @@ class SourceLoads:
                         raise result.error()
                     yield result
         except PySparkException as error:
-            raise TransientError(f"a task of the load of {spec.target} ended: {type(error).__name__}") from error
+            raise TransientError(
+                f"a task of the load of {spec.target} ended: {type(error).__name__}",
+                hint="started again, the load goes on behind its last commit",
+            ) from error
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,12 @@ from cdc.core.names import TableName
 from cdc.core.replay import ReplayPlan
 from cdc.lake.copies import copy_rows
 from cdc.lake.lease import Lease
+from cdc.lake.quarantine import Quarantine
 from cdc.lake.shadow import Shadow
 from cdc.pipeline.apply import Applied
 from cdc.pipeline.hold import beating, release
 from cdc.pipeline.replay import Replay, Replayed, ReplayParts
+from cdc.pipeline.retry import Retried, Retry
 from cdc.pipeline.table import TableSpec
 
 
@@ -52,6 +54,25 @@ def run_replay(
     with _lease(config, source, session, stopping) as still_holder:
         parts = _parts(config, source, session, still_holder)
         return Replay(parts, spec, plan, why, on_applied, stopping).run()
+
+
+def run_retry(
+    config: Config,
+    source: SourceConfig,
+    session: SparkSession,
+    make: Callable[[ReplayParts, Quarantine], Retry],
+    *,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Retried:
+    """Try quarantined messages again, as ``make`` puts it together; raises LeaseHeld as ``run_replay`` does."""
+    if isinstance(config.catalog, HadoopCatalog):
+        raise ConfigError(
+            "a hadoop catalog cannot swap a table in", hint="use another catalog: jdbc, rest, glue or hive"
+        )
+    quarantine = Quarantine(OperatorParts(config).catalog, config.metadata_namespace)
+    with _lease(config, source, session, stopping) as still_holder:
+        parts = _parts(config, source, session, still_holder)
+        return make(parts, quarantine).run()
 
 
 def _parts(

@@ -28,7 +28,7 @@ from cdc.lake.control import Control
 from cdc.lake.lease import Lease
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.status import StatusTables
-from cdc.lake.status_reader import read_status
+from cdc.lake.status_reader import has_status, read_status
 from cdc.local.artifacts import distribution
 from cdc.ops.health import Health
 from cdc.ops.http import OperationsServer
@@ -110,6 +110,7 @@ def run_stream(
     completion, metrics = Completion(), Metrics()
     health = new_health(metrics)
     require_checkpoint(config.stream.checkpoint)
+    require_catalog(config)
     with _operations(config, metrics, health):
         config = completion.tell(completion.of(config))
         unfit_tables = require_sources(config)
@@ -147,6 +148,11 @@ def run_stream(
                     _run_all(pipelines, stop, standby, health)
         finally:
             session.stop()
+
+
+def require_catalog(config: Config) -> None:
+    """Ask the catalog once, before a JVM is started for it; raises what its look-ups do."""
+    has_status(open_catalog(config.catalog), config.metadata_namespace)
 
 
 def require_checkpoint(address: str) -> None:

@@ -21,7 +21,10 @@ ColumnsOf = Callable[[str], tuple[EventSchema, EventSchema]]
 
 def no_columns(topic: str) -> tuple[EventSchema, EventSchema]:
     """Refuse to read events in JSON without schemas; raises ConfigError."""
-    raise ConfigError(f"events of {topic!r} are JSON without schemas, and their source is not known")
+    raise ConfigError(
+        f"events of {topic!r} are JSON without schemas, and their source is not known",
+        hint="use the format avro or json_schema",
+    )
 
 
 def source_columns(source: SourceConfig) -> ColumnsOf:
@@ -83,7 +86,7 @@ class Writers:
         if not pair.value_id:
             raise ValueError("the message is not in the registry's wire format")
         if self._registry is None:
-            raise ConfigError("registry is missing")
+            raise ConfigError("registry is missing", hint="write registry.url into the configuration")
         value = fixed_decimals(self._registry.schema(pair.value_id))
         row = parse_avro_row(json.loads(value))
         if not pair.key_id:  # a truncate; other messages are found to have no key

@@ -209,7 +209,7 @@ class Demo:
             )
         for workload in workloads:
             if workload.error is not None:
-                raise PreflightError("the workload ended") from workload.error
+                raise PreflightError("the workload ended", hint="cdc local logs --name demo") from workload.error
 
     def _verify(self, config: Config) -> VerifyReport:
         """Verify until all is equal; give up when the lake has had long enough to catch up."""
@@ -240,14 +240,14 @@ def _connector(source: SourceConfig, addresses: Addresses) -> Callable[[], Conne
         return lambda: connect_mysql(source.host, source.port, password)
     if isinstance(source, PostgresSource):
         return lambda: connect_postgres(source.host, source.port, password)
-    raise ConfigError(f"the demo has no {source.type}")
+    raise ConfigError(f"the demo has no {source.type}", hint="postgres, mysql or postgres,mysql")
 
 
 def _publish(source: PostgresSource, connection: Connection) -> None:
     try:
         apply(connection, [(publication_sql(source), ())])
     except psycopg.Error as error:
-        raise PreflightError("could not create the publication") from error
+        raise PreflightError("could not create the publication", hint="cdc local logs postgres --name demo") from error
 
 
 class Registration(threading.Thread):
@@ -281,7 +281,9 @@ def _await(condition: Callable[[], bool], registrations: Sequence[Registration],
         for registration in registrations:
             registration.check()
         if time.monotonic() > deadline:
-            raise PreflightError(f"the topics were not there after {seconds:.0f} s")
+            raise PreflightError(
+                f"the topics were not there after {seconds:.0f} s", hint="cdc local logs connect --name demo"
+            )
         time.sleep(0.2)
 
 

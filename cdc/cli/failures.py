@@ -10,7 +10,7 @@ from pyspark.errors import PySparkException
 
 from cdc.core.errors import CdcError, TerminalError
 from cdc.lake.foreign import meaning
-from cdc.lake.java import java_causes
+from cdc.lake.java import java_causes, java_meaning
 
 
 def explained(error: Exception) -> CdcError:
@@ -29,6 +29,9 @@ def explained(error: Exception) -> CdcError:
 
 
 def _of_spark(error: Exception) -> CdcError:
+    known = java_meaning("finish", error)
+    if known is not None:
+        return known
     names = [name.rpartition(".")[2] for name, _ in java_causes(error)] or [type(error).__name__]
     return TerminalError(f"Spark failed: {', caused by '.join(names[-3:])}", hint=f"`cdc doctor`; {_report(error)}")
 

@@ -16,7 +16,7 @@ from rich.table import Table
 from cdc.bootstrap.connectors import watched_capture
 from cdc.bootstrap.load import SourceLoads, load_order
 from cdc.bootstrap.load_estimate import seconds_at_least
-from cdc.bootstrap.service import default_jars
+from cdc.bootstrap.service import default_jars, require_catalog
 from cdc.bootstrap.specs import spec_of
 from cdc.cli.complete import complete_config
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, SourceNames, Why
@@ -137,6 +137,7 @@ def run_loads(
     """Load the tables, source by source, showing how far they are; return the errors of those that failed."""
     level = "WARNING" if sys.stderr.isatty() else "INFO"
     set_up_logs("json" if as_json else config.operations.log_format, level)
+    require_catalog(config)
     capture = watched_capture(config, stop)
     session = build_session(config, Path(config.spark.jars) if config.spark.jars else default_jars(), brief=True)
     failed: dict[TableName, CdcError] = {}

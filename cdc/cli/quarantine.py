@@ -1,4 +1,4 @@
-"""``cdc quarantine``: messages that could not be used, and letting go of them; needs neither Spark nor the service."""
+"""``cdc quarantine``: messages that could not be used; works with the service down; only `retry` takes Spark."""
 
 import json
 from collections.abc import Sequence
@@ -12,13 +12,17 @@ from rich.table import Table
 
 from cdc.bootstrap.operations import OperatorParts
 from cdc.cli.checkpoint import iso, one_table
-from cdc.cli.complete import known_config
+from cdc.cli.complete import complete_config, known_config
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, SourceNames, Why, Yes
+from cdc.cli.retry import Asked, retry
 from cdc.cli.selection import all_tables
 from cdc.core.errors import ConfigError
 from cdc.lake.quarantine import Quarantine, Quarantined
 
 Name = Annotated[str, typer.Argument(metavar="TABLE", help="The table, by its name in the source or in the lake.")]
+Names = Annotated[
+    list[str], typer.Argument(metavar="TABLE..", help="Source's or target's name of a table; * stands for any text.")
+]
 Keys = Annotated[list[str] | None, typer.Option("--key", help="Only this raw key, in hexadecimal as `show` has it.")]
 
 group = typer.Typer(no_args_is_help=True, help="Messages that could not be used, and the keys that wait behind them.")
@@ -67,7 +71,7 @@ def show(
     for one in messages:
         shown = _shown(one, values=values)
         typer.echo("  ".join(f"{name}={value}" for name, value in shown.items() if value is not None))
-    typer.echo(f"{len(messages)} messages" + (f"; cdc quarantine discard {chosen.target}" if messages else ""))
+    typer.echo(f"{len(messages)} messages" + (f"; cdc quarantine retry {chosen.target}" if messages else ""))
 
 
 @group.command("discard")
@@ -100,6 +104,23 @@ def discard(
     _tell(str(chosen.target), len(found), dry_run=dry_run, as_json=as_json)
 
 
+@group.command("retry")
+def retry_(
+    table: Names,
+    config: ConfigPath = DEFAULT_CONFIG,
+    *,
+    key: Keys = None,
+    why: Why = "",
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Bring a table's messages, and those behind them, into it, once what kept them out is mended.
+
+    The stream may run. What still cannot be used stays held and is named; exit code 1 tells of it.
+    """
+    retry(complete_config(config), Asked(table, _raw(key), why), dry_run=dry_run, as_json=as_json)
+
+
 def _tell(target: str, gone: int, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"target": target, "discarded": gone, "dry_run": dry_run}))
@@ -130,4 +151,4 @@ def _raw(keys: Sequence[str] | None) -> list[bytes] | None:
     try:
         return [bytes.fromhex(key) for key in keys] if keys else None
     except ValueError:
-        raise ConfigError("a key is not hexadecimal", hint="`cdc quarantine show` prints them") from None
+        raise ConfigError("a key is not hexadecimal", hint="`cdc quarantine show TABLE` prints them") from None

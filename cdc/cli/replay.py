@@ -81,15 +81,20 @@ def replay(
 
 def make_plan(parts: OperatorParts, chosen: Selected, start: str, end: str, into: str | None) -> ReplayPlan:
     """Return what a replay would do now; raises the errors of ``cdc.core.replay``, ConfigError for a wrong new name."""
-    topic_name = chosen.source.topic_of(chosen.table)
-    history = parts.operations.histories.read(chosen.target)
-    topic = topic_state(parts.operations, topic_name)
-    found = list_checkpoints(history, parts.ledger.read(chosen.target), topic)
-    known = Known(history, [one.checkpoint for one in found], topic_name, topic)
+    known = known_of(parts, chosen)
     if into is None:
         return plan_replay(known, start, end)
     from_connector = chosen.source.snapshot_of(chosen.table).value == "connector"
     return plan_copy(known, start, end, new_name(parts.config, into), from_connector=from_connector)
+
+
+def known_of(parts: OperatorParts, chosen: Selected) -> Known:
+    """Return what a replay of a table is planned with, as it is now."""
+    topic_name = chosen.source.topic_of(chosen.table)
+    history = parts.operations.histories.read(chosen.target)
+    topic = topic_state(parts.operations, topic_name)
+    found = list_checkpoints(history, parts.ledger.read(chosen.target), topic)
+    return Known(history, [one.checkpoint for one in found], topic_name, topic)
 
 
 def new_name(config: Config, text: str) -> TableName:

@@ -11,14 +11,12 @@ import typer
 from pyiceberg.catalog import Catalog
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
 from cdc.bootstrap.watches import find_now
 from cdc.cli.complete import known_config
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, Json, SourceNames
-from cdc.cli.progress import progress_json, status_text
+from cdc.cli.progress import progress_json
+from cdc.cli.status_view import ago, shown, wide_enough
 from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
 from cdc.core.load import LoadProgress
@@ -29,15 +27,6 @@ from cdc.lake.holder import LeaseSeen, read_lease
 from cdc.lake.loads import read_loads
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.status_reader import read_status
-
-COLOURS = {
-    "running": "green",
-    "waiting": "yellow",
-    "loading": "blue",
-    "paused": "magenta",
-    "stopped": "red",
-    "down": "red",
-}
 
 
 def register(app: typer.Typer) -> None:
@@ -51,20 +40,22 @@ def status(
     *,
     as_json: Json = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every two seconds, until Ctrl-C.")] = False,
+    wide: Annotated[bool, typer.Option("--wide", help="Show counts and positions, too, however wide that is.")] = False,
 ) -> None:
-    """Show position, counts, lag, state and last error of every table, and what is wrong with the sources.
+    """Show state, lag and last error of every table, and what is wrong with the sources, with what helps.
 
     Exit code 2 if a table is stopped or something is wrong.
     """
     loaded = known_config(config, source)
     if watch:
-        _watch(lambda: see(loaded))
+        _watch(lambda: see(loaded), wide=wide)
         return
     seen = see(loaded, live=True)
     if as_json:
         typer.echo(json.dumps(_json(seen), default=str, indent=2))
     else:
-        Console().print(_shown(seen))
+        view = shown(seen.rows, seen.loads, seen.sources, wide=wide)
+        wide_enough(Console(), view, wide=wide).print(view)
     if any(row.state == "stopped" for row in seen.rows) or any(one.troubles for one in seen.sources):
         raise typer.Exit(2)
 
@@ -154,46 +145,16 @@ def _service_json(one: SourceSeen) -> dict[str, Any]:
     return {"pipeline": one.name, "state": state, "holder": one.holder, "beat_at": one.beat_at}
 
 
-def _watch(look: Callable[[], Seen]) -> None:
+def _watch(look: Callable[[], Seen], *, wide: bool) -> None:
+    def view() -> Group:
+        seen = look()
+        return shown(seen.rows, seen.loads, seen.sources, wide=wide)
+
     try:
-        with Live(_shown(look()), auto_refresh=False) as live:
+        first = view()
+        with Live(first, console=wide_enough(Console(), first, wide=wide), auto_refresh=False) as live:
             while True:
                 time.sleep(2)
-                live.update(_shown(look()), refresh=True)
+                live.update(view(), refresh=True)
     except KeyboardInterrupt:
         return
-
-
-def _shown(seen: Seen) -> Group:
-    lines = [f"[{'green' if one.up else 'red'}]{escape(str(one))}[/]" for one in seen.sources]
-    lines += [f"[red]{escape(f'{source.name}: {one}')}[/]" for source in seen.sources for one in source.troubles]
-    return Group(_table(seen), *(Text.from_markup(line) for line in lines))
-
-
-def _table(seen: Seen) -> Table:
-    rows = seen.rows
-    titles = ("pipeline", "table", "state", "events", "ins/upd/del", "quarantined", "lag s", "last commit", "position")
-    table = Table(*titles, caption="" if rows else "nothing yet: has `cdc stream` run?")
-    for row in rows:
-        colour = COLOURS.get(row.state, "white")
-        table.add_row(
-            row.pipeline,
-            row.target,
-            f"[{colour}]{row.state}[/]",
-            f"{row.events:,}",
-            f"{row.inserted:,}/{row.updated:,}/{row.deleted:,}",
-            str(row.quarantined),
-            "" if row.lag_seconds is None else f"{row.lag_seconds:.1f}",
-            ago(row.committed_at),
-            row.position.rpartition("-")[0],
-        )
-        if row.last_error:
-            table.add_row("", f"[{colour}]{escape(row.last_error)}[/]")
-    for progress in seen.loads:
-        table.add_row("", escape(f"load of {progress.target}"), "", "", "", "", "", "", escape(status_text(progress)))
-    return table
-
-
-def ago(at: datetime | None) -> str:
-    """Return how long ago a moment was, nothing for none."""
-    return "" if at is None else f"{(datetime.now(UTC) - at).total_seconds():.0f} s ago"

@@ -15,7 +15,8 @@ from cdc.cli.complete import complete_config, known_config
 from cdc.cli.load import Asked, chosen_tables, heed_signals, run_loads, show_plans
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, SourceNames, Why
 from cdc.cli.selection import Selected, all_tables, select_tables
-from cdc.cli.status import COLOURS, DOWN, ago, is_up, rows_of
+from cdc.cli.status import DOWN, is_up, rows_of
+from cdc.cli.status_view import COLOURS, ago
 from cdc.config.models import Config
 from cdc.core.control import ControlState
 from cdc.core.status import StatusRow, TableState

@@ -136,7 +136,10 @@ def _reader(source: SourceConfig, table: TableConfig, where: str) -> Iterator[Ro
         with closing(_mysql(source)) as mysql:
             yield MySqlRows(mysql, table.source, table.key, where, excluded)
     else:
-        raise ConfigError(f'source "{source.name}" of type {source.type} cannot be verified yet')
+        raise ConfigError(
+            f'source "{source.name}" of type {source.type} cannot be verified yet',
+            hint="`cdc verify --source NAME` compares another",
+        )
 
 
 def _excluded(source: SourceConfig, table: TableConfig) -> list[str]:

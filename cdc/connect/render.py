@@ -117,7 +117,10 @@ def _format_settings(source: SourceConfig, values: Mapping[str, str]) -> dict[st
     if source.format is not EventFormat.AVRO:
         return filled("json", values)
     if not values["registry_url"]:
-        raise ConfigError(f"source {source.name!r} uses the avro format, and registry is missing")
+        raise ConfigError(
+            f"source {source.name!r} uses the avro format, and registry is missing",
+            hint="write registry.url into the configuration",
+        )
     return filled("avro", values)
 
 

@@ -8,6 +8,7 @@ import yaml
 
 from cdc.core.errors import ConfigError
 
+_SHIPPED = "put the file back as it came with this version"
 FOLDER = Path(__file__).resolve().parents[2] / "connectors"
 
 
@@ -22,14 +23,16 @@ def filled(name: str, values: Mapping[str, str], folder: Path = FOLDER) -> dict[
     try:
         return {key: _PLACEHOLDER.sub(lambda m: values[m[1]], text) for key, text in settings.items()}
     except KeyError as error:
-        raise ConfigError(f"template {path} uses the unknown placeholder {error.args[0]!r}") from error
+        raise ConfigError(f"template {path} uses the unknown placeholder {error.args[0]!r}", hint=_SHIPPED) from error
 
 
 def _settings(path: Path) -> dict[str, str]:
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"could not read connector template {path}: {error}") from error
+        raise ConfigError(f"could not read connector template {path}: {error}", hint=_SHIPPED) from error
     if not isinstance(loaded, dict) or not all(isinstance(v, str) for v in loaded.values()):
-        raise ConfigError(f"connector template {path} is not a mapping of names to text (quote numbers and true/false)")
+        raise ConfigError(
+            f"connector template {path} is not a mapping of names to text (quote numbers and true/false)", hint=_SHIPPED
+        )
     return loaded

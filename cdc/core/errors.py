@@ -18,6 +18,8 @@ CdcError
 Anything else is a bug: the command ends with its name, and keeps the traceback in a file.
 """
 
+import re
+
 
 class CdcError(Exception):
     """An error with a hint for the operator; messages never contain row values."""
@@ -28,7 +30,7 @@ class CdcError(Exception):
 
     def hint_for(self, table: object) -> str:
         """Return the hint with the table that a command in it is for."""
-        return self.hint.replace("reset TABLE", f"reset {table}")
+        return re.sub(r"\b(cdc (?:[a-z]+ )+)TABLE\b", lambda found: f"{found[1]}{table}", self.hint)
 
     def said_of(self, table: object) -> str:
         """Return message and hint in one line, as states show them."""

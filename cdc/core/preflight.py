@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 from cdc.core.errors import PreflightError
-from cdc.core.names import TableName
+from cdc.core.names import TableName, quote_table
 
 
 class Finding(NamedTuple):
@@ -179,7 +179,11 @@ def _check_identity(table: SourceTable, key: frozenset[str]) -> list[Finding]:
     what = (
         f"the log does not hold the old key ({', '.join(sorted(key))}) of {table.name} when a row is changed or deleted"
     )
-    return [Finding("key_not_in_identity", what, f"as its owner: ALTER TABLE {table.name} REPLICA IDENTITY FULL")]
+    return [
+        Finding(
+            "key_not_in_identity", what, f"as its owner: ALTER TABLE {quote_table(table.name)} REPLICA IDENTITY FULL"
+        )
+    ]
 
 
 ENDS_CONNECTOR = frozenset({"table_name", "zerofill"})
@@ -217,7 +221,9 @@ def check_part(table: SourceTable) -> list[Finding]:
     if table.identity is None:
         return []
     what = f"a row of {table.name} that is not loaded stops the table if it is changed and a large value of it is not"
-    return [Finding("part", what, f"as its owner: ALTER TABLE {table.name} REPLICA IDENTITY FULL", fatal=False)]
+    return [
+        Finding("part", what, f"as its owner: ALTER TABLE {quote_table(table.name)} REPLICA IDENTITY FULL", fatal=False)
+    ]
 
 
 def generated_columns(table: SourceTable, setting: str = "") -> list[str]:

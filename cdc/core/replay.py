@@ -7,7 +7,8 @@ In a table that lives, messages of an earlier epoch are left out: everything tha
 after them, and what it did not bring was gone by then.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cdc.core.checkpoints import (
@@ -83,6 +84,28 @@ def plan_replay(known: Known, start: str, end: str) -> ReplayPlan:
     return ReplayPlan(
         known.history.target, None, chosen, until, known.head, left_out=_left_out(asked, begins) if covered else ""
     )
+
+
+def plan_retry(known: Known, places: Iterable[tuple[int, int]]) -> ReplayPlan:
+    """Return the replay that begins at the first of these messages, (partition, offset), in each partition.
+
+    Raises PositionLost if the topic has one of them no more.
+    """
+    first: dict[int, int] = {}
+    for partition, offset in places:
+        if offset < known.head.of(partition).next_offset:  # the others come with the next batch of their own accord
+            first[partition] = min(offset, first.get(partition, offset))
+    if not first:
+        return plan_replay(known, "latest", "latest")
+    try:
+        return plan_replay(
+            known, "offset:" + ",".join(f"{p}={offset}" for p, offset in sorted(first.items())), "latest"
+        )
+    except PositionLost as error:
+        raise PositionLost(
+            f"messages in the quarantine of {known.history.target} are in the topic no more: {error}",
+            hint="`cdc tables reset TABLE` loads the table anew, and lets go of them",
+        ) from error
 
 
 def plan_copy(known: Known, start: str, end: str, into: TableName, *, from_connector: bool) -> ReplayPlan:
@@ -169,14 +192,13 @@ def _first(known: Known) -> Progress:
 
 def _offset(known: Known, text: str) -> Progress:
     """Return the progress of the head with other offsets in some partitions; epochs are those of checkpoints."""
-    try:
-        pairs = [part.split("=") for part in text.split(",")]
-        wanted = {int(partition): int(offset) for partition, offset in pairs}
-    except ValueError:
-        raise TerminalError(f"offset:{text} is no offset", hint="write offset:0=1200 or offset:0=1200,1=900") from None
+    if not re.fullmatch(r"\d{1,9}=\d{1,18}(,\d{1,9}=\d{1,18})*", text, re.ASCII):
+        raise TerminalError(f"offset:{text} is no offset", hint="write offset:0=1200 or offset:0=1200,1=900")
+    wanted = {int(partition): int(offset) for partition, _, offset in (one.partition("=") for one in text.split(","))}
     unknown = sorted(wanted.keys() - known.topic.watermarks.keys())
     if unknown:
-        raise TerminalError(f"{known.topic_name!r} has no partition {unknown[0]}")
+        known_ones = ", ".join(map(str, sorted(known.topic.watermarks)))
+        raise TerminalError(f"{known.topic_name!r} has no partition {unknown[0]}", hint=f"it has {known_ones}")
     states = {p: _state_at(known, p, offset) for p, offset in wanted.items()}
     return replace(known.head, partitions={**known.head.partitions, **states})
 

@@ -123,7 +123,10 @@ class KafkaTopics:
             if all(ends[place] >= offset for place, offset in wanted.items()):
                 return {partition: offset for (_, partition), offset in ends.items()}
             if time.monotonic() > deadline:
-                raise TransientError(f"a transaction on topic {name!r} has not ended within {seconds:.0f} s")
+                raise TransientError(
+                    f"a transaction on topic {name!r} has not ended within {seconds:.0f} s",
+                    hint="does the connector's producer hang? cdc connectors status",
+                )
             time.sleep(0.05)
 
     def newest_at(self, name: str) -> int | None:

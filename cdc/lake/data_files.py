@@ -115,7 +115,7 @@ class FileWriter:
         except pa.ArrowInvalid:
             raise IncompatibleSchema(
                 f"a value of column {field.name!r} does not fit {field.type}",
-                hint="compare the column's type in the source and in the lake: `cdc tables reset` makes it anew",
+                hint="compare the column's type in the source and in the lake: `cdc tables reset TABLE` makes it anew",
             ) from None
 
 

@@ -72,7 +72,7 @@ def meaning(doing: str, error: Exception) -> CdcError | None:
         refused = _REFUSED.search(str(error.orig))
         return PreflightError(text, hint=_CREDENTIALS) if refused else TransientError(text, hint=UP)
     if isinstance(error, BrokenMetadata):
-        what = f"could not {doing}: the metadata of the table is broken, or newer than this cdc knows"
+        what = f"could not {doing}: the metadata of the table is broken, or newer than this program"
         return TerminalError(what, hint=FILES)
     if isinstance(error, ValueError) and not isinstance(error, (*_NONSENSE, *_STORE)):
         unknown = any(word in str(error) for word in ("Could not initialize FileIO", "Unrecognized filesystem"))

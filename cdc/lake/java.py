@@ -34,12 +34,23 @@ def java_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except (Py4JError, PySparkException) as error:
-        causes = dict(java_causes(error))
-        for name, kind in _KINDS:
-            if name in causes:
-                said = f": {causes['java.io.IOException'][:200]}" if "java.io.IOException" in causes else ""
-                raise kind(f"could not {doing}: {name.rpartition('.')[2]}{said}") from error
-        raise
+        known = java_meaning(doing, error)
+        if known is None:
+            raise
+        raise known from error
+
+
+def java_meaning(doing: str, error: BaseException) -> CdcError | None:
+    """Return what a Java failure means, the most telling cause first; None for one that is not known."""
+    causes = dict(java_causes(error))
+    for name, kind in _KINDS:
+        if name in causes:
+            said = f": {causes['java.io.IOException'][:200]}" if "java.io.IOException" in causes else ""
+            return kind(f"could not {doing}: {name.rpartition('.')[2]}{said}", hint=_UP)
+    return None
+
+
+_UP = "are catalog and warehouse up, and catalog.uri right? `cdc doctor` looks"
 
 
 def java_causes(error: BaseException) -> Iterator[tuple[str, str]]:

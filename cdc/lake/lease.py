@@ -54,7 +54,10 @@ class Lease:
         while not self._free(observed[0]) and time.monotonic() - since < self._ttl:
             pause(min(1.0, self._ttl / 10))
             if stopping():
-                raise LeaseHeld(f"gave up waiting for the lease of pipeline {self._pipeline!r}")
+                raise LeaseHeld(
+                    f"gave up waiting for the lease of pipeline {self._pipeline!r}",
+                    hint="it was told to stop; `cdc status` tells who holds it",
+                )
             current = self._observe()
             if current != observed:
                 if not wait and not self._free(current[0]):

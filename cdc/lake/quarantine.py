@@ -8,7 +8,7 @@ from typing import Any
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
-from pyiceberg.expressions import And, BooleanExpression, EqualTo, In
+from pyiceberg.expressions import AlwaysFalse, And, BooleanExpression, EqualTo, In, Or
 
 from cdc.core.batch import BEHIND
 from cdc.core.errors import CommitConflict
@@ -66,11 +66,30 @@ class Quarantine:
         found = self._read(EqualTo(term="topic", value=topic), (*_ABOUT, "value"))
         return sorted(found, key=lambda message: (message.partition, message.offset))
 
+    def places(self, topic: str) -> list[Quarantined]:
+        """Return the messages of a topic without their values, in the order of their places."""
+        found = self._read(EqualTo(term="topic", value=topic), _ABOUT)
+        return sorted(found, key=lambda message: (message.partition, message.offset))
+
+    def release(self, topic: str, places: Collection[tuple[int, int]]) -> None:
+        """Let go of the messages of a topic at these (partition, offset), in one commit; none, none."""
+        offsets: dict[int, set[int]] = {}
+        for partition, offset in places:
+            offsets.setdefault(partition, set()).add(offset)
+        here: BooleanExpression = AlwaysFalse()
+        for partition, found in offsets.items():
+            here = Or(here, And(EqualTo(term="partition", value=partition), In(term="offset", literals=found)))
+        if offsets:
+            self._delete(And(EqualTo(term="topic", value=topic), here))
+
     def discard(self, topic: str, keys: Collection[bytes] | None = None) -> None:
         """Let go of a topic's messages, or of those with these raw keys."""
         wanted: BooleanExpression = EqualTo(term="topic", value=topic)
         if keys is not None:
             wanted = And(wanted, In(term="key", literals=set(keys)))
+        self._delete(wanted)
+
+    def _delete(self, wanted: BooleanExpression) -> None:
         writable(self._catalog)
         for attempt in repeated(CommitConflict):
             with attempt, commit_errors("write to the quarantine"):

@@ -83,7 +83,7 @@ class Launching:
 
     def _check(self) -> None:
         if self.cancelled.is_set():
-            raise PreflightError("the start was cut short")
+            raise PreflightError("the start was cut short", hint="`cdc local up` begins again")
 
 
 def bring_up(servers: Collection[Server], site: Site, state: State, tell: Callable[[str], None]) -> None:

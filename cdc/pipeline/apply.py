@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from cdc.core.batch import Collapsed, Skip
+from cdc.core.batch import Collapsed, Problem, Skip
 from cdc.core.errors import Fenced, Moved, TerminalError
 from cdc.core.evolution import SchemaPlan, filled, plan_schema, unify
 from cdc.core.history import LAST_DELETE, PIPELINE, PROGRESS, TOKEN, TRUNCATED
@@ -93,7 +93,8 @@ class Applier:
     """Applies batches with one fencing token; ``still_holder`` is asked right before each publish.
 
     One with ``doubtful`` marks is for shadows: it marks rows that lack a value instead of stopping the table. In a
-    replay, ``published`` is how far the rows are that it applies older messages to.
+    replay, ``published`` is how far the rows are that it applies older messages to, which are not quarantined again.
+    ``on_problems`` hears of the messages that cannot be used, those behind them included.
     """
 
     token: int
@@ -102,6 +103,7 @@ class Applier:
     hold_seconds: float = HOLD_SECONDS
     doubtful: str = ""
     published: Progress | None = None
+    on_problems: Callable[[Sequence[Problem]], None] = lambda _problems: None
     clock: Callable[[], float] = time.monotonic
     outdated: Callable[[TableSpec, Sequence[str]], None] = lambda _spec, _columns: None
     """Told of added columns that hold something in the source's rows from before; may raise TransientError."""
@@ -181,8 +183,10 @@ class Applier:
         assumed: Epochs = {p: ((0, progress.of(p).epoch),) for p in batch.last_offsets}
         collapsed = batch.collapse(columns, skip, assumed, truncated)
         if collapsed.problems and not collapsed.torn:
-            skip = self._quarantine(batch, skip, memory)
+            skip, first = self._quarantine(batch, skip, memory), collapsed.problems
             collapsed = batch.collapse(columns, skip, assumed, truncated)
+            if collapsed.problems > first and not collapsed.torn:
+                self._quarantine(batch, skip, memory)  # what came behind them in this very batch waits, too
         if collapsed.torn:
             return collapsed, progress
         events = self._partition_events(batch, collapsed, held)
@@ -197,7 +201,9 @@ class Applier:
 
     def _quarantine(self, batch: TableBatch, skip: Skip, memory: TableMemory) -> Skip:
         found = batch.problems(self.blocked_keys + 1)
-        batch.quarantine(found)
+        if self.published is None:  # older ones were judged when they came: they are in the table, or held
+            batch.quarantine(found)
+        self.on_problems(found)
         for problem in found:
             if problem.key is not None:
                 memory.blocked.setdefault(problem.key, (problem.partition, problem.offset))

@@ -123,7 +123,10 @@ class Load:
         before = self._target()
         topic, capture = self._topic()
         if topic is None:
-            raise TransientError(f"topic {self.spec.topic!r} is gone again")
+            raise TransientError(
+                f"topic {self.spec.topic!r} is gone again",
+                hint="`cdc connectors apply` makes it; then start the load again",
+            )
         ends = {p: marks[1] for p, marks in topic.watermarks.items()}
         base = self.parts.bulk.position()  # after the ends: what is before them was committed at or before it
         plan = replace(

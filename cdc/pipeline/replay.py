@@ -7,12 +7,13 @@ New: the rows of a checkpoint are copied, or none, and what came after it is app
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import structlog
 
+from cdc.core.batch import Problem
 from cdc.core.checkpoints import KIND
 from cdc.core.errors import CdcError, CommitConflict, TerminalError
 from cdc.core.evolution import CDC_COLUMNS
@@ -73,7 +74,10 @@ class Replayed:
 
 @dataclass
 class Replay:
-    """The replay of one table."""
+    """The replay of one table; ``reached`` is how far the rows are that it ends with.
+
+    With ``blocked`` keys no others wait from the beginning: what the quarantine holds of them is tried again.
+    """
 
     parts: ReplayParts
     spec: TableSpec
@@ -82,12 +86,17 @@ class Replay:
     on_applied: Callable[[Applied], None] = lambda _applied: None
     stopping: Callable[[], bool] = lambda: False
     pause: Callable[[float], object] = time.sleep
+    command: str = "replay"
+    blocked: Mapping[bytes, tuple[int, int]] | None = None
+    on_problems: Callable[[Sequence[Problem]], None] = lambda _problems: None
+    reached: Progress = field(init=False)
     _events: int = 0
     _changed: int = 0
     _memory: TableMemory = field(init=False)
 
     def __post_init__(self) -> None:
-        self._memory = self._fresh_memory()
+        self._memory = self._fresh_memory(self.blocked)
+        self.reached = self.plan.end
 
     def run(self) -> Replayed:
         """Carry the plan out; done again after a failure it begins anew. What was done, or tried, is audited.
@@ -126,7 +135,9 @@ class Replay:
         """Let the shadow be as far as the table is, and swap; whoever publishes meanwhile is caught up with."""
         with self.parts.engine.table(spec) as table:
             shadow.append([], {**_carried(table.read()), PROGRESS: progress.to_json()})
-        self._memory = self._fresh_memory()
+        held = self._fresh_memory(None).blocked
+        still = held if self.blocked is None else {key: at for key, at in self._memory.blocked.items() if key in held}
+        self._memory = self._fresh_memory(still)
         catch_up = self._catch_up(None)
         while True:
             progress = catch_up.run(spec, self._memory, self.parts.engine.ends(self.spec.topic))
@@ -136,6 +147,7 @@ class Replay:
                 log.info("swap tried again", table=str(self.spec.target), reason=str(error))
                 continue
             if snapshot is not None:
+                self.reached = progress
                 return snapshot
 
     def _swap(self, shadow: ShadowTable, spec: TableSpec, progress: Progress) -> int | None:
@@ -183,11 +195,13 @@ class Replay:
         return Replayed(self.plan.messages, self._events, self._changed, copied, snapshot)
 
     def _catch_up(self, published: Progress | None) -> CatchUp:
-        applier = Applier(0, self.parts.blocked_keys, self.parts.still_holder, published=published)
+        parts, told = self.parts, self.on_problems
+        applier = Applier(0, parts.blocked_keys, parts.still_holder, published=published, on_problems=told)
         return CatchUp(self.parts.engine, applier, on_applied=self._applied, stopping=self.stopping, pause=self.pause)
 
-    def _fresh_memory(self) -> TableMemory:
-        blocked = self.parts.engine.blocked([self.spec.topic]).get(self.spec.topic, {})
+    def _fresh_memory(self, blocked: Mapping[bytes, tuple[int, int]] | None) -> TableMemory:
+        if blocked is None:
+            blocked = self.parts.engine.blocked([self.spec.topic]).get(self.spec.topic, {})
         return TableMemory(self.plan.head.topic_id, blocked=dict(blocked))
 
     def _applied(self, applied: Applied) -> None:
@@ -196,7 +210,7 @@ class Replay:
         self.on_applied(applied)
 
     def _audit(self, outcome: str) -> None:
-        note(self.parts.audit, "replay", self.spec.target, describe(self.plan), self.why, outcome)
+        note(self.parts.audit, self.command, self.spec.target, describe(self.plan), self.why, outcome)
 
 
 def describe(plan: ReplayPlan) -> str:

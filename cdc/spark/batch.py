@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
+import pyarrow as pa  # type: ignore[import-untyped]
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as f
 
@@ -83,7 +84,7 @@ class SparkTableBatch:
             messages = messages.where(_unread(skip.progress))  # a literal filter would mean new code for every batch
         if skip.held:
             messages = messages.where(_before(skip.held))
-        messages = messages.withColumn("behind", _behind(skip.blocked))
+        messages = _marked_behind(messages, skip.blocked)
         events = collapse.union(self._decoded(messages, pair, shape, epochs) for pair in self._writers)
         if truncated:
             above = f.substring("position", 1, LAYOUTS[shape.engine].place_width) > truncated
@@ -205,6 +206,27 @@ def _before(held: Mapping[int, int]) -> Column:
     return ~_any_of(
         (f.col("partition") == partition) & (f.col("offset") >= offset) for partition, offset in held.items()
     )
+
+
+FEW_KEYS = 20
+"""Up to so many blocked keys a condition is quicker than a join; thousands overflow the planner's stack."""
+
+
+def _marked_behind(messages: DataFrame, blocked: Mapping[bytes, tuple[int, int]]) -> DataFrame:
+    """Return the messages with ``behind``: whether one waits behind a quarantined message of its key."""
+    if len(blocked) <= FEW_KEYS:
+        return messages.withColumn("behind", _behind(blocked))
+    keys = pa.table(
+        {
+            "key": pa.array(blocked, pa.binary()),
+            "partition": pa.array([partition for partition, _ in blocked.values()], pa.int32()),
+            "blocked_at": pa.array([offset for _, offset in blocked.values()], pa.int64()),
+        }
+    )
+    frame = messages.sparkSession.createDataFrame(keys, "key binary, `partition` int, blocked_at bigint")
+    found = messages.join(f.broadcast(frame), ["key", "partition"], "left")
+    waiting = f.coalesce(f.col("offset") > f.col("blocked_at"), f.lit(False))
+    return found.withColumn("behind", waiting).drop("blocked_at")
 
 
 def _behind(blocked: Mapping[bytes, tuple[int, int]]) -> Column:

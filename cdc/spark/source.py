@@ -82,5 +82,11 @@ def query_failure(query: StreamingQuery) -> CdcError | None:
         return None
     reason = str(query.exception() or "the query ended")
     if "KAFKA_DATA_LOSS" in reason or "OffsetOutOfRange" in reason:
-        return TransientError("Kafka no longer has offsets that come next; the tables are asked whose they are")
-    return TransientError(f"the streaming query ended: {reason.splitlines()[0][:300]}")
+        return TransientError(
+            "Kafka no longer has offsets that come next; the tables are asked whose they are",
+            hint="it passes, or stops a table with what helps",
+        )
+    return TransientError(
+        f"the streaming query ended: {reason.splitlines()[0][:300]}",
+        hint="it is started again; what keeps it from running is in cdc status",
+    )

@@ -1,5 +1,6 @@
 """Messages that cannot be used: kept with their coordinates and reason; later ones of the same key wait behind them."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -76,6 +77,15 @@ def test_poison_blocks_its_key_alone(new_table: NewTable) -> None:
     assert later[0, 14].reason == later[0, 16].reason == BEHIND
 
 
+def test_what_comes_behind_poison_in_the_same_batch_is_kept_with_it(new_table: NewTable) -> None:
+    table, topic = new_table("behind", NUMBERED), Topic()
+    table.apply([topic.change("c", {"id": i, "n": 1}, (0, 10 + i)) for i in (1, 2)])
+    bad = topic.raw({"id": 1}, b"nonsense")
+    table.apply([bad, topic.change("u", {"id": 1, "n": 2}, (0, 20)), topic.change("u", {"id": 2, "n": 2}, (0, 21))])
+    assert {place: row.reason == BEHIND for place, row in quarantined(table).items()} == {(0, 2): False, (0, 3): True}
+    assert {row.id: row.n for row in table.rows()} == {1: 1, 2: 2}
+
+
 def test_too_many_stop_the_table(new_table: NewTable) -> None:
     table, topic = new_table("poisoned", NUMBERED), Topic()
     table.blocked_keys = 2
@@ -111,3 +121,23 @@ def test_what_a_load_has_read_again_is_released(new_table: NewTable) -> None:
     release_quarantined(table.session, name, table.spec.topic, {0: middle, 1: 0})
     assert set(quarantined(table)) == set(sorted(bad)[2:])
     assert quarantined(other) == others
+
+
+def test_many_blocked_keys_do_not_slow_a_batch_down(new_table: NewTable) -> None:
+    """A condition for each of thousands of keys overflowed the stack of Spark's planner, and the table stopped."""
+    table, topic = new_table("crowded", NUMBERED), Topic()
+    table.blocked_keys = 100_000
+    table.apply([topic.change("c", {"id": i, "n": 0}, (0, 10 + i)) for i in range(100)])
+    took = {}
+    for count in (0, 5_000):
+        table.memory = TableMemory("topic-id", {FRAME + b"far" + i.to_bytes(4): (0, 0) for i in range(count)})
+        table.memory.blocked |= {key_bytes(7): (0, 0)} if count else {}
+        best = []
+        for _ in range(3):
+            began = time.monotonic()
+            table.apply([topic.change("u", {"id": i, "n": count}, (0, 10_000 + topic.offsets[0] + i)) for i in (7, 8)])
+            best.append(time.monotonic() - began)
+        took[count] = min(best)
+    print(f"a batch took {took[0]:.2f} s without blocked keys, {took[5_000]:.2f} s with 5,000")
+    assert {row.id: row.n for row in table.rows() if row.id in (7, 8)} == {7: 0, 8: 5_000}
+    assert took[5_000] < 2 * took[0] + 2

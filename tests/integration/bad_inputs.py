@@ -430,7 +430,7 @@ ARGUMENTS = [
             "tables pause shop.aa", "tables resume shop.aa", "tables reset shop.aa", "tables reset shop.aa --dry-run",
             "load --tables shop.aa", "checkpoint list --table shop.aa", "checkpoint show latest --table shop.aa",
             "checkpoint rebuild --table shop.aa", "rewind --table shop.aa --to latest --yes",
-            "replay --table shop.aa --from earliest", "quarantine show shop.aa", "quarantine discard shop.aa --yes",
+            "replay --table shop.aa --from earliest", "quarantine show shop.aa", "quarantine discard shop.aa --yes", "quarantine retry shop.aa",
         )
     ),
     Bad("several tables where one is meant", "rewind --table * --to latest --yes -c CONFIG", "tables are called", "give one of"),
@@ -450,9 +450,9 @@ ARGUMENTS = [
 
 CATALOG_COMMANDS = (
     "status", "tables list", "tables pause shop.a", "tables resume shop.a", "quarantine list", "quarantine show shop.a",
-    "quarantine discard shop.a --yes", "checkpoint list", "checkpoint rebuild",
+    "quarantine discard shop.a --yes", "quarantine retry shop.a", "checkpoint list", "checkpoint rebuild",
     "checkpoint show latest --table shop.a", "rewind --table shop.a --to latest --yes",
-    "replay --table shop.a --from earliest", "verify",
+    "replay --table shop.a --from earliest", "verify", "stream", "load", "tables reset shop.a",
 )  # fmt: skip
 PLAN, LIST, DRY = "connectors plan store -c CONFIG", "tables list -c CONFIG", "load --dry-run -c CONFIG --source"
 JDBC, MYJDBC = "jdbc:postgresql://127.0.0.1:PORT/c?sslmode=disable", "jdbc:mysql://127.0.0.1:PORT/c"
@@ -506,3 +506,34 @@ AROUND: list[tuple[str, Bad]] = [
     ("nobody", Bad("sources away, for the status", "status -c CONFIG --source shop", "source_away", "is the database up", 2)),
 ]  # fmt: skip
 """Surroundings that are wrong: what answers at PORT, and what is run."""
+
+REWIND, REPLAY, SHOW = (
+    "rewind -c CONFIG --yes --table shop.a --to",
+    "replay -c CONFIG --table shop.a --from",
+    "checkpoint show -c CONFIG --table shop.a",
+)
+POINTS = [
+    *(
+        Bad(f"{what} for {command.split()[0]}", f"{command} {word}", says, hint)
+        for command in (REWIND, REPLAY, SHOW)
+        for what, word, says, hint in (
+            ("a word for a time", "yesterday", "is no snapshot, tag or time", "tag:NAME"),
+            ("a time that is none", "2026-13-45T00:00:00Z", "is no snapshot, tag or time", "such as 2026-"),
+            ("a snapshot that is none", "99999999999999999999", "no snapshot", "cdc checkpoint list|earliest"),
+            ("a tag that is none", "tag:none", "has no tag 'none'", "it has"),
+            ("a time before everything", "2001-01-01T00:00:00Z", "as old as", "its history begins|earliest"),
+        )
+    ),
+    Bad("a rewind to where it is", f"{REWIND} latest", "already", "nothing to rewind"),
+    Bad("an offset without a number", f"{REPLAY} offset:0", "is no offset", "write offset:0=1200"),
+    Bad("a partition that is no number", f"{REPLAY} offset:x=1", "is no offset", "write offset:0=1200"),
+    Bad("an offset below nothing", f"{REPLAY} offset:0=-5", "is no offset", "write offset:0=1200"),
+    Bad("a partition that the topic has not", f"{REPLAY} offset:5=1", "has no partition 5", "it has 0"),
+    Bad("a range that ends before it begins", f"{REPLAY} offset:0=6 --to offset:0=1", "ends before it begins", "--from has to lie before"),
+    Bad("a range beyond the table", f"{REPLAY} earliest --to offset:0=99", "itself is not that far", "leave --to out"),
+    Bad("a new table that is the old one", f"{REPLAY} earliest --into shop.a", "a table of the service", "choose a name"),
+    Bad("a new table without a namespace", f"{REPLAY} earliest --into copy", "expected namespace.table", "write namespace.table"),
+    Bad("a new table among the service's", f"{REPLAY} earliest --into cdc.copy", "a table of the service", "choose a name"),
+    Bad("a replay without jars", f"{REPLAY} earliest", "no jars in", "cdc local fetch"),
+]  # fmt: skip
+"""Points in the life of a table that has been streamed for a while."""

@@ -7,11 +7,26 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from cdc.bootstrap import operations
 from cdc.cli.app import main
 from tests.integration import loopback
-from tests.integration.bad_inputs import ARGUMENTS, AROUND, FIELDS, FILES, SECRET, SECRETS, TOGETHER, Bad, text_of
+from tests.integration.bad_inputs import (
+    ARGUMENTS,
+    AROUND,
+    FIELDS,
+    FILES,
+    POINTS,
+    SECRET,
+    SECRETS,
+    TOGETHER,
+    Bad,
+    text_of,
+)
+from tests.sql_catalog import sql_catalog
+from tests.unit.core.histories import batch, topic
 
 SECONDS = 20.0
 """The longest that a command may take to find that it cannot go on."""
@@ -84,6 +99,21 @@ def test_surroundings_that_are_wrong_are_told_with_cause_and_next_step(
         test_bad_input_is_told_with_cause_and_next_step(run, replace(bad, file=at_port(bad.file, str(tmp_path), port)))
 
 
+@pytest.mark.parametrize("bad", POINTS, ids=[bad.name for bad in POINTS])
+def test_points_that_are_none_are_told_with_cause_and_next_step(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: Bad
+) -> None:
+    catalog = sql_catalog(tmp_path)
+    catalog.create_namespace("shop")
+    table = catalog.create_table("shop.a", pa.schema([("id", pa.int32())]))
+    for number in (1, 3, 6):
+        summary = {name: value for name, value in batch(number).items() if name != "operation"}
+        table.append(pa.table({"id": pa.array([number], pa.int32())}), snapshot_properties=summary)
+    monkeypatch.setattr(operations, "open_catalog", lambda _: catalog)
+    monkeypatch.setattr(operations.TopicStates, "state", lambda *_: topic((0, 9)))
+    test_bad_input_is_told_with_cause_and_next_step(run, bad)
+
+
 def at_port(file: object, folder: str, port: int) -> bytes:
     """Return the configuration with the server's port in it, as a number where it stands alone."""
     text = text_of(file, folder)  # type: ignore[arg-type]
@@ -93,4 +123,5 @@ def at_port(file: object, folder: str, port: int) -> bytes:
 
 def test_there_are_enough_of_them_and_each_has_its_own_name() -> None:
     names = [bad.name for bad in CASES] + [bad.name for _, bad in AROUND]
+    names += [bad.name for bad in POINTS]
     assert len(set(names)) == len(names) >= 150

@@ -1,5 +1,6 @@
 """`cdc stream` on a real stack: two instances, lost state, bad messages, lost topics, dependencies that are away."""
 
+import json
 import os
 import re
 import signal
@@ -16,11 +17,12 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from cdc.cli.verify import verify_sources
 from cdc.lake.pyiceberg_catalog import open_catalog
+from cdc.lake.quarantine import Quarantine
 from cdc.lake.status_reader import read_status
 from cdc.local.stack import LocalStack
 from cdc.sources.postgres import publication_sql
@@ -292,6 +294,60 @@ def test_a_bad_message_is_quarantined_and_the_stream_goes_on(stand: Stand) -> No
     health = httpx.get(f"http://127.0.0.1:{running.port}/health", timeout=30)
     assert health.status_code == 200, health.text
     assert all(f"{name}: ok" in health.text for name in ("source", "kafka", "registry", "connect", "catalog"))
+
+
+def test_what_waits_in_the_quarantine_is_brought_in_beside_the_service(stand: Stand) -> None:
+    """What still cannot be used is named and stays; what only waited comes in, and its key goes on by itself."""
+    stand.running()
+    topic, table = f"{NAME}.{SCHEMA}.a", f"{NAME}.a"
+    before = Quarantine(stand.catalog(), "cdc").places(topic)
+    stand.sql(f"UPDATE {SCHEMA}.a SET n = 4711, t = 'to be held up' WHERE id = 5")
+    message = newest(stand, topic)
+    producer = Producer({"bootstrap.servers": stand.stack.addresses().kafka})
+    producer.produce(topic, key=message.key(), value=b"garbage", partition=message.partition())
+    assert producer.flush(30) == 0
+    stand.sql(f"UPDATE {SCHEMA}.a SET n = 4712, t = 'held up' WHERE id = 5")
+
+    def held() -> list[Any]:
+        found = Quarantine(stand.catalog(), "cdc").places(topic)
+        return [one for one in found if one.offset > message.offset() and one.partition == message.partition()]
+
+    await_true(lambda: len(held()) == 2, 60, "the garbage is held, and the change behind it")
+    plan = json.loads(stand.service.run("quarantine", "retry", table, "--dry-run", "--json").stdout)
+    assert plan[0]["held"] == len(before) + 2
+    tried = stand.service.run("quarantine", "retry", table, "--json")
+    assert tried.returncode == 1, tried.stderr
+    assert len(json.loads(tried.stdout)[0]["left"]) == len(before) + 2
+    assert "Traceback" not in tried.stderr
+
+    Quarantine(stand.catalog(), "cdc").release(topic, {(one.partition, one.offset) for one in [*before, held()[0]]})
+    tried = stand.service.run("quarantine", "retry", f"{SCHEMA}.a", "--json", "--why", "it was only garbage")
+    assert tried.returncode == 0, tried.stdout + tried.stderr
+    assert json.loads(tried.stdout) == [{"table": table, "done": True, "released": 1, "changed": 1, "left": []}]
+    assert held() == []
+    stand.await_equal()
+    stand.sql(f"UPDATE {SCHEMA}.a SET n = 4713 WHERE id = 5")
+    stand.await_equal()
+    assert held() == []
+
+
+def newest(stand: Stand, topic: str) -> Any:
+    """Return the newest message of a topic, as soon as what was changed last is in it."""
+    settings = {"bootstrap.servers": stand.stack.addresses().kafka, "group.id": "newest", "enable.auto.commit": False}
+    consumer = Consumer({**settings, "auto.offset.reset": "earliest", "isolation.level": "read_committed"})
+    consumer.subscribe([topic])
+    found: list[Any] = []
+
+    def seen() -> bool:
+        got = consumer.consume(1000, 0.5)
+        found.extend(one for one in got if one.error() is None and b"to be held up" in (one.value() or b""))
+        return bool(found)
+
+    try:
+        await_true(seen, 60, "the change is in the topic")
+    finally:
+        consumer.close()
+    return found[-1]
 
 
 def test_stops_in_time(stand: Stand) -> None:

@@ -71,7 +71,10 @@ def _time(micros: int) -> str:
 
 def _matched(pattern: re.Pattern[str], text: str) -> str:
     if not pattern.fullmatch(text):
-        raise TerminalError("a key value has not the form of its column's type")
+        raise TerminalError(
+            "a key value has not the form of its column's type",
+            hint="the column was changed meanwhile? start the load again",
+        )
     return text
 
 

@@ -44,7 +44,10 @@ def literal(column: Column, value: Any) -> str:  # noqa: ANN401 - as Arrow's to_
 
 def _moment(column: Column, text: str) -> str:
     if not re.fullmatch(r"\d{4,}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,9})?", text):
-        raise TerminalError("a key value has not the form of its column's type")
+        raise TerminalError(
+            "a key value has not the form of its column's type",
+            hint="the column was changed meanwhile? start the load again",
+        )
     if column.kind == "DATE":
         return f"TO_DATE('{text[:19]}', '{_DATE_FORMAT}')"
     utc = f"TO_TIMESTAMP('{text}', '{_MOMENT_FORMAT}')"

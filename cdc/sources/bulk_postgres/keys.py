@@ -70,7 +70,10 @@ def _text(column: KeyColumn, value: object) -> str:
     if isinstance(value, (datetime, date)):
         return value.isoformat()
     if isinstance(value, (list, tuple, dict, float)) or value is None:
-        raise TerminalError(f"key column {column.name!r} cannot be looked up by a value of its type")
+        raise TerminalError(
+            f"key column {column.name!r} cannot be looked up by a value of its type",
+            hint="set `snapshot: connector` for the table, or choose another key",
+        )
     return str(value)
 
 

@@ -84,7 +84,9 @@ def published_findings(
         yield Finding("not_published", f"table {table} is not in publication {publication!r}", add, gap=True)
     elif row["rowfilter"] is not None:
         what = f"publication {publication!r} filters the rows of {table}"
-        yield Finding("row_filter", what, "publish the whole table", gap=True)
+        change = f"ALTER PUBLICATION {quote(publication)}"
+        whole = f"{change} DROP TABLE {quote_table(table)}; {change} ADD TABLE {quote_table(table)}"
+        yield Finding("row_filter", what, f"as the table's owner: {whole}", gap=True)
 
 
 def table_findings(relation: Mapping[str, Any], table: TableName) -> Iterator[Finding]:

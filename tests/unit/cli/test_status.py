@@ -1,14 +1,17 @@
 """What `cdc status` says of services and sources."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from cdc.cli import status
+from cdc.cli import status, status_view
 from cdc.cli.status import DOWN, Seen, SourceSeen, rows_of, see
 from cdc.core.names import TableName
 from cdc.core.preflight import Finding
@@ -71,3 +74,56 @@ def test_a_stopped_table_stays_so_and_other_sources_are_left_out(monkeypatch: py
     rows = [replace(ROW, state="stopped"), replace(ROW, pipeline="other")]
     monkeypatch.setattr(status, "read_status", lambda *_: rows)
     assert [row.state for row in rows_of(None, "cdc", {"shop": False})] == ["stopped"]  # type: ignore[arg-type]
+
+
+LONG = "a_namespace_of_many_letters.a_table_whose_name_is_as_long_as_names_may_be_in_a_database_of_today"
+STATES = ("running", "waiting", "loading", "paused", "stopped", "down")
+
+
+def rendered(width: int, *, wide: bool) -> str:
+    """Return what a terminal of that width shows of tables with long names and much to say."""
+    error = "IncompatibleSchema: column of another type; `cdc tables reset x` loads it anew " * 3
+    rows = [
+        replace(
+            ROW,
+            target=f"{LONG}_{state}",
+            state=state,
+            events=12_345_678_901,
+            inserted=9_999_999_999,
+            quarantined=1,
+            lag_seconds=123_456.7,
+            committed_at=BEGAN,
+            position="0-0000000000000000-1-0000000000000000-0000000000000000",
+            last_error=error if state == "stopped" else "",
+        )
+        for state in STATES
+    ]
+    missing = MISSING._replace(hint="grant SELECT ON public.a [to] the role " * 4)
+    sources = [SourceSeen("a_source_with_a_long_name", False, "process 1 on host", BEGAN, [Trouble(missing, BEGAN)])]
+    view = status_view.shown(rows, [], sources, wide=wide)
+    console = status_view.wide_enough(Console(width=width, file=StringIO()), view, wide=wide)
+    with console.capture() as captured:
+        console.print(view)
+    return captured.get()
+
+
+def test_it_fits_80_columns_and_cuts_nothing_off() -> None:
+    shown = rendered(80, wide=False)
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
+    whole = re.sub(r"[\s│]", "", shown)
+    assert all(f"_{state}" in whole for state in STATES)
+    assert "12,345,678,901" in shown
+    assert "hint: grant SELECT ON public.a [to] the role" in shown
+    assert "hint: cdc tables resume a_namespace_of_many_letters" in " ".join(shown.split())
+    assert "hint: `cdc stream --source a_source_with_a_long_name` runs it" in shown
+    assert "hint: `cdc quarantine list`" in shown
+
+
+def test_wide_shows_everything_in_one_line_a_table() -> None:
+    shown = rendered(80, wide=True)
+    for state in STATES:
+        (line,) = [line for line in shown.splitlines() if f"{LONG}_{state} " in line and "│" in line]
+        assert "9,999,999,999/0/0" in line
+        assert "0-0000000000000000-1-0000000000000000" in line
+    assert "…" not in shown

@@ -10,7 +10,7 @@ from cdc.core.errors import PositionLost, TerminalError
 from cdc.core.history import TableHistory
 from cdc.core.names import TableName
 from cdc.core.progress import Progress
-from cdc.core.replay import Known, find_point, plan_copy, plan_replay
+from cdc.core.replay import Known, find_point, plan_copy, plan_replay, plan_retry
 from tests.unit.core.histories import START, TOPIC, batch, fence, history, progress, topic, without
 
 NEW = TableName("shop", "copy")
@@ -123,3 +123,19 @@ def test_a_new_table_cannot_begin_before_a_load() -> None:
     with pytest.raises(PositionLost, match="no checkpoint") as refused:
         plan_copy(known(loaded()), "101", "latest", NEW, from_connector=True)
     assert "102" in refused.value.hint
+
+
+def test_a_retry_begins_at_the_first_message_that_is_held() -> None:
+    plan = plan_retry(known(THREE), [(0, 7), (0, 4), (0, 12)])
+    assert plan.offsets == {0: (4, 9)}
+    assert plan.into is None
+
+
+def test_a_retry_of_what_the_table_has_not_come_to_yet_reads_nothing() -> None:
+    assert plan_retry(known(THREE), [(0, 9), (0, 12)]).messages == 0
+
+
+def test_a_retry_of_what_the_topic_has_lost_names_the_way_out() -> None:
+    with pytest.raises(PositionLost, match="are in the topic no more") as caught:
+        plan_retry(known(THREE, (5, 99)), [(0, 4)])
+    assert "cdc tables reset shop.a" in caught.value.hint_for("shop.a")

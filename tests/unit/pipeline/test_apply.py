@@ -162,7 +162,7 @@ def test_a_key_that_the_events_lack_is_named() -> None:
 def test_unusable_messages_are_quarantined_before_the_merge_and_block_their_key() -> None:
     table = table_at()
     bad = Problem(0, 1, KEY, "undecodable value")
-    batch = MemoryBatch(table, [Collapsed(events=3, problems=1), Collapsed(events=2, keys=1, problems=2)], bad=[bad])
+    batch = MemoryBatch(table, [Collapsed(events=3, problems=1), Collapsed(events=2, keys=1, problems=1)], bad=[bad])
     batch.counts = {INSERTED: "1"}
     memory = TableMemory("id")
     applied = apply(table, batch, memory)
@@ -170,6 +170,21 @@ def test_unusable_messages_are_quarantined_before_the_merge_and_block_their_key(
     assert memory.blocked == {KEY: (0, 1)}
     assert batch.asked[1][0].blocked == {KEY: (0, 1)}
     assert applied.blocked == 1
+
+
+def test_what_comes_behind_an_unusable_message_in_the_same_batch_was_not_kept() -> None:
+    """It was neither merged nor in the quarantine, and the table's progress was past it."""
+    table = table_at()
+    batch = MemoryBatch(table, [Collapsed(events=3, problems=1), Collapsed(events=3, keys=1, problems=2)])
+    batch.bad = [Problem(0, 1, KEY, "undecodable value")]
+    batch.counts = {INSERTED: "1"}
+    apply(table, batch)
+    assert [call for call in table.calls if call.startswith(("collapse", "quarantine"))] == [
+        "collapse",
+        "quarantine 1",
+        "collapse",
+        "quarantine 1",
+    ]
 
 
 def test_the_first_unusable_message_of_a_key_is_the_one_that_blocks() -> None:
@@ -378,3 +393,16 @@ def test_a_new_table_is_known_by_its_first_batches() -> None:
     table, memory = MemoryTable(), TableMemory("id")
     apply(table, MemoryBatch(table), memory)
     assert apply(table, batch_at(table, 3, 5), memory).progress.of(0).next_offset == 6
+
+
+def test_what_was_judged_before_is_told_and_not_quarantined_again() -> None:
+    """A replay of messages that the table has would block keys whose schema was lost since."""
+    table, told = table_at(), list[Problem]()
+    bad = Problem(0, 1, KEY, "unknown schema")
+    batch = MemoryBatch(table, [Collapsed(events=3, problems=1), Collapsed(events=2, keys=1, problems=2)], bad=[bad])
+    batch.counts = {INSERTED: "1"}
+    memory, head = TableMemory("id"), Progress(SPEC.topic, "id", {0: PartitionProgress(9)})
+    apply(table, batch, memory, published=head, on_problems=told.extend)
+    assert not [call for call in table.calls if call.startswith("quarantine")]
+    assert set(told) == {bad}
+    assert memory.blocked == {KEY: (0, 1)}
