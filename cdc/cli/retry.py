@@ -42,13 +42,12 @@ def retry(config: Config, asked: Asked, *, dry_run: bool, as_json: bool) -> None
     """Try again what tables hold, one table after another, and tell; exits 1 if something still cannot be used."""
     set_up_logs(config.operations.log_format, "WARNING")
     parts = OperatorParts(config)
-    held = {one: _held(parts, one, asked.keys) for one in select_tables(config, asked.tables)}
-    planned = {one: _plan(parts, one, _places(found)) for one, found in held.items() if found}
-    if dry_run or not planned:
-        plans = [_plan_json(one, held[one], planned.get(one)) for one in held]
+    held = [(one, _held(parts, one, asked.keys)) for one in select_tables(config, asked.tables)]
+    if dry_run or not any(found for _, found in held):
+        plans = [_plan_json(one, found, _plan(parts, one, _places(found)) if found else None) for one, found in held]
         _tell(plans, [_plan_line(plan) for plan in plans], as_json=as_json)
         return
-    done = _carry_out(config, parts, list(planned), asked)
+    done = _carry_out(config, parts, [one for one, found in held if found], asked)
     _tell([_json(*one) for one in done], [line for one in done for line in _lines(*one)], as_json=as_json)
     if any(isinstance(outcome, CdcError) or outcome.left for _, outcome in done):
         raise typer.Exit(1)

@@ -15,6 +15,8 @@ from cdc.cli import quarantine
 from cdc.cli.quarantine import register
 from cdc.core.batch import BEHIND
 from cdc.core.errors import ConfigError
+from cdc.core.history import PROGRESS
+from cdc.core.progress import PartitionProgress, Progress, TopicState
 from cdc.lake.audit import AuditLog
 from cdc.lake.control import Control
 from tests.fakes.configuration import POSTGRES, configuration
@@ -117,3 +119,29 @@ def test_a_key_that_is_none_is_refused() -> None:
     result = CliRunner().invoke(app, ["quarantine", "discard", "shop.customers", "--key", "xyz", "--yes"])
     assert isinstance(result.exception, ConfigError)
     assert "cdc quarantine show" in result.exception.hint
+
+
+def test_a_retry_shows_from_where_the_topic_is_read_again(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = sql_catalog(tmp_path)
+    catalog.create_namespace("shop")
+    table = catalog.create_table("shop.customers", pa.schema([("id", pa.int32())]))
+    progress = Progress(TOPIC, "id", {0: PartitionProgress(20), 1: PartitionProgress(5)})
+    table.append(pa.table({"id": pa.array([1], pa.int32())}), snapshot_properties={PROGRESS: progress.to_json()})
+    state = TopicState("id", {0: (0, 30), 1: (0, 9)})
+    monkeypatch.setattr(operations.TopicStates, "state", lambda *_: state)
+    (plan,) = json.loads(run("retry", "public.customers", "--dry-run", "--json"))
+    assert plan == {
+        "table": "shop.customers",
+        "done": False,
+        "held": 4,
+        "keys": 2,
+        "offsets": {"0": {"from": 5, "to": 20}, "1": {"from": 2, "to": 5}},
+        "messages": 18,
+    }
+    (plan,) = json.loads(run("retry", "public.customers", "--key", "02", "--dry-run", "--json"))
+    assert (plan["held"], plan["offsets"]["0"], plan["messages"]) == (1, {"from": 20, "to": 20}, 3)
+    assert "4 messages of 2 keys are held; 18 messages" in run("retry", "shop.customers", "--dry-run")
+    run("discard", "public.customers", "--yes")
+    assert "shop.customers: nothing is held" in run("retry", "public.customers")
