@@ -28,7 +28,7 @@ from cdc.sources.mysql import setup_sql as mysql_setup
 from cdc.sources.postgres import PostgresDatabase
 from cdc.sources.postgres import setup_sql as postgres_setup
 
-HINT = "cdc init --help: --name, --password and the addresses of the servers are taken as they are given"
+HINT = "--name, --password and the addresses of the servers are taken as they are given"
 
 REFUSED = "correct user, password or database in the address; it may end with ?sslmode=require (ssl_mode=required)"
 
@@ -83,7 +83,7 @@ def look(wanted: Wanted) -> Found:
 def documents(found: Found, sections: Mapping[str, Section]) -> tuple[str, str]:
     """Return the configuration and the SQL of the source's administrator; the first passes ``cdc config check``."""
     url = found.wanted.url
-    head = f"Written by cdc init for {found.server.version} at {url.host}:{url.port}, database {url.database}."
+    head = f"Written by `cdc init` for {found.server.version} at {url.host}:{url.port}, database {url.database}."
     head += " Every field is described in docs/configuration.md."
     left_out = ((one.name, column) for one in found.captured for column in one.left_out)
     excluded = ",".join(rf"{table_pattern(name)}\.{pattern(column)}" for name, column in left_out)
@@ -93,7 +93,7 @@ def documents(found: Found, sections: Mapping[str, Section]) -> tuple[str, str]:
         return text, postgres_setup(source, found.server, found.captured, found.listed)
     if isinstance(source, MySqlSource):
         return text, mysql_setup(source)
-    raise ConfigError(f"no set-up is written for {source.type}")
+    raise ConfigError(f"no set-up is written for {source.type}", hint=f"sql/sources/{source.type} has its grants")
 
 
 def _checked(text: str) -> Config:
@@ -108,7 +108,7 @@ def _source_to_look_at(wanted: Wanted) -> PostgresSource | MySqlSource:
     """Return the database as the user of the address sees it; which tables it has is what is asked."""
     url = wanted.url
     if url.type == "oracle":
-        what = "cdc init does not look at Oracle databases: there was none to try it on"
+        what = "Oracle databases are not looked at: there was none to try it on"
         raise ConfigError(what, hint="config/production.yaml has such a source, sql/sources/oracle its grants")
     secret = Secret("", SecretStr(url.password))
     own: Any = _source_section(wanted) | {"user": url.user, "password": secret, "tables": ()}

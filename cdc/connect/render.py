@@ -24,7 +24,9 @@ def render(source: SourceConfig, config: Config) -> dict[str, str]:
     """Return the settings of the source's connector, secrets as references; raises ConfigError for unsafe overrides."""
     check_overrides(source.name, source.connector)
     if not source.captured:  # an empty list would be all tables of the database
-        raise ConfigError(f"source {source.name!r} has no table with a key yet", hint="cdc doctor tells of each table")
+        raise ConfigError(
+            f"source {source.name!r} has no table with a key yet", hint="`cdc doctor` tells of each table"
+        )
     values = _values(source, config)
     settings = filled("common", values) | filled(source.type, values) | _format_settings(source, values)
     settings |= _history_security(source, config.kafka) | _particular(source) | _snapshot_tables(source)

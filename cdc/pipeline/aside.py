@@ -68,7 +68,9 @@ class Aside:
     def _finding(self, source: SourceConfig, name: TableName) -> Finding:
         if cause := self._causes.get(name):
             what = f"{name} ended connector {source.name!r}, which goes on without it: {cause}"
-            return Finding("set_aside", what, mend(source.name, cause, "apply"), table=name, gap=True)
+            return Finding(
+                "set_aside", what, mend(source.name, cause, f"cdc connectors apply {source.name}"), table=name, gap=True
+            )
         what = f"connector {source.name!r} leaves {name} out"
         return Finding("left_out", what, f"cdc connectors apply {source.name}", table=name, gap=True)
 

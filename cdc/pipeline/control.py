@@ -88,7 +88,8 @@ class Marks:
         except CdcError:
             raise
         except Exception as error:  # catalogs raise what they like
-            raise TransientError(f"{spec.target} is not marked as outdated: {type(error).__name__}") from error
+            what = f"{spec.target} is not marked as outdated: {type(error).__name__}"
+            raise TransientError(what, hint="is the catalog up, and catalog.uri right?") from error
 
     def _compare(self, specs: tuple[TableSpec, ...], state: ControlState) -> Heard:
         before, moves = self.state, state.moved if self.known else {}

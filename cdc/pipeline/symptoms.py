@@ -30,12 +30,12 @@ def connector_findings(status: ConnectorStatus) -> list[Finding]:
 _SCHEMA_UNKNOWN = "whose schema isn't known to this connector"
 
 
-def mend(name: str, trace: str, command: str = "restart") -> str:
+def mend(name: str, trace: str, command: str = "") -> str:
     """Return what helps: MySQL's connector notes only once, when it is new, the tables that its user may see then."""
     if "RecordTooLarge" in trace:
         return f"raise kafka.max_message, then cdc connectors apply {name}"
     if _SCHEMA_UNKNOWN not in trace:
-        return f"mend the cause, then cdc connectors {command} {name}"
+        return f"mend the cause, then {command or f'cdc connectors restart {name}'}"
     mode = "`connector: {snapshot.mode: recovery}` of the source"
     return f"{mode}, cdc connectors apply {name}, and when it runs take that out again and apply once more"
 

@@ -27,7 +27,7 @@ from cdc.core.preflight import (
 from cdc.core.setup import PASSWORD, comment, filled
 
 _TEMPLATE = Path(__file__).resolve().parents[2] / "sql" / "sources" / "mysql" / "setup.sql"
-_HEAD = "What MySQL has to have before cdc captures source {}; written by cdc init, and run by an administrator."
+_HEAD = "What MySQL has to have for the capture of source {}; an administrator runs it."
 _SETUP = "run sql/sources/mysql/setup.sql as an administrator"
 _REFUSED = frozenset({
     ER.ACCESS_DENIED_ERROR,

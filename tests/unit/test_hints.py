@@ -21,8 +21,8 @@ SAMPLES = {
     "tag": "before",
     "path": "x",
 }
-NO_COMMANDS = {"cdc sample", "cdc preflight shop", "cdc load shop"}
-"""The version, and names that connections to databases bear."""
+NO_COMMANDS = {"cdc sample", "cdc samplesample", "cdc preflight shop", "cdc load shop", "cdc init"}
+"""The version, commands put together elsewhere, names that connections to databases bear, and what is only named."""
 
 Text = tuple[str, str]
 """Where a text is, and what it says."""

@@ -30,7 +30,7 @@ def setup_sql(
 ) -> str:
     """Return statements for psql, in one transaction; the password comes from where the configuration refers to."""
     parts = [
-        comment(f"What PostgreSQL has to have before cdc captures source {source.name}; written by cdc init."),
+        comment(f"What PostgreSQL has to have for the capture of source {source.name}."),
         f"-- As a superuser: psql --file THIS_FILE, connected to {comment(source.database, '').strip()}",
         f"\\set ON_ERROR_STOP on\n{_password(source)}\nBEGIN;",
         *_roles(source, server, proposed),

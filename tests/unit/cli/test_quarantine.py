@@ -51,7 +51,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     catalog.create_namespace("cdc")
     catalog.create_table("cdc.quarantine", COLUMNS).append(pa.Table.from_pylist(rows, COLUMNS))
     monkeypatch.setattr(operations, "open_catalog", lambda _: catalog)
-    monkeypatch.setattr(quarantine, "known_config", lambda *_, **__: configuration(POSTGRES))
+    for name in ("known_config", "complete_config"):
+        monkeypatch.setattr(quarantine, name, lambda *_, **__: configuration(POSTGRES))
     app = typer.Typer()
     register(app)
 
