@@ -88,6 +88,7 @@ def discard(
     """Let go of a table's messages, or of those of some keys: later events of these keys are applied again at once.
 
     What the messages said is not applied: such a row is right again with its next change, or after `cdc tables reset`.
+    A change that arrives at this very moment may still wait: `cdc quarantine retry` brings it in.
     """
     loaded = known_config(config)
     parts, chosen = OperatorParts(loaded), one_table(loaded, table)

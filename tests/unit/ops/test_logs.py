@@ -1,6 +1,7 @@
 import io
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ def out() -> Iterator[io.StringIO]:
     set_up_logs("json", "INFO", stream)
     yield stream
     structlog.reset_defaults()
+    threading.excepthook = threading.__excepthook__
     root.handlers[:] = handlers
     root.setLevel(level)
 
@@ -85,3 +87,15 @@ def test_the_level_holds_and_console_is_readable() -> None:
     root.handlers[:] = handlers
     assert "not shown" not in stream.getvalue()
     assert "table=t" in stream.getvalue()
+
+
+def test_a_mistake_in_a_thread_was_bare_text(out: io.StringIO) -> None:
+    def mistake() -> None:
+        raise KeyError("ours")
+
+    thread = threading.Thread(target=mistake, name="watch")
+    thread.start()
+    thread.join()
+    line = last(out)
+    assert (line["event"], line["level"], line["thread"]) == ("thread ended", "error", "watch")
+    assert "KeyError" in line["exception"]
