@@ -169,6 +169,7 @@ def mysql_rows(table: str, keys: range, round_: int, extra: str = "") -> str:
     return f"INSERT INTO {{s}}.{table} VALUES " + ", ".join(f"({row(key)})" for key in keys)
 
 
+@pytest.mark.campaign
 def test_every_value_of_mysql_is_as_the_server_prints_it(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     stack = stack_for(request, "mysql")
     database = Database(stack.addresses(), "mysql", "exact_my", 97)
