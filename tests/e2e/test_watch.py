@@ -88,8 +88,8 @@ class Watched(Shop):
 
     def await_calm(self, seconds: float = 60) -> None:
         """Change the healthy table and wait until it is in the lake."""
-        self.sql("UPDATE {s}.calm SET n = n + 1")
         total = self.applied()
+        self.sql("UPDATE {s}.calm SET n = n + 1")
         await_true(lambda: self.applied() > total, seconds, "changes of the healthy table are applied")
 
     def applied(self) -> int:
