@@ -87,7 +87,7 @@ def test_statements_in_hints_mend_what_they_are_shown_for(stack: LocalStack, unf
             found = fatal(unfit)
             if not found:
                 break
-            finding = found[0]
+            finding = min(found, key=lambda one: "publi" in one.name)  # unlogged tables cannot be published
             statements = OWNER.match(finding.hint)
             assert statements, finding
             connection.execute(statements[1])  # as it stands
