@@ -18,7 +18,7 @@ from tests.e2e import newcomer as tables
 from tests.e2e.newcomer import Newcomer, reading_script, readme_commands
 from tests.e2e.service import CATCH_UP_SECONDS, await_true
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.campaign]
 DATABASE = "newcomer"
 ADDRESS = "db.example.com/shop"
 
@@ -96,7 +96,6 @@ def test_own_postgresql(stack: LocalStack, local: LocalStack, tmp_path: Path) ->
         run("DROP ROLE IF EXISTS cdc_newcomer", "postgres")
 
 
-@pytest.mark.campaign
 def test_own_mysql(mysql_stack: LocalStack, local: LocalStack, tmp_path: Path) -> None:
     at = mysql_stack.addresses()
     root = at.environment()["CDC_MYSQL_ROOT_PASSWORD"]

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(900)
 ROWS = 5_000
 ADDED_ROWS = 100_000
 REWINDS = int(os.environ.get("CDC_TEST_REWINDS", "2"))  # noqa: TID251 - how long a test goes on
-REPLAYS = int(os.environ.get("CDC_TEST_REPLAYS", "3"))  # noqa: TID251
+REPLAYS = int(os.environ.get("CDC_TEST_REPLAYS", "2"))  # noqa: TID251
 MOST_LAG = 30.0
 """Seconds that changes of a table may take, whatever happens to the others; docs/evidence.md has the figure."""
 
