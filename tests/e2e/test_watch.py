@@ -109,10 +109,15 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     database = Database(stack.addresses(), request.param, f"watch_{request.param}", 97)
     with shop_of(Watched, stack, folder, database, TABLES, settings) as made:
         made.stack, made.port = stack, port
+        if request.param == "mysql":
+            hidden = f"CREATE TABLE {made.name}_old.hidden (id bigint PRIMARY KEY, n int)"
+            database.sql(f"CREATE DATABASE {made.name}_old", hidden, role="root")
         made.capture(TABLES, ROWS)
         made.service.start()
         made.await_states(dict.fromkeys(TABLES, "running"))
         yield made
+        if request.param == "mysql":
+            database.sql(f"DROP DATABASE {made.name}_old", role="root")
 
 
 @pytest.fixture(autouse=True)
@@ -217,23 +222,22 @@ def test_a_table_that_is_dropped_and_made_again_is_noticed(shop: Watched) -> Non
     shop.tables("reset", "sick")
 
 
-def test_a_value_that_ends_the_connector_sets_its_table_aside(shop: Watched) -> None:
-    """It ended the connector again and again, and with it every table of the source; the hints are followed."""
-    if shop.database.engine == "mysql":
-        pytest.skip("no value of MySQL is known to end its connector")
-    shop.sql("ALTER TABLE {s}.sick ADD COLUMN at_night timetz")
-    shop.sql("UPDATE {s}.sick SET at_night = '24:00:00+00' WHERE id = 1")
+def test_a_table_that_ends_the_connector_is_set_aside_and_the_connector_goes_on(shop: Watched) -> None:
+    """It ended the connector again and again, and with it every table of the source."""
+    if shop.database.engine == "postgres":
+        pytest.skip("no value of PostgreSQL is known that ends its connector")
+    # Not in the connector's history: it was there before the connector, whose user was allowed to see it only later.
+    shop.database.sql(f"GRANT SELECT ON {shop.name}_old.* TO 'cdc'@'%'", role="root")
+    old = {"source": f"{shop.name}_old.hidden", "key": ["id"]}
+    reconfigure(shop.service, lambda c: c["sources"][0]["tables"].append(old))
+    shop.command("connectors", "apply", shop.name)
+    shop.database.sql(f"INSERT INTO {shop.name}_old.hidden VALUES (1, 1)", role="root")
     shop.await_named("set_aside", 60)
     shop.await_calm(90)
     shop.await_over("connector_failed")
-    found = shop.await_states({"sick": "stopped"})
-    assert f"{shop.name}.sick.at_night" in found["sick"]["detail"]
-    shop.sql("UPDATE {s}.sick SET at_night = NULL")
-    hint = next(one["hint"] for one in shop.status() if one.get("name") == "set_aside")
-    shop.command(*shlex.split(hint.removeprefix("mend the cause, then cdc ")))
+    assert shop.service.run("connectors", "status", shop.name).returncode == 0
+    reconfigure(shop.service, lambda c: c["sources"][0]["tables"].pop())
     shop.await_over("set_aside")
-    shop.await_states({"sick": "stopped"})  # it has missed what came meanwhile
-    shop.tables("reset", "sick")
 
 
 def test_columns_that_differ_in_case_only_are_named_before_they_end_the_connector(shop: Watched) -> None:
