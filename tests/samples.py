@@ -3,8 +3,8 @@
 The tables hold a column of every type; the histories have snapshot reads, updates, a key change, a delete, an unchanged
 large value, and in MySQL columns added meanwhile. Recorded with Debezium 3.7.0 on PostgreSQL 17.6 and 3.6.1 on MySQL
 8.0.33, without the converters of values: what they make now (``tests/e2e/test_exact_values.py``) was put into
-PostgreSQL's JSON without schemas for the columns vb, tsq, mr and lsn. Of schema blocks only what the row after the
-change needs is kept.
+PostgreSQL's JSON without schemas for the columns tsq, mr and lsn, and for vb what Avro's bytes are read as. Of schema
+blocks only what the row after the change needs is kept.
 """
 
 import base64
