@@ -417,7 +417,7 @@ def test_many_types(stand, bulk):
 
 
 def test_what_the_stream_writes_otherwise_than_the_source_prints(stand, bulk):
-    """P40: infinite dates as the log has them. P51: varying bits come in bytes. Shapes as Debezium describes them."""
+    """P40: infinite dates as the log has them. P51: varying bits as they are. Shapes as Debezium describes them."""
     declared = "(id int PRIMARY KEY, d date, v varbit(20), w varbit(12), h hstore, p point, l line)"
     filled = """VALUES
         (1, 'infinity', '101', '111111111', '"b"=>NULL,"aa"=>"1"', '(-0.5,1e300)', '{0.1,-2,1e100}'),
@@ -426,8 +426,8 @@ def test_what_the_stream_writes_otherwise_than_the_source_prints(stand, bulk):
     (part,) = bulk.ranges(table, ["id"], 100)
     batch = next(iter(bulk.reader(table, ["id"], stand.columns(table)).read(part)))
     assert texts(batch.column("d")) == ["2146033979", "-2147472691"]
-    assert batch.column("v").to_pylist() == ["00000101", ""]
-    assert batch.column("w").to_pylist() == ["000111111111", "00000001"]
+    assert batch.column("v").to_pylist() == ["101", "0000"]
+    assert batch.column("w").to_pylist() == ["111111111", "000000000001"]
     assert batch.column("h").to_pylist() == ['{"aa":"1","b":null}', None]
     wkb = b"\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\xe0\xbf\x9cu\x00\x88<\xe47~"
     assert batch.column("p").to_pylist() == [{"x": -0.5, "y": 1e300, "wkb": wkb, "srid": None}, None]
