@@ -17,7 +17,7 @@ from tests.e2e.shop import ENGINES, Shop, shop_of, stack_for
 
 pytestmark = pytest.mark.timeout(900)
 ROWS = 30_000
-KILLS = int(os.environ.get("CDC_TEST_LOAD_KILLS", "4"))  # noqa: TID251 - ten in docs/evidence.md
+KILLS = int(os.environ.get("CDC_TEST_LOAD_KILLS", "2"))  # noqa: TID251 - ten in docs/evidence.md
 NUMBERS = itertools.count(1)
 
 
