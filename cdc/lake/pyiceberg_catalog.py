@@ -13,8 +13,9 @@ from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import StaticTable, Table
 from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, create_engine, make_url
 from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.pool import NullPool
 
 from cdc.config.services import CatalogConfig, GlueCatalog, HadoopCatalog, HiveCatalog, JdbcCatalog, RestCatalog
 from cdc.core.errors import CdcError, ConfigError, TerminalError
@@ -75,7 +76,14 @@ def sql_address(config: JdbcCatalog) -> str:
 
 
 class SqlReader(Reading, SqlCatalog):
-    """The JDBC catalog's tables; one whose database was not used yet has none, instead of failing."""
+    """The JDBC catalog's tables; one whose database was not used yet has none, instead of failing.
+
+    It keeps no connection: a pool goes only when its cycles are collected, and a long process has used them up by then.
+    """
+
+    def __init__(self, name: str, **properties: str) -> None:
+        super().__init__(name, **properties)
+        self.engine = create_engine(self.engine.url, poolclass=NullPool)
 
     def load_table(self, identifier: Any) -> Table:  # noqa: ANN401 - pyiceberg's Identifier or text
         """Return the table; raises NoSuchTableError, and what ``lake_errors`` does."""

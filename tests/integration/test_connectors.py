@@ -48,6 +48,8 @@ NOT_THE_CLASS = (
     "header.converter.",
     "producer.override.",
     "topic.creation.default.",
+    "values.",
+    "driver.",
 )
 
 
