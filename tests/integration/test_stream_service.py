@@ -296,6 +296,7 @@ def test_a_bad_message_is_quarantined_and_the_stream_goes_on(stand: Stand) -> No
     assert all(f"{name}: ok" in health.text for name in ("source", "kafka", "registry", "connect", "catalog"))
 
 
+@pytest.mark.campaign
 def test_what_waits_in_the_quarantine_is_brought_in_beside_the_service(stand: Stand) -> None:
     """What still cannot be used is named and stays; what only waited comes in, and its key goes on by itself."""
     stand.running()
