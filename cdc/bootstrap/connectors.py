@@ -4,7 +4,7 @@ import threading
 import time
 from contextlib import suppress
 
-from cdc.bootstrap.declared import without_generated
+from cdc.bootstrap.declared import settings_of
 from cdc.config.models import Config
 from cdc.config.sources import MySqlSource, OracleSource, PostgresSource, SourceConfig
 from cdc.connect.client import ConnectClient
@@ -24,7 +24,7 @@ def connectors_of(config: Config, *, ask: bool = True) -> Connectors:
     """
     return Connectors(
         config,
-        lambda source: render(without_generated(source) if ask else source, config),
+        lambda source: settings_of(source, config) if ask else render(source, config),
         ConnectClient(config.connect),
         KafkaTopics(config.kafka),
     )

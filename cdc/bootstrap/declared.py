@@ -10,7 +10,7 @@ from cdc.bootstrap.databases import listed_tables, source_database
 from cdc.config.models import Config
 from cdc.config.patterns import is_whole, resolve
 from cdc.config.sources import PostgresSource, SourceConfig
-from cdc.connect.render import table_pattern
+from cdc.connect.render import render, table_pattern
 from cdc.core.errors import CdcError
 from cdc.core.listing import ListedTable
 from cdc.core.names import TableName
@@ -87,7 +87,12 @@ class Completion:
         return completed.config
 
 
-def without_generated(source: SourceConfig) -> SourceConfig:
+def settings_of(source: SourceConfig, config: Config) -> dict[str, str]:
+    """Return the settings of a source's connector, complete; raises what asking its tables and ``render`` do."""
+    return render(_without_generated(source), config)
+
+
+def _without_generated(source: SourceConfig) -> SourceConfig:
     """Return the source with the generated columns that its log does not hold in ``column.exclude.list``.
 
     Asks the database where its log leaves some out: PostgreSQL's. Raises what ``SourceDatabase.tables`` does.

@@ -14,13 +14,12 @@ from urllib.parse import urlsplit
 from pyiceberg.io import load_file_io
 
 from cdc.bootstrap.databases import source_database
-from cdc.bootstrap.declared import without_generated
+from cdc.bootstrap.declared import settings_of
 from cdc.bootstrap.service import default_jars
 from cdc.bootstrap.watches import ANSWER_SECONDS, find_now
 from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
 from cdc.connect.client import ConnectClient
-from cdc.connect.render import render
 from cdc.core.errors import CdcError
 from cdc.core.preflight import Finding
 from cdc.kafka.registry import SchemaRegistry
@@ -159,7 +158,7 @@ def _source(config: Config, source: SourceConfig, left_out: Sequence[Finding]) -
 
 def _worker(config: Config, source: SourceConfig, connect: ConnectClient) -> tuple[str, Sequence[Finding]]:
     """Let the worker do what it would do first: resolve the secrets, and let the connector's class see the database."""
-    settings = render(without_generated(source), config)
+    settings = settings_of(source, config)
     kind = settings["connector.class"]
     if kind not in connect.plugins():
         what = f"the worker has no plugin with {kind}"

@@ -20,6 +20,7 @@ from cdc.bootstrap.specs import specs_of
 from cdc.bootstrap.watches import watches_of, watching
 from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
+from cdc.connect.render import table_pattern
 from cdc.core.errors import CdcError, PreflightError, TransientError
 from cdc.core.names import TableName
 from cdc.core.preflight import Finding
@@ -214,7 +215,7 @@ def _reloading(
 ) -> Iterator[None]:
     """Follow the configuration, and what its patterns fit, while the block runs."""
     by_name = {pipeline.name: pipeline for pipeline in pipelines}
-    enrolment = Enrolment(connectors_of, stale_tables)
+    enrolment = Enrolment(connectors_of, table_pattern, stale_tables)
 
     def enrol(held: Config) -> None:
         for source in held.sources:

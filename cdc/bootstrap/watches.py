@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from cdc.bootstrap.databases import source_database
+from cdc.bootstrap.declared import settings_of
 from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
 from cdc.connect.client import ConnectClient
-from cdc.connect.render import render, table_pattern
+from cdc.connect.render import table_pattern
 from cdc.core.preflight import Finding
 from cdc.kafka.registry import SchemaRegistry
 from cdc.kafka.topics import KafkaTopics
@@ -49,7 +50,7 @@ def _parts(config: Config, metrics: Metrics, judge: Callable[[Mapping[str, Findi
     return WatchParts(
         cluster,
         table_pattern,
-        lambda source: render(source, config),
+        lambda source: settings_of(source, config),
         source_database,
         topics,
         notes,

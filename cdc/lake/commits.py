@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from cdc.core.errors import CdcError, CommitConflict, CommitStateUnknown, ConfigError, TerminalError, TransientError
-from cdc.lake.foreign import UP, meaning
+from cdc.lake.foreign import UP, lake_errors
 
 
 def writable(catalog: Catalog) -> Catalog:
@@ -48,6 +48,13 @@ def repeated(*errors: type[CdcError]) -> Retrying:
 @contextmanager
 def commit_errors(doing: str) -> Iterator[None]:
     """Raise what pyiceberg and its catalogs raise as errors of the project; others pass unchanged."""
+    with lake_errors(doing), _answers(doing):
+        yield
+
+
+@contextmanager
+def _answers(doing: str) -> Iterator[None]:
+    """Raise what only a commit can be answered."""
     try:
         yield
     except (CommitFailedException, WaitingForLockException, IntegrityError) as error:
@@ -58,10 +65,3 @@ def commit_errors(doing: str) -> Iterator[None]:
         raise TransientError(f"could not {doing}: {type(error).__name__}", hint=UP) from error
     except NoSuchTableError as error:
         raise TerminalError(f"could not {doing}: there is no such table", hint="has `cdc stream` run?") from error
-    except CdcError:
-        raise
-    except Exception as error:
-        known = meaning(doing, error)
-        if known is None:
-            raise
-        raise known from error

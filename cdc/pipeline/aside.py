@@ -13,6 +13,16 @@ from cdc.pipeline.symptoms import mend
 
 Settings = Mapping[str, str]
 
+DATABASES = "database.include.list"
+TABLES = (
+    "table.include.list",
+    DATABASES,
+    "snapshot.include.collection.list",
+    "message.key.columns",
+    "column.exclude.list",
+)
+"""The settings that tables make; what else differs from the configuration waits for `cdc connectors apply`."""
+
 
 class ChangedCluster(Protocol):
     """A Connect cluster whose connectors are changed; every call may raise TransientError or TerminalError."""
@@ -39,7 +49,7 @@ class Aside:
 
     def findings(self, source: SourceConfig) -> list[Finding]:
         """Return the configured tables that the connector leaves out; raises as the cluster does."""
-        left_out = {table.source for table in self._left_out(source)}
+        left_out = {table.source for table in self._left_out(source, self.cluster.config(source.name))}
         self._causes = {name: cause for name, cause in self._causes.items() if name in left_out}
         return [self._finding(source, name) for name in sorted(left_out)]
 
@@ -48,19 +58,19 @@ class Aside:
 
         None is taken out where something else was away, or where none would be left.
         """
-        left_out = {table.source for table in self._left_out(source)}
+        present = self.cluster.config(source.name) or {}
+        left_out = {table.source for table in self._left_out(source, present)}
         kept = [table for table in source.captured if table.source not in left_out]
         named = [] if may_pass(trace) else culprits(trace, [table.source for table in kept])
         rest = [table for table in kept if table.source not in named]
         if not named or not rest:
             return []
-        self.cluster.put(source.name, self.render(narrowed(source, rest)))
+        self.cluster.put(source.name, with_tables_of(present, self.render(narrowed(source, rest))))
         self._causes |= dict.fromkeys(named, trace)
         return named
 
-    def _left_out(self, source: SourceConfig) -> list[TableConfig]:
-        present = self.cluster.config(source.name)
-        if present is None:
+    def _left_out(self, source: SourceConfig, present: Settings | None) -> list[TableConfig]:
+        if not present:
             return []
         listed = present.get("table.include.list", "").split(",")
         return [table for table in source.captured if self.pattern(table.source) not in listed]
@@ -73,6 +83,11 @@ class Aside:
             )
         what = f"connector {source.name!r} leaves {name} out"
         return Finding("left_out", what, f"cdc connectors apply {source.name}", table=name, gap=True)
+
+
+def with_tables_of(present: Settings, wanted: Settings) -> dict[str, str]:
+    """Return the settings of a registered connector with those that tables make taken from other ones."""
+    return {**present, **{key: value for key, value in wanted.items() if key in TABLES}}
 
 
 def narrowed(source: SourceConfig, tables: Sequence[TableConfig]) -> SourceConfig:

@@ -9,31 +9,23 @@ from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
 from cdc.core.errors import CdcError, TerminalError
 from cdc.core.names import TableName
+from cdc.pipeline.aside import DATABASES
 from cdc.pipeline.register import ConnectorPlan, Connectors
 
 log = structlog.get_logger()
-
-DATABASES = "database.include.list"
-TABLES = (
-    "table.include.list",
-    DATABASES,
-    "snapshot.include.collection.list",
-    "message.key.columns",
-    "column.exclude.list",
-)
-"""The settings that tables make; what else differs from the configuration waits for `cdc connectors apply`."""
 
 
 @dataclass
 class Enrolment:
     """Changes connectors that leave out tables of their source; whoever registers one for the first time is a person.
 
-    ``connectors`` are those of a configuration; ``stale`` the tables of a source that have to be loaded anew, which a
-    connector may leave out because they ended it (docs/decisions/0018). What fails is told once, and tried again with
-    the next look.
+    ``connectors`` are those of a configuration; ``pattern`` is a table in their lists; ``stale`` the tables of a source
+    that have to be loaded anew, which a connector may leave out because they ended it (docs/decisions/0018). What fails
+    is told once, and tried again with the next look.
     """
 
     connectors: Callable[[Config], Connectors]
+    pattern: Callable[[TableName], str]
     stale: Callable[[Config, SourceConfig], Collection[TableName]] = lambda _config, _source: ()
     _enrolled: dict[str, frozenset[TableName]] = field(default_factory=dict)
     _told: dict[str, str] = field(default_factory=dict)
@@ -54,15 +46,14 @@ class Enrolment:
             if enrolled:
                 self._enrolled[source.name] = tables
 
-    @staticmethod
-    def _enrol(connectors: Connectors, source: SourceConfig, stale: Collection[TableName]) -> bool:
+    def _enrol(self, connectors: Connectors, source: SourceConfig, stale: Collection[TableName]) -> bool:
         """Return whether all tables are registered now that are to be."""
-        plan = connectors.plan(source.name, only=TABLES)
+        plan = connectors.plan(source.name, tables_only=True)
         if plan.action == "create":
             return False
-        if left_out(plan) and stale:
-            aside = connectors.left_out(source.name, stale)
-            plan = connectors.plan(source.name, aside, only=TABLES)
+        lacking = left_out(plan)
+        if aside := [table for table in stale if self.pattern(table) in lacking]:
+            plan = connectors.plan(source.name, aside, tables_only=True)
         if new := left_out(plan, DATABASES):
             # Tables that the user could not see when the connector began are not in its history, and would end it.
             what = f"databases are new to connector {source.name!r}: {', '.join(sorted(new))}"

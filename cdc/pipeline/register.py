@@ -13,7 +13,7 @@ from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
 from cdc.core.errors import ConfigError, TerminalError, TransientError
 from cdc.core.names import TableName, heartbeat_topic
-from cdc.pipeline.aside import narrowed
+from cdc.pipeline.aside import narrowed, with_tables_of
 from cdc.pipeline.connector_state import ConnectorStatus, parse_status, redacted
 from cdc.pipeline.leftovers import Leftover, leftovers, topics_of
 
@@ -135,30 +135,22 @@ class Connectors:
         names = ", ".join(source.name for source in self._config.sources)
         raise ConfigError(f"no source is named {name!r}", hint=f"the configuration has: {names}")
 
-    def plan(self, name: str, without: Collection[TableName] = (), only: Collection[str] = ()) -> ConnectorPlan:
+    def plan(self, name: str, without: Collection[TableName] = (), *, tables_only: bool = False) -> ConnectorPlan:
         """Return the difference between configuration and cluster, tables left out; changes nothing.
 
-        Of a connector that is registered ``only`` these settings are to differ, if any are named.
+        Of a connector that is registered only the settings that tables make may be asked to differ.
         """
         source = self.source(name)
         kept = [table for table in source.tables if table.source not in without]
         settings = dict(self._render(narrowed(source, kept)))
         present = self._cluster.config(name)
-        if present and only:
-            settings = present | {key: value for key, value in settings.items() if key in only}
+        if present and tables_only:
+            settings = with_tables_of(present, settings)
         changes = differences(present or {}, settings)
         action: Literal["create", "update", "unchanged"] = (
             "create" if present is None else "update" if changes else "unchanged"
         )
         return ConnectorPlan(name, action, settings, changes, self._plan_topics(source, settings))
-
-    def left_out(self, name: str, tables: Collection[TableName]) -> frozenset[TableName]:
-        """Return those of the tables that the connector, as it is registered, does not capture."""
-        listed = (self._cluster.config(name) or {}).get("table.include.list", "").split(",")
-        source = self.source(name)
-        whole = [table for table in source.tables if table.source in tables]
-        patterns = {table.source: self._render(narrowed(source, [table]))["table.include.list"] for table in whole}
-        return frozenset(table for table, pattern in patterns.items() if pattern not in listed)
 
     def apply(self, plan: ConnectorPlan, *, timeout: float = 90.0, settle: float = 2.0) -> ConnectorStatus:
         """Carry the plan out and wait until the tasks have run for ``settle`` seconds; idempotent.

@@ -5,7 +5,7 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from cdc.config.models import Config
-from cdc.connect.render import render
+from cdc.connect.render import render, table_pattern
 from cdc.core.errors import TransientError
 from cdc.core.names import TableName
 from cdc.pipeline.enrol import Enrolment
@@ -24,7 +24,7 @@ class Rig:
     def __init__(self, *registered: str) -> None:
         self.connect, self.topics = FakeConnect(), FakeTopics()
         self.stale: list[TableName] = []
-        self.enrolment = Enrolment(self.connectors, lambda _config, _source: self.stale)
+        self.enrolment = Enrolment(self.connectors, table_pattern, lambda _config, _source: self.stale)
         self.down: TransientError | None = None
         self.planned = 0
         if registered:
