@@ -307,8 +307,9 @@ class SourceLoads:
                 raise PreflightError(finding.what, hint=finding.hint)
         return dict(columns)
 
-    def _moved(self, spec: TableSpec, relation: str) -> None:
-        Control(open_catalog(self.config.catalog), self.config.metadata_namespace).loaded(spec.target, relation)
+    def _moved(self, spec: TableSpec, plan: LoadPlan) -> None:
+        control = Control(open_catalog(self.config.catalog), self.config.metadata_namespace)
+        control.loaded(spec.target, plan.relation, plan.started_at)
 
     def _read(
         self, session: SparkSession, reader: BulkSource, what: tuple[TableSpec, LoadPlan, Stamp], parts: Sequence[Range]

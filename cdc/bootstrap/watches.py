@@ -7,18 +7,20 @@ from contextlib import contextmanager
 from cdc.bootstrap.databases import source_database
 from cdc.bootstrap.declared import settings_of
 from cdc.config.models import Config
-from cdc.config.sources import SourceConfig
+from cdc.config.sources import MySqlSource, SourceConfig
 from cdc.connect.client import ConnectClient
-from cdc.connect.render import table_pattern
+from cdc.connect.render import history_topic, table_pattern
 from cdc.core.preflight import Finding
 from cdc.kafka.registry import SchemaRegistry
 from cdc.kafka.topics import KafkaTopics
 from cdc.lake.control import Control
+from cdc.lake.definitions import DefinitionLedger
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.ops.metrics import Metrics
 from cdc.pipeline.stream import Pipeline
 from cdc.pipeline.watch import Watch
 from cdc.pipeline.watch_parts import WatchParts
+from cdc.sources.mysql import MySqlLog
 
 ANSWER_SECONDS = 5.0
 """How long a look waits for the answer of Connect or Kafka."""
@@ -44,7 +46,8 @@ def find_now(config: Config, source: SourceConfig) -> Sequence[Finding]:
 
 def _parts(config: Config, metrics: Metrics, judge: Callable[[Mapping[str, Finding]], None]) -> WatchParts:
     cluster = ConnectClient(config.connect, timeout=ANSWER_SECONDS)
-    notes = Control(open_catalog(config.catalog), config.metadata_namespace)
+    catalog = open_catalog(config.catalog)
+    notes = Control(catalog, config.metadata_namespace)
     topics = KafkaTopics(config.kafka, timeout=ANSWER_SECONDS)
     registry = SchemaRegistry(config.registry).check if config.registry else None
     return WatchParts(
@@ -54,8 +57,11 @@ def _parts(config: Config, metrics: Metrics, judge: Callable[[Mapping[str, Findi
         source_database,
         topics,
         notes,
+        DefinitionLedger(catalog, config.metadata_namespace),
         metrics,
         judge,
+        history_topic,
+        lambda source: MySqlLog(source) if isinstance(source, MySqlSource) else None,
         registry,
     )
 

@@ -24,13 +24,13 @@ from cdc.lake.audit import AuditLog, operator
 from cdc.lake.control import Control
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.status_reader import read_row_count
-from cdc.pipeline.pause import Switched, pause, resume
+from cdc.pipeline.pause import Switched, accept, pause, resume
 
 Names = Annotated[
     list[str], typer.Argument(metavar="TABLE..", help="Source's or target's name of a table; * stands for any text.")
 ]
 
-tables_app = typer.Typer(no_args_is_help=True, help="Show, pause, resume and reset single tables.")
+tables_app = typer.Typer(no_args_is_help=True, help="Show, pause, resume, accept and reset single tables.")
 
 
 def register(app: typer.Typer) -> None:
@@ -84,6 +84,17 @@ def resume_(table: Names, config: ConfigPath = DEFAULT_CONFIG, *, as_json: Json 
     loaded = known_config(config)
     switched = resume(_control(loaded), _audit(loaded), _targets(loaded, table))
     _tell(switched, "resumed", "not paused", as_json=as_json)
+
+
+@tables_app.command("accept")
+def accept_(table: Names, config: ConfigPath = DEFAULT_CONFIG, why: Why = "", *, as_json: Json = False) -> None:
+    """Take outdated tables for right: no row is another one, or it does not matter.
+
+    What no event tells of marks a table until it is reset or accepted; `cdc verify` tells whether rows differ.
+    """
+    loaded = known_config(config)
+    accepted = accept(_control(loaded), _audit(loaded), _targets(loaded, table), why)
+    _tell(accepted, "accepted", "not outdated", as_json=as_json)
 
 
 @tables_app.command("reset")

@@ -4,15 +4,17 @@
 other than the pipeline has moved the table's ``main``. ``stale.<target>`` holds since when and why a table has to be
 loaded anew before it may go on; ``outdated.<target>`` the same of one that goes on, and has old values in some columns
 meanwhile; ``relation.<target>`` the identity of the source's table that it was loaded from; ``trouble.<source>`` what
-is wrong with a source, as the service saw it last.
+is wrong with a source, as the service saw it last; ``read.<source>.<log>`` how far its watch has read a log of the
+source (docs/decisions/0020).
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 
 PAUSED, MOVED, STALE, RELATION, TROUBLE = "paused.", "moved.", "stale.", "relation.", "trouble."
-OUTDATED = "outdated."
+OUTDATED, READ = "outdated.", "read."
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,13 @@ class Stale:
     def __str__(self) -> str:
         return f"{self.why}: its rows may be wrong since {self.at}"
 
+    def later(self, than: str) -> bool:
+        """Return whether it was set after a moment (UTC, ISO 8601); if that cannot be told, it was not."""
+        try:
+            return datetime.fromisoformat(self.at) > datetime.fromisoformat(than)
+        except ValueError:
+            return False
+
     def to_json(self) -> str:
         """Return the form that is kept as a property."""
         return json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=False)
@@ -67,7 +76,10 @@ class Stale:
 
 @dataclass(frozen=True)
 class ControlState:
-    """The control table as it was read, by target; ``moved`` are ids of moves; ``troubles`` by source, as text."""
+    """The control table as it was read, by target; ``moved`` are ids of moves; ``troubles`` by source, as text.
+
+    ``places`` are by source and log, each as its reader writes it.
+    """
 
     paused: Mapping[str, Pause] = field(default_factory=dict)
     moved: Mapping[str, str] = field(default_factory=dict)
@@ -75,6 +87,7 @@ class ControlState:
     relations: Mapping[str, str] = field(default_factory=dict)
     troubles: Mapping[str, str] = field(default_factory=dict)
     outdated: Mapping[str, Stale] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, properties: Mapping[str, str]) -> "ControlState":
@@ -86,6 +99,7 @@ class ControlState:
             _under(RELATION, properties),
             _under(TROUBLE, properties),
             {name: Stale.from_json(text) for name, text in _under(OUTDATED, properties).items()},
+            _under(READ, properties),
         )
 
 

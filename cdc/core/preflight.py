@@ -1,7 +1,7 @@
 """What a captured table must be like, decided from what its database says about it."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from cdc.core.errors import PreflightError
@@ -77,12 +77,33 @@ def check_room(source: str, room: LogRoom) -> list[Finding]:
 
 
 class SourceColumn(NamedTuple):
-    """A column as the source declares it; ``type`` in the source's own words, lower case."""
+    """A column as the source declares it; ``type`` in the source's own words, lower case.
+
+    Empty where the database cannot tell: a ``number`` that it keeps when it is renamed, a ``mark`` that is another one
+    whenever its declaration has changed, and ``labels`` of its enum by their ids. ``filled``: had it been added to
+    rows, these would hold something in it.
+    """
 
     name: str
     type: str
     nullable: bool
     generated: bool
+    filled: bool = False
+    number: str = ""
+    mark: str = ""
+    labels: Mapping[str, str] = {}
+
+
+class SourcePartition(NamedTuple):
+    """A partition; ``file`` is another one when its rows were written anew, or ``truncated``.
+
+    ``full``: it has rows, and was a table of its own before it was attached.
+    """
+
+    name: str
+    file: str
+    truncated: bool = False
+    full: bool = False
 
 
 class SourceTable(NamedTuple):
@@ -90,7 +111,8 @@ class SourceTable(NamedTuple):
 
     ``unique_keys`` are enforced, whole-table and over plain columns. ``identity`` is what the log holds of an old row:
     None is all of it, the empty set nothing. ``id`` is another one for another table of the same name, and
-    where the table was out of what is captured meanwhile; empty if the database cannot tell.
+    where the table was out of what is captured meanwhile; empty if the database cannot tell. ``file`` is another one
+    when all rows were written anew; partitions by their ids.
     """
 
     name: TableName
@@ -98,6 +120,8 @@ class SourceTable(NamedTuple):
     unique_keys: frozenset[frozenset[str]]
     identity: frozenset[str] | None
     id: str = ""
+    file: str = ""
+    partitions: Mapping[str, SourcePartition] = {}
 
 
 Known = TypeVar("Known")

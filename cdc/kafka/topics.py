@@ -1,7 +1,7 @@
 """Administration of topics: what they must be, what they are, and making them so."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -137,6 +137,31 @@ class KafkaTopics:
             wanted = {TopicPartition(name, p.id): OffsetSpec.max_timestamp() for p in found.partitions}  # type: ignore[no-untyped-call]
             futures = self._admin.list_offsets(wanted, request_timeout=self._timeout)
             return max((t for f in futures.values() if (t := f.result().timestamp) > 0), default=None)
+
+    def end(self, name: str) -> tuple[str, int] | None:
+        """Return a topic's id, and the end of its first partition; None if it does not exist."""
+        if not self.existing([name]):
+            return None
+        with translated("describe topics"):
+            found = self._admin.describe_topics(TopicCollection([name]), request_timeout=self._timeout)[name].result()
+        return str(found.topic_id), self._watermarks([TopicPartition(name, 0)])[name][0].high
+
+    def values(self, name: str, start: int, end: int) -> Iterator[bytes]:
+        """Yield the values of a topic's first partition between two offsets; raises TransientError if one is late."""
+        consumer = Consumer({**self._settings, "group.id": "cdc-values", "enable.auto.commit": False})
+        try:
+            with translated(f"read topic {name!r}"):
+                consumer.assign([TopicPartition(name, 0, start)])
+                while start < end:
+                    message = consumer.poll(self._timeout)
+                    if message is None:
+                        raise TransientError(f"topic {name!r} does not answer", hint="is Kafka up?")
+                    if error := message.error():
+                        raise translate(f"read topic {name!r}", error)
+                    start = (message.offset() or 0) + 1
+                    yield message.value() or b""
+        finally:
+            consumer.close()
 
     def settings(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
         """Return all settings in force of each existing topic."""

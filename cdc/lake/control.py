@@ -12,7 +12,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table, Transaction
 from pyiceberg.types import NestedField, StringType
 
-from cdc.core.control import MOVED, OUTDATED, PAUSED, RELATION, STALE, TROUBLE, ControlState, Pause, Stale
+from cdc.core.control import MOVED, OUTDATED, PAUSED, READ, RELATION, STALE, TROUBLE, ControlState, Pause, Stale
 from cdc.core.errors import CommitConflict, CommitStateUnknown
 from cdc.core.names import TableName
 from cdc.lake.audit import open_table
@@ -63,13 +63,18 @@ class Control:
         number = str(uuid.uuid4())
         self._change(lambda change: change.set_properties({f"{MOVED}{target}": number}))
 
-    def loaded(self, target: TableName | str, relation: str = "") -> None:
-        """Tell the pipeline that a table was loaded anew: it is stale no more; ``relation`` is of what."""
-        number, gone = str(uuid.uuid4()), tuple(f"{mark}{target}" for mark in (STALE, OUTDATED, RELATION))
+    def loaded(self, target: TableName | str, relation: str = "", since: str = "") -> None:
+        """Tell the pipeline that a table was loaded anew: it is stale no more; ``relation`` is of what.
+
+        A mark as outdated that was set after ``since`` (UTC, ISO 8601), when the load began, stays.
+        """
+        number = str(uuid.uuid4())
 
         def change(change: Transaction) -> None:
-            present = [name for name in gone if name in change.table_metadata.properties]
-            if present:
+            kept = change.table_metadata.properties
+            mark = ControlState.of(kept).outdated.get(str(target))
+            gone = (STALE, RELATION) if mark and mark.later(since) else (STALE, RELATION, OUTDATED)
+            if present := [name for name in (f"{one}{target}" for one in gone) if name in kept]:
                 change.remove_properties(*present)
             noted = {f"{RELATION}{target}": relation} if relation else {}
             change.set_properties({f"{MOVED}{target}": number, **noted})
@@ -93,10 +98,28 @@ class Control:
 
         self._change(change)
 
-    def note(self, *, relations: Mapping[str, str], troubles: Mapping[str, str]) -> None:
-        """Write down which tables of the sources the targets have, and the troubles of sources."""
-        notes = {f"{RELATION}{name}": text for name, text in relations.items()}
-        notes |= {f"{TROUBLE}{name}": text for name, text in troubles.items()}
+    def accept(self, target: TableName | str) -> bool:
+        """Take away the mark of a table that has old values, as somebody says; return whether there was one."""
+        name = f"{OUTDATED}{target}"
+        if str(target) not in self.read().outdated:
+            return False
+        with suppress(KeyError):  # pyiceberg's answer when somebody else has done so meanwhile
+            self._change(lambda change: change.remove_properties(name))
+        return True
+
+    def note(
+        self,
+        *,
+        relations: Mapping[str, str] | None = None,
+        troubles: Mapping[str, str] | None = None,
+        places: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write down which tables of the sources the targets have, the troubles of sources, and how far logs are read.
+
+        ``places`` are by source and log.
+        """
+        parts = ((RELATION, relations), (TROUBLE, troubles), (READ, places))
+        notes = {f"{prefix}{name}": text for prefix, kept in parts for name, text in (kept or {}).items()}
         self._change(lambda change: change.set_properties(notes))
 
     def _change(self, change: Callable[[Transaction], object]) -> None:

@@ -58,9 +58,9 @@ class Metrics:
         self._of(names.QUARANTINED, pipeline, table).inc(count)
         self._of(names.BLOCKED_KEYS, pipeline, table).set(blocked_keys)
 
-    def schema_changed(self, pipeline: str, table: str, columns: int) -> None:
-        """Count columns of a target that were added or widened."""
-        self._of(names.SCHEMA_CHANGES, pipeline, table).inc(columns)
+    def schema_changed(self, pipeline: str, table: str, changes: int) -> None:
+        """Count changes of the definition of a target's table in the source."""
+        self._of(names.SCHEMA_CHANGES, pipeline, table).inc(changes)
 
     def retried(self, pipeline: str, table: str) -> None:
         """Count an attempt that failed and is repeated."""

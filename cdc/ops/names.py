@@ -30,7 +30,9 @@ ROWS_COMMITTED = Metric(
 )
 COMMITS = Metric("cdc_commits_total", "counter", "commits", "Published commits.")
 QUARANTINED = Metric("cdc_quarantined_total", "counter", "messages", "Messages put into the quarantine table.")
-SCHEMA_CHANGES = Metric("cdc_schema_changes_total", "counter", "columns", "Columns of the target added or widened.")
+SCHEMA_CHANGES = Metric(
+    "cdc_schema_changes_total", "counter", "changes", "Changes of the table's definition in the source."
+)
 BLOCKED_KEYS = Metric("cdc_blocked_keys", "gauge", "keys", "Keys whose events wait behind a quarantined message.")
 TABLE_BATCH_SECONDS = Metric(
     "cdc_batch_seconds",

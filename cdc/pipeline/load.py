@@ -299,7 +299,7 @@ class Load:
         self._shadow.drop()
         began = {p: state.next_offset for p, state in plan.progress.partitions.items()}
         self.parts.engine.release(self.spec.topic, began)
-        self.parts.moved(self.spec, plan.relation)
+        self.parts.moved(self.spec, plan)
         log.info("table loaded", table=str(self.spec.target), load=plan.id, rows=self._progress.rows)
 
     def _whole(self, plan: LoadPlan, catch_up: CatchUp, memory: TableMemory) -> Progress:

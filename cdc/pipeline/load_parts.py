@@ -112,7 +112,7 @@ class LoadParts:
 
     ``read`` carries out ranges of a plan and yields results as they come. ``shadow`` gives a table's shadow,
     ``declared`` the columns that the source declares now, ``identity`` which table it is; ``moved`` tells a running
-    service that a table was swapped, and which table of the source it is of;
+    service that a table was swapped, and by which plan;
     ``still_holder`` raises Fenced once another load of the source has begun. Whoever starts loads has waited for
     capture before; ``capture_seconds`` are for a connector that has only just lost it.
     """
@@ -124,7 +124,7 @@ class LoadParts:
     shadow: Callable[[TableSpec], ShadowTable]
     declared: Callable[[TableSpec], Mapping[str, str]]
     identity: Callable[[TableSpec], str]
-    moved: Callable[[TableSpec, str], None]
+    moved: Callable[[TableSpec, LoadPlan], None]
     still_holder: Callable[[], None]
     rows_per_range: Callable[[TableSize], int]
     blocked_keys: int = 1000

@@ -55,9 +55,6 @@ class Metrics(Protocol):
         """Record the lag, in seconds, of a table that lacks nothing of its topic."""
         ...
 
-    def schema_changed(self, pipeline: str, table: str, columns: int) -> None:
-        """Count columns of a target that were added or widened."""
-
     def quarantined(self, pipeline: str, table: str, count: int, *, blocked_keys: int) -> None:
         """Record quarantined messages."""
         ...
@@ -128,8 +125,7 @@ class Report:
             self._dirty = True
         if result.schema:
             added, widened = dict(result.schema.add), dict(result.schema.widen)
-            self.metrics.schema_changed(self.pipeline, str(spec.target), len(added) + len(widened))
-            log.info("schema changed", pipeline=self.pipeline, table=str(spec.target), added=added, widened=widened)
+            log.info("target evolved", pipeline=self.pipeline, table=str(spec.target), added=added, widened=widened)
         self._measure(str(spec.target), result, counts, now)
         self.metrics.table_state(self.pipeline, str(spec.target), self._rows[spec.topic].state)
         log.info(

@@ -50,7 +50,13 @@ def outdated(source: SourceConfig, marks: Mapping[str, Stale]) -> list[Finding]:
     """Return the tables that go on with old values in some columns; ``marks`` by target."""
     named = [(table.source, str(source.target_of(table))) for table in source.tables]
     return [
-        Finding("outdated", str(marks[target]), f"cdc tables reset {target}", table=name, stops=False)
+        Finding(
+            "outdated",
+            str(marks[target]),
+            f"cdc tables reset {target}, or if no row is another one cdc tables accept {target}",
+            table=name,
+            stops=False,
+        )
         for name, target in named
         if target in marks
     ]

@@ -23,8 +23,10 @@ from cdc.core.restarts import Restarts
 from cdc.core.trouble import Trouble, Troubles, Turn, to_json
 from cdc.pipeline.aside import Aside
 from cdc.pipeline.connector_state import ConnectorStatus, parse_status
+from cdc.pipeline.definitions import Definitions
 from cdc.pipeline.preflight import check_tables, unfit_topics
 from cdc.pipeline.symptoms import connector_findings, gone, outdated, recreated
+from cdc.pipeline.untold import Untold
 from cdc.pipeline.watch_parts import WatchParts
 
 log = structlog.get_logger()
@@ -36,10 +38,10 @@ PASSING = (*_AWAY, "connector_missing", "connector_unassigned", "slot_idle", "le
 
 
 class Found(NamedTuple):
-    """What a look found; ``relations`` are the identities of the tables that are fit, if the database has answered."""
+    """What a look found; ``tables`` are those that are fit, as declared, if the database has answered."""
 
     findings: Sequence[Finding]
-    relations: Mapping[TableName, str] = {}
+    tables: Mapping[TableName, SourceTable] = {}
     answered: bool = False
     status: ConnectorStatus | None = None
 
@@ -58,7 +60,10 @@ class Watch:
     _noted: str = ""
 
     def __post_init__(self) -> None:
-        self._aside = Aside(self.parts.cluster, self.parts.pattern, self.parts.render)
+        parts = self.parts
+        self._aside = Aside(parts.cluster, parts.pattern, parts.render)
+        self._untold = Untold(parts.topics, parts.notes)
+        self._definitions = Definitions(parts.definitions, parts.notes.outdated, parts.metrics.schema_changed, self.now)
 
     def run(self, stop: threading.Event) -> None:
         """Look until told to stop."""
@@ -78,9 +83,13 @@ class Watch:
         """Look once, tell what has changed, and restart what is due."""
         source = self.source
         known = self._known()
+        if isinstance(known, ControlState) and self.parts.active():
+            self._read_on(source, known)
         found = self.find(source, ControlState() if isinstance(known, Finding) else known)
         if isinstance(known, Finding):
-            found = found._replace(findings=[*found.findings, known], relations={})
+            found = found._replace(findings=[*found.findings, known], tables={})
+        else:
+            found = found._replace(findings=[*self._untold.findings(source, known), *found.findings])
         turn = self._troubles.follow(found.findings, self.now())
         self.current = tuple(turn.now.values())
         self._tell(source, turn)
@@ -88,7 +97,8 @@ class Watch:
             self._judge(source, turn)
         if self.parts.active():
             if not isinstance(known, Finding):
-                self._note(source, turn, found.relations, known.relations)
+                self._note(source, turn, found.tables, known.relations)
+                self._follow(source, found.tables)
             if not self._set_aside(source, found.status):
                 self._revive(source, found.status)
         return turn
@@ -142,10 +152,11 @@ class Watch:
             return Found([Finding("source_refused", str(error), error.hint)])
         findings += check_room(source.name, room)
         self.parts.metrics.log_room(source.name, room.behind_bytes, room.left_seconds)
-        sick = unfit(findings)
-        ids = {name: one.id for name, one in tables.items() if isinstance(one, SourceTable) and one.id}
-        fit = {name: id_ for name, id_ in ids.items() if name not in sick}  # what may change is not noted yet
-        return Found([*recreated(source, ids, known), *findings], fit, answered=True)
+        declared = {name: one for name, one in tables.items() if isinstance(one, SourceTable)}
+        others = recreated(source, {name: one.id for name, one in declared.items() if one.id}, known)
+        sick = unfit([*others, *findings])  # what may change is not noted yet
+        fit = {name: one for name, one in declared.items() if name not in sick}
+        return Found([*others, *findings], fit, answered=True)
 
     def _topics(self, source: SourceConfig) -> list[Finding]:
         wanted = [source.topic_of(table) for table in source.captured]
@@ -205,10 +216,10 @@ class Watch:
             return Finding("catalog_away", f"the catalog does not answer: {said}", "is it up, and catalog.uri right?")
 
     def _note(
-        self, source: SourceConfig, turn: Turn, relations: Mapping[TableName, str], known: Mapping[str, str]
+        self, source: SourceConfig, turn: Turn, tables: Mapping[TableName, SourceTable], known: Mapping[str, str]
     ) -> None:
-        targets = {str(source.target_of(table)): table.source for table in source.tables}
-        new = {target: relations[name] for target, name in targets.items() if name in relations and target not in known}
+        targets = {str(source.target_of(table)): tables.get(table.source) for table in source.tables}
+        new = {target: one.id for target, one in targets.items() if one and one.id and target not in known}
         text = to_json(turn.now.values())
         if text == self._noted and not new:
             return
@@ -218,6 +229,24 @@ class Watch:
             log.warning("troubles not noted", pipeline=source.name, error=type(error).__name__)
         else:
             self._noted = text
+
+    def _read_on(self, source: SourceConfig, known: ControlState) -> None:
+        """Read on in the logs that tell what no event tells; whoever is away is asked again with the next look."""
+        try:
+            if topic := self.parts.history(source):
+                self._untold.follow_history(source, topic, known.places)
+            if server := self.parts.log(source):
+                self._untold.follow_transactions(source, server, known.places)
+        except CdcError as error:
+            log.debug("log not read", pipeline=source.name, error=str(error))
+        except Exception as error:  # noqa: BLE001 - catalogs raise what they like
+            log.warning("log not read", pipeline=source.name, error=type(error).__name__)
+
+    def _follow(self, source: SourceConfig, tables: Mapping[TableName, SourceTable]) -> None:
+        try:
+            self._definitions.follow(source, tables)
+        except Exception as error:  # noqa: BLE001 - the next look tries again
+            log.warning("definitions not noted", pipeline=source.name, error=type(error).__name__)
 
     def _set_aside(self, source: SourceConfig, status: ConnectorStatus | None) -> bool:
         """Let a connector that failed go on without the tables that ended it; return whether there are any."""

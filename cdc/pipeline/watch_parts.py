@@ -7,7 +7,9 @@ from cdc.config.sources import SourceConfig
 from cdc.core.control import ControlState
 from cdc.core.names import TableName
 from cdc.core.preflight import Finding
+from cdc.pipeline.definitions import Ledger
 from cdc.pipeline.preflight import SourceDatabase
+from cdc.pipeline.untold import History, TransactionLog
 
 
 class WatchedCluster(Protocol):
@@ -29,7 +31,7 @@ class WatchedCluster(Protocol):
         """Change the connector; idempotent."""
 
 
-class WatchedTopics(Protocol):
+class WatchedTopics(History, Protocol):
     """Topics; calls may raise TransientError or TerminalError."""
 
     def existing(self, names: Collection[str]) -> frozenset[str]:
@@ -42,12 +44,30 @@ class Notes(Protocol):
     def read(self) -> ControlState:
         """Return what stands there now."""
 
-    def note(self, *, relations: Mapping[str, str], troubles: Mapping[str, str]) -> None:
-        """Write down which tables of the sources the targets have, and the troubles of sources."""
+    def note(
+        self,
+        *,
+        relations: Mapping[str, str] | None = None,
+        troubles: Mapping[str, str] | None = None,
+        places: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write down which tables of the sources the targets have, the troubles of sources, and how far logs are read.
+
+        ``places`` are by source and log.
+        """
+
+    def stale(self, target: TableName, why: str) -> None:
+        """Mark a table as one to be loaded anew before it goes on; a mark that stands stays."""
+
+    def outdated(self, target: TableName, why: str) -> None:
+        """Mark a table that goes on, and has old values until it is loaded anew; a mark that stands stays."""
 
 
-class TroubleMetrics(Protocol):
-    """Gauges of a running service."""
+class WatchMetrics(Protocol):
+    """Metrics of a running service."""
+
+    def schema_changed(self, pipeline: str, table: str, changes: int) -> None:
+        """Count changes of the definition of a target's table in the source."""
 
     def log_room(self, pipeline: str, behind_bytes: int | None, left_seconds: float | None) -> None:
         """Show how far a connector is behind its source's log, and in how many seconds its place is lost."""
@@ -61,6 +81,9 @@ class WatchParts(NamedTuple):
 
     ``pattern`` is a table in the connector's list of tables, ``render`` makes the settings of a source's connector.
 
+    ``history`` is the topic of what the connector has read of DDL, ``log`` where transactions may end after they stand
+    in it; None where there is no such thing.
+
     ``registry`` raises TransientError if it does not answer, None where there is none. Who only stands by is not
     ``active``: it looks and tells, and leaves restarts and notes to the other.
     """
@@ -71,7 +94,10 @@ class WatchParts(NamedTuple):
     database: Callable[[SourceConfig], SourceDatabase]
     topics: WatchedTopics
     notes: Notes
-    metrics: TroubleMetrics
+    definitions: Ledger
+    metrics: WatchMetrics
     judge: Callable[[Mapping[str, Finding]], None]
+    history: Callable[[SourceConfig], str | None]
+    log: Callable[[SourceConfig], TransactionLog | None]
     registry: Callable[[], None] | None = None
     active: Callable[[], bool] = lambda: True

@@ -14,7 +14,8 @@ from cdc.core.names import TableName, quote_table
 from cdc.core.preflight import Finding, LogRoom, SourceColumn, SourceTable, each_declared, of_table
 
 COLUMNS = """
-SELECT column_name AS name, LOWER(data_type) AS type, nullable, virtual_column
+SELECT column_name AS name, LOWER(data_type) AS type, nullable, virtual_column,
+       CASE WHEN default_length > 0 OR nullable = 'N' OR virtual_column = 'YES' THEN 'Y' ELSE 'N' END AS filled
 FROM all_tab_cols WHERE owner = :namespace AND table_name = :name AND hidden_column = 'NO' ORDER BY column_id
 """
 
@@ -62,7 +63,8 @@ class OracleDatabase:
         columns = _rows(connection, COLUMNS, namespace=table.namespace, name=table.table)
         unique = _rows(connection, UNIQUE_KEYS, namespace=table.namespace, name=table.table)
         declared = tuple(
-            SourceColumn(c["name"], c["type"], c["nullable"] == "Y", c["virtual_column"] == "YES") for c in columns
+            SourceColumn(c["name"], c["type"], c["nullable"] == "Y", c["virtual_column"] == "YES", c["filled"] == "Y")
+            for c in columns
         )
         keys = frozenset(frozenset(row["columns"].split("\0")) for row in unique)
         # With supplemental logging of all columns, which findings() demands, the log holds the whole old row.

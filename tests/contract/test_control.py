@@ -74,6 +74,25 @@ def test_a_stale_mark_keeps_its_first_reason_until_the_table_is_loaded_anew(open
     assert after.moved["shop.a"] != before.moved.get("shop.a")
 
 
+def test_a_mark_as_outdated_outlives_loads_that_began_before_it(opened: Callable[[], Any]) -> None:
+    control = opened()
+    control.outdated("shop.a", "a label was renamed")
+    control.loaded("shop.a", since="2020-01-01T00:00:00+00:00")
+    assert set(opened().read().outdated) == {"shop.a"}
+    control.loaded("shop.a", since="2999-01-01T00:00:00+00:00")
+    assert opened().read().outdated == {}
+    control.outdated("shop.a", "a label was renamed")
+    assert [control.accept("shop.a"), control.accept("shop.a")] == [True, False]
+    assert opened().read().outdated == {}
+
+
+def test_places_in_logs_are_those_noted_last(opened: Callable[[], Any]) -> None:
+    control = opened()
+    for place in ("4", "9"):
+        control.note(places={"shop.history": place})
+    assert opened().read().places == {"shop.history": "9"}
+
+
 def test_troubles_are_those_noted_last(opened: Callable[[], Any]) -> None:
     control = opened()
     control.note(relations={}, troubles={"shop": "[1]", "other": "[]"})

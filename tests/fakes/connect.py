@@ -82,6 +82,13 @@ class FakeTopics:
     def __init__(self) -> None:
         self.topics: dict[str, dict[str, str]] = {}
         self.partitions: dict[str, int] = {}
+        self.records: dict[str, list[bytes]] = {}
+
+    def end(self, name: str) -> tuple[str, int] | None:
+        return (f"id of {name}", len(self.records[name])) if name in self.records else None
+
+    def values(self, name: str, start: int, end: int) -> list[bytes]:
+        return self.records[name][start:end]
 
     def existing(self, names: Collection[str]) -> frozenset[str]:
         return frozenset(names) & self.topics.keys()

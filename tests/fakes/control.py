@@ -1,9 +1,10 @@
 """The control table in memory: implements ``cdc.pipeline.control.Control`` and what operators' commands do to it."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cdc.core.control import ControlState, Pause, Stale
+from cdc.core.definitions import Definition, DefinitionRow
 
 
 class MemoryControl:
@@ -16,6 +17,7 @@ class MemoryControl:
         self.relations: dict[str, str] = {}
         self.troubles: dict[str, str] = {}
         self.old: dict[str, Stale] = {}
+        self.places: dict[str, str] = {}
         self.failures: list[Exception] = []
         self.reads = 0
 
@@ -27,7 +29,8 @@ class MemoryControl:
         if self.failures:
             raise self.failures.pop(0)
         return ControlState(
-            *(dict(kept) for kept in (self.paused, self.moves, self.marks, self.relations, self.troubles, self.old))
+            *(dict(kept) for kept in (self.paused, self.moves, self.marks, self.relations, self.troubles, self.old)),
+            dict(self.places),
         )
 
     def pause(self, target: str, who: str, why: str) -> None:
@@ -39,9 +42,10 @@ class MemoryControl:
     def moved(self, target: str) -> None:
         self.moves[target] = str(uuid.uuid4())
 
-    def loaded(self, target: str, relation: str = "") -> None:
+    def loaded(self, target: str, relation: str = "", since: str = "") -> None:
         self.marks.pop(str(target), None)
-        self.old.pop(str(target), None)
+        if str(target) in self.old and not self.old[str(target)].later(since):
+            del self.old[str(target)]
         self.relations.pop(str(target), None)
         if relation:
             self.relations[str(target)] = relation
@@ -53,6 +57,32 @@ class MemoryControl:
     def outdated(self, target: str, why: str) -> None:
         self.old.setdefault(str(target), Stale("2026-01-03T00:00:00+00:00", why))
 
-    def note(self, *, relations: Mapping[str, str], troubles: Mapping[str, str]) -> None:
-        self.relations.update(relations)
-        self.troubles.update(troubles)
+    def accept(self, target: str) -> bool:
+        return self.old.pop(str(target), None) is not None
+
+    def note(
+        self,
+        *,
+        relations: Mapping[str, str] | None = None,
+        troubles: Mapping[str, str] | None = None,
+        places: Mapping[str, str] | None = None,
+    ) -> None:
+        self.relations.update(relations or {})
+        self.troubles.update(troubles or {})
+        self.places.update(places or {})
+
+
+class MemoryLedger:
+    """The ledger of definitions in memory: implements ``cdc.pipeline.definitions.Ledger``."""
+
+    def __init__(self) -> None:
+        self.rows: list[DefinitionRow] = []
+        self.failures: list[Exception] = []
+
+    def known(self, source: str) -> dict[str, Definition]:
+        return {row.target: Definition.from_json(row.definition) for row in self.rows if row.source == source}
+
+    def append(self, rows: Sequence[DefinitionRow]) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.rows.extend(rows)

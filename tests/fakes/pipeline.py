@@ -283,9 +283,6 @@ class MemoryMetrics:
     def quarantined(self, pipeline: str, table: str, count: int, *, blocked_keys: int) -> None:
         self.noted.append(("quarantined", (count, blocked_keys)))
 
-    def schema_changed(self, pipeline: str, table: str, columns: int) -> None:
-        self.noted.append(("schema", (table, columns)))
-
     def table_state(self, pipeline: str, table: str, state: str) -> None:
         self.noted.append(("state", (table, str(state))))
 

@@ -9,7 +9,7 @@ from psycopg.rows import dict_row
 
 from cdc.core.listing import Kind, ListedTable, UniqueIndex
 from cdc.core.names import TableName
-from cdc.core.preflight import SourceColumn, SourceTable, of_table
+from cdc.core.preflight import SourceColumn, SourcePartition, SourceTable, of_table
 from cdc.sources.postgres.findings import table_findings
 
 # Neither the server's own nor those of extensions, such as PostGIS's spatial_ref_sys.
@@ -22,6 +22,7 @@ ORDER BY n.nspname, c.relname
 
 _TABLES = """
 SELECT n.nspname AS namespace, c.relname AS name, c.oid, c.relkind, c.relpersistence, c.relreplident, c.relrowsecurity,
+       c.relfilenode::text AS file,
        pg_get_userbyid(c.relowner)::text AS owner,
        (SELECT ARRAY[s.nspname, r.relname]::text[] FROM pg_class r JOIN pg_namespace s ON s.oid = r.relnamespace
         WHERE c.relispartition AND r.oid = pg_partition_root(c.oid)) AS root,
@@ -33,8 +34,13 @@ JOIN pg_namespace n ON n.nspname = w.namespace
 JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 """
 
+# A row of the catalog is another one, by its xmin, whenever a column's declaration has changed.
 _COLUMNS = """
 SELECT a.attrelid AS oid, a.attname AS name, NOT a.attnotnull AS nullable, a.attgenerated <> '' AS generated,
+       a.attnum::text AS number, a.xmin::text AS mark,
+       a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL AS filled,
+       (SELECT json_object_agg(l.oid::text, l.enumlabel) FROM pg_enum l
+        WHERE l.enumtypid IN (t.oid, t.typbasetype, t.typelem)) AS labels,
        CASE WHEN t.typtype = 'e' THEN 'enum' WHEN e.typtype = 'e' THEN 'enum[]'
             WHEN t.typtype = 'd' THEN 'domain ' || format_type(t.typbasetype, t.typtypmod)
             ELSE format_type(a.atttypid, a.atttypmod) END AS type
@@ -54,6 +60,19 @@ SELECT i.indrelid AS oid, i.indisprimary AND i.indimmediate AS primary, i.indisr
         WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])) AS columns
 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
 WHERE i.indrelid = ANY (%(oids)s::oid[]) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+"""
+
+# Those that hold rows. One that was attached after it was made, or lies below one that was, may have brought some; what
+# was truncated has no rows that anybody has counted.
+_PARTITIONS = """
+SELECT w.oid, c.oid::text AS number, n.nspname AS namespace, c.relname AS name, c.relfilenode::text AS file,
+       c.reltuples <= CASE WHEN current_setting('server_version_num')::int < 140000 THEN 0 ELSE -1 END AS truncated,
+       coalesce(pg_relation_size(c.oid), 0) > 0 AND EXISTS (
+           SELECT FROM pg_partition_ancestors(c.oid) a JOIN pg_inherits i ON i.inhrelid = a.relid
+           JOIN pg_type y ON y.oid = c.reltype WHERE age(i.xmin) < age(y.xmin)) AS full
+FROM unnest(%(oids)s::oid[]) AS w (oid), pg_partition_tree(w.oid) p
+JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE p.isleaf AND p.relid <> w.oid
 """
 
 _KINDS = {"v": Kind.VIEW, "m": Kind.VIEW, "f": Kind.FOREIGN}
@@ -89,27 +108,42 @@ def all_names(connection: psycopg.Connection[Any]) -> list[TableName]:
 def declarations(
     connection: psycopg.Connection[Any], publication: str, names: Sequence[TableName]
 ) -> dict[TableName, Declared]:
-    """Return what the catalog tells of those tables that are there, in three statements however many there are."""
+    """Return what the catalog tells of those tables that are there, in four statements however many there are."""
     spaces, tables = [name.namespace for name in names], [name.table for name in names]
     relations = rows(connection, _TABLES, namespaces=spaces, names=tables, publication=publication)
     oids = [row["oid"] for row in relations]
     columns, unique = (_by_oid(rows(connection, one, oids=oids)) for one in (_COLUMNS, _UNIQUE))
-    found = (_declared(row, columns[row["oid"]], unique[row["oid"]]) for row in relations)
+    parted = [row["oid"] for row in relations if row["relkind"] == "p"]
+    partitions = _by_oid(rows(connection, _PARTITIONS, oids=parted) if parted else ())
+    found = (_declared(row, columns[row["oid"]], unique[row["oid"]], partitions[row["oid"]]) for row in relations)
     return {one.table.name: one for one in found}
 
 
 def _declared(
-    relation: Mapping[str, Any], columns: Iterable[Mapping[str, Any]], unique: Sequence[Mapping[str, Any]]
+    relation: Mapping[str, Any],
+    columns: Iterable[Mapping[str, Any]],
+    unique: Sequence[Mapping[str, Any]],
+    partitions: Iterable[Mapping[str, Any]],
 ) -> Declared:
-    declared = tuple(SourceColumn(c["name"], c["type"], c["nullable"], c["generated"]) for c in columns)
+    declared = tuple(_column(column) for column in columns)
     indexes = tuple(UniqueIndex(i["name"], tuple(i["columns"]), i["primary"], i["immediate"]) for i in unique)
     keys = frozenset(frozenset(index.columns) for index in indexes)
     # Taken out of the publication and put back, a table has another membership, and changes were missed.
     id_ = f"{relation['oid']}:{relation['membership'] or ''}"
     name = TableName(relation["namespace"], relation["name"])
-    return Declared(
-        relation, SourceTable(name, declared, keys, _identity(relation["relreplident"], unique), id_), indexes
-    )
+    identity, parts = _identity(relation["relreplident"], unique), dict(map(_partition, partitions))
+    return Declared(relation, SourceTable(name, declared, keys, identity, id_, relation["file"], parts), indexes)
+
+
+def _column(row: Mapping[str, Any]) -> SourceColumn:
+    filled = row["filled"] and not row["generated"]
+    marks = (row["number"], row["mark"], row["labels"] or {})
+    return SourceColumn(row["name"], row["type"], row["nullable"], row["generated"], filled, *marks)
+
+
+def _partition(row: Mapping[str, Any]) -> tuple[str, SourcePartition]:
+    name = str(TableName(row["namespace"], row["name"]))
+    return row["number"], SourcePartition(name, row["file"], row["truncated"], row["full"])
 
 
 def _by_oid(found: Iterable[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:

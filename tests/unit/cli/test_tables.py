@@ -17,6 +17,7 @@ from cdc.core.control import ControlState, Pause
 from cdc.core.errors import ConfigError
 from cdc.core.status import StatusRow, TableState
 from cdc.lake.audit import AuditLog
+from cdc.lake.control import Control
 from tests.fakes.configuration import configuration
 from tests.sql_catalog import sql_catalog
 
@@ -72,6 +73,19 @@ def test_a_pause_is_told_kept_and_shown(run: Any, tmp_path: Path) -> None:
         ("tables pause", "shop.customers", "a bad deploy"),
         ("tables pause", "store.c", "a bad deploy"),
     }
+
+
+def test_an_outdated_table_is_accepted_and_told_who_did_so(run: Any, tmp_path: Path) -> None:
+    Control(sql_catalog(tmp_path), "cdc").outdated("shop.customers", "a label was renamed")
+    assert run("accept", "shop.*", "--why", "nobody uses it").output.splitlines() == [
+        "accepted shop.customers",
+        "shop.order__items is not outdated",
+        "the running service takes it up within a few seconds",
+    ]
+    assert json.loads(run("accept", "shop.customers", "--json").output)[0]["changed"] is False
+    (kept,) = AuditLog(sql_catalog(tmp_path), "cdc").read(9)
+    assert (kept.command, kept.target, kept.why) == ("tables accept", "shop.customers", "nobody uses it")
+    assert "a label was renamed" in kept.what
 
 
 def test_a_resume_is_told_for_machines_too(run: Any) -> None:

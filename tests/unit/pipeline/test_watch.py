@@ -1,5 +1,6 @@
 """The watch of a source: what it names, whom it tells, and what it restarts."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,7 +15,7 @@ from cdc.pipeline.watch import Watch
 from cdc.pipeline.watch_parts import WatchParts
 from tests.fakes.configuration import POSTGRES, configuration
 from tests.fakes.connect import FakeClock, FakeConnect, FakeTopics
-from tests.fakes.control import MemoryControl
+from tests.fakes.control import MemoryControl, MemoryLedger
 
 CUSTOMERS, ITEMS = TableName("public", "customers"), TableName("public", "Order. Items")
 KEYS = {CUSTOMERS: ("id",), ITEMS: ("Order No", "line")}
@@ -24,7 +25,7 @@ class FakeDatabase:
     """Declares the tables of POSTGRES, but for what a test says."""
 
     def __init__(self):
-        self.errors, self.found, self.ids, self.away, self.log = {}, [], {}, None, []
+        self.errors, self.found, self.ids, self.away, self.log, self.added = {}, [], {}, None, [], {}
         self.room = LogRoom(1000, 86_400.0)
 
     def table(self, namespace, name):
@@ -37,6 +38,7 @@ class FakeDatabase:
 
     def declared(self, name):
         columns = tuple(SourceColumn(c, "bigint", nullable=False, generated=False) for c in KEYS[name])
+        columns += tuple(self.added.get(name, ()))
         return SourceTable(name, columns, frozenset({frozenset(KEYS[name])}), None, self.ids.get(name, "1"))
 
     def findings(self):
@@ -54,7 +56,10 @@ class FakeDatabase:
 
 class Metrics:
     def __init__(self):
-        self.shown = set()
+        self.shown, self.changes = set(), []
+
+    def schema_changed(self, pipeline, table, changes):
+        self.changes.append((pipeline, table, changes))
 
     def log_room(self, pipeline, behind_bytes, left_seconds):
         self.room = (pipeline, behind_bytes, left_seconds)
@@ -69,6 +74,7 @@ class Rig:
         self.source = self.config.sources[0]
         self.connect, self.topics, self.database = FakeConnect(), FakeTopics(), FakeDatabase()
         self.control, self.metrics, self.clock, self.judged = MemoryControl(), Metrics(), FakeClock(), []
+        self.ledger, self.history = MemoryLedger(), None
         self.connect.connectors["shop"] = dict(render(self.source, self.config))
         self.connect.stored["shop"] = [{"lsn_commit": 7}]
         self.topics.topics = {self.source.topic_of(table): {} for table in self.source.tables}
@@ -79,8 +85,11 @@ class Rig:
             lambda _: self.database,
             self.topics,
             self.control,
+            self.ledger,
             self.metrics,
             self.judged.append,
+            lambda _: self.history,
+            lambda _: None,
         )
         self.watch = Watch(self.source, parts, clock=self.clock, now=self.now)
 
@@ -190,6 +199,62 @@ def test_a_table_that_was_dropped_and_made_again_is_noticed_after_a_restart_too_
     rig.control.loaded(again.target(ITEMS))
     assert again.look() == []
     assert rig.control.relations[again.target(ITEMS)] == "2"
+
+
+def test_a_changed_definition_is_told_once_kept_and_marks_the_table_if_rows_may_lack_it():
+    """It was told of by nobody, and the target showed old values for ever."""
+    rig = Rig()
+    rig.look(2)
+    assert [(row.target, row.changes) for row in rig.ledger.rows] == [
+        (rig.target(CUSTOMERS), ""),
+        (rig.target(ITEMS), ""),
+    ]
+    rig.database.added = {
+        CUSTOMERS: [SourceColumn("plain", "text", nullable=True, generated=False)],
+        ITEMS: [SourceColumn("filled", "int", nullable=False, generated=False, filled=True)],
+    }
+    rig.ledger.failures.append(TransientError("the catalog is away"))
+    assert rig.look(2) == ["outdated"]
+    with capture_logs() as logs:
+        assert rig.look() == ["outdated"]
+    assert logs == []
+    assert [row.silent for row in rig.ledger.rows[2:]] == [False, True]
+    assert rig.ledger.rows[2].changes == "column 'plain' (text) was added"
+    assert rig.metrics.changes[-2:] == [("shop", rig.target(CUSTOMERS), 1), ("shop", rig.target(ITEMS), 1)]
+    (trouble,) = rig.watch.current
+    assert "column 'filled' (int) was added" in trouble.finding.what
+    assert trouble.finding.hint.startswith(f"cdc tables reset {rig.target(ITEMS)}, or ")
+    rig.control.loaded(rig.target(ITEMS), since="2026-01-02T00:00:00+00:00")
+    assert rig.look() == ["outdated"]  # it was marked after the load began
+    rig.control.loaded(rig.target(ITEMS), since="2026-01-04T00:00:00+00:00")
+    assert rig.look() == []
+
+
+def test_a_change_that_was_made_while_the_service_was_down_is_found():
+    rig, again = Rig(), Rig()
+    rig.look()
+    again.watch.parts = again.watch.parts._replace(notes=rig.control, definitions=rig.ledger)
+    again.watch.__post_init__()
+    again.database.added = {ITEMS: [SourceColumn("filled", "int", nullable=False, generated=False, filled=True)]}
+    assert again.look(2) == ["outdated"]
+
+
+def test_a_table_that_was_dropped_and_made_again_between_two_looks_is_named_until_it_is_loaded():
+    """MySQL gives a table no identity, and the connector reads what was done to it."""
+    rig = Rig()
+    rig.history = "shop.schema-history"
+    made, dropped = (
+        {"tableChanges": [{"id": f'"{ITEMS[0]}"."{ITEMS[1]}"', "type": kind}]} for kind in ("CREATE", "DROP")
+    )
+    made["tableChanges"][0]["table"] = {"columns": []}
+    rig.topics.records = {rig.history: [json.dumps(made).encode()]}
+    assert rig.look(2) == []
+    rig.topics.records[rig.history] += [json.dumps(dropped).encode(), json.dumps(made).encode()]
+    assert rig.look(2) == ["recreated"]
+    assert rig.judged[-1][rig.topic(ITEMS)].gap
+    assert set(rig.control.marks) == {rig.target(ITEMS)}
+    rig.control.loaded(rig.target(ITEMS))
+    assert rig.look() == []
 
 
 def test_a_table_that_is_gone_may_come_back_as_another_one_where_the_database_gives_it_no_identity():
@@ -303,7 +368,7 @@ def test_a_table_with_old_values_is_told_of_and_goes_on_until_it_is_loaded_anew(
     assert rig.look(2) == ["outdated"]
     assert rig.judged[-1] == {}
     (trouble,) = rig.watch.current
-    assert trouble.finding.hint == f"cdc tables reset {rig.target(CUSTOMERS)}"
+    assert trouble.finding.hint.startswith(f"cdc tables reset {rig.target(CUSTOMERS)}, or ")
     rig.control.loaded(rig.target(CUSTOMERS), "1")
     assert rig.look() == []
 

@@ -1,17 +1,10 @@
 """A MySQL source: its declarations, its fitness for reading the binary log, its position."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-import pymysql
-from pymysql.constants import ER
-from pymysql.cursors import DictCursor
-
 from cdc.config.sources import MySqlSource
-from cdc.core.errors import PreflightError, TransientError
+from cdc.core.errors import PreflightError
 from cdc.core.listing import Kind, ListedTable, Server, UniqueIndex, fits
 from cdc.core.names import TableName, quote_table
 from cdc.core.preflight import (
@@ -24,23 +17,12 @@ from cdc.core.preflight import (
     each_declared,
     of_table,
 )
-from cdc.core.setup import PASSWORD, comment, filled
-
-_TEMPLATE = Path(__file__).resolve().parents[2] / "sql" / "sources" / "mysql" / "setup.sql"
-_HEAD = "What MySQL has to have for the capture of source {}; an administrator runs it."
-_SETUP = "run sql/sources/mysql/setup.sql as an administrator"
-_REFUSED = frozenset({
-    ER.ACCESS_DENIED_ERROR,
-    ER.DBACCESS_DENIED_ERROR,
-    ER.BAD_DB_ERROR,
-    ER.TABLEACCESS_DENIED_ERROR,
-    ER.SPECIFIC_ACCESS_DENIED_ERROR,
-    ER.HOST_NOT_PRIVILEGED,
-})  # fmt: skip
+from cdc.sources.mysql.connection import SETUP, Connection, connected, rows
 
 _COLUMNS = """
 SELECT TABLE_SCHEMA AS ns, TABLE_NAME AS tbl, COLUMN_NAME AS name, LOWER(COLUMN_TYPE) AS type,
-       IS_NULLABLE = 'YES' AS nullable, GENERATION_EXPRESSION <> '' AS computed
+       IS_NULLABLE = 'YES' AS nullable, GENERATION_EXPRESSION <> '' AS computed,
+       COLUMN_DEFAULT IS NOT NULL OR IS_NULLABLE = 'NO' OR GENERATION_EXPRESSION <> '' AS filled
 FROM information_schema.COLUMNS WHERE (TABLE_SCHEMA, TABLE_NAME) IN %(names)s ORDER BY ORDINAL_POSITION
 """
 
@@ -80,28 +62,6 @@ _VARIABLES = (*_NEEDED, "gtid_mode", "server_id", "binlog_expire_logs_seconds", 
 _DAY = 86_400
 
 
-def setup_sql(source: MySqlSource) -> str:
-    """Return statements for the mysql client, which is given the password as the variable ``@password`` before them."""
-    values = {"role": source.user.replace("'", "''"), "database": _pattern(source.database)}
-    paragraphs = filled(_TEMPLATE.read_text(encoding="utf-8"), values)
-    return "\n\n".join([comment(_HEAD.format(source.name)), *map(_with_password, paragraphs)]) + "\n"
-
-
-def _pattern(database: str) -> str:
-    """Return a database's name inside backquotes as GRANT takes it: as a pattern."""
-    return re.sub(r"([_%\\])", r"\\\1", database).replace("`", "``")
-
-
-def _with_password(paragraph: str) -> str:
-    """Return a paragraph whose statement takes the password from a variable, which only a prepared one may."""
-    before, found, after = paragraph.partition(f"'{PASSWORD}'")
-    if not found:
-        return paragraph
-    parts = (f"'{part.replace(chr(39), chr(39) * 2)}'" for part in (before, after.removesuffix(";")))
-    text = ", QUOTE(@password), ".join(parts)
-    return f"SET @statement = CONCAT({text});\nPREPARE made FROM @statement;\nEXECUTE made;\nDEALLOCATE PREPARE made;"
-
-
 class MySqlDatabase:
     """The source, read as the connector's own user in read-only transactions. Safe to use again after an error."""
 
@@ -118,7 +78,7 @@ class MySqlDatabase:
 
     def tables(self, names: Sequence[TableName]) -> dict[TableName, SourceTable | PreflightError]:
         """Return the declarations of tables, or why there are none, in three statements however many there are."""
-        with self._connection() as connection:
+        with connected(self._source) as connection:
             kinds, columns, unique = (_of_tables(connection, one, names) for one in (_TABLES, _COLUMNS, _UNIQUE))
 
         def declared(name: TableName) -> SourceTable:
@@ -131,8 +91,8 @@ class MySqlDatabase:
         """Return all that the user may look at of the source's own database and of those that its tables name."""
         named = (self._source.database, *(table.source.namespace for table in self._source.tables))
         databases = [TableName(name, "*") for name in named]
-        with self._connection() as connection:
-            every = [TableName(row["ns"], row["tbl"]) for row in _rows(connection, _ALL)]
+        with connected(self._source) as connection:
+            every = [TableName(row["ns"], row["tbl"]) for row in rows(connection, _ALL)]
             names = [name for name in every if any(fits(database, name) for database in databases)]
             kinds, columns, unique = (_of_tables(connection, one, names) for one in (_TABLES, _COLUMNS, _UNIQUE))
             found = self._all_table_findings(connection, names, kinds)
@@ -147,21 +107,21 @@ class MySqlDatabase:
 
     def server(self) -> Server:
         """Return the server, its user's privileges aside."""
-        with self._connection() as connection:
+        with connected(self._source) as connection:
             variables = _variables(connection)
         return Server(f"MySQL {variables['version']}", tuple(_server_findings(variables, self._source)))
 
     def findings(self) -> list[Finding]:
         """Return what is wrong with server, user and those tables that can be looked at."""
         names = [table.source for table in self._source.tables]
-        with self._connection() as connection:
+        with connected(self._source) as connection:
             variables = _variables(connection)
             found = [*_server_findings(variables, self._source), *self._grant_findings(connection)]
             return found + self._all_table_findings(connection, names, _of_tables(connection, _TABLES, names))
 
     def _all_table_findings(
         self,
-        connection: "pymysql.Connection[DictCursor]",
+        connection: Connection,
         names: Sequence[TableName],
         kinds: Mapping[TableName, Sequence[Mapping[str, Any]]],
     ) -> list[Finding]:
@@ -177,17 +137,17 @@ class MySqlDatabase:
 
     def position(self) -> str:
         """Return the end of the log: file, position and, if there are any, GTIDs."""
-        with self._connection() as connection:
+        with connected(self._source) as connection:
             statement = "SHOW BINARY LOG STATUS" if _version(_variables(connection)) >= (8, 2) else "SHOW MASTER STATUS"
-            rows = _rows(connection, statement)
-        if not rows:
+            found = rows(connection, statement)
+        if not found:
             raise PreflightError(f"source {self._source.name!r} writes no binary log", hint=_NEEDED["log_bin"][1])
-        gtids = rows[0]["Executed_Gtid_Set"].replace("\n", "")
-        return f"{rows[0]['File']}:{rows[0]['Position']}" + (f" {gtids}" if gtids else "")
+        gtids = found[0]["Executed_Gtid_Set"].replace("\n", "")
+        return f"{found[0]['File']}:{found[0]['Position']}" + (f" {gtids}" if gtids else "")
 
     def withheld(self) -> dict[TableName, str]:
         """Return the captured tables whose changes the log does not hold in full, with the reason and the remedy."""
-        with self._connection() as connection:
+        with connected(self._source) as connection:
             found = [finding for finding in _server_findings(_variables(connection), self._source) if finding.fatal]
         return {table.source: f"{found[0].what}: {found[0].hint}" for table in self._source.tables if found}
 
@@ -195,11 +155,11 @@ class MySqlDatabase:
         """Return whether the binary log no longer reaches back to a connector's stored offset."""
         if not stored or not stored.get("file"):
             return []
-        with self._connection() as connection:
+        with connected(self._source) as connection:
             if gtids := stored.get("gtids"):
-                reaches = _rows(connection, _REACHES, gtids=gtids)[0]["reaches"]
+                reaches = rows(connection, _REACHES, gtids=gtids)[0]["reaches"]
             else:
-                reaches = stored["file"] in {row["Log_name"] for row in _rows(connection, "SHOW BINARY LOGS")}
+                reaches = stored["file"] in {row["Log_name"] for row in rows(connection, "SHOW BINARY LOGS")}
         what = f"the binary log was purged beyond the place of connector {self._source.name!r}: changes are lost"
         return [] if reaches else [Finding("binlog_purged", what, begin_anew(self._source.name))]
 
@@ -207,8 +167,8 @@ class MySqlDatabase:
         """Return how far a connector's stored offset is behind the binary log; it is purged by age, not by size."""
         if not stored or not stored.get("file"):
             return LogRoom()
-        with self._connection() as connection:
-            logs = {str(row["Log_name"]): int(row["File_size"]) for row in _rows(connection, "SHOW BINARY LOGS")}
+        with connected(self._source) as connection:
+            logs = {str(row["Log_name"]): int(row["File_size"]) for row in rows(connection, "SHOW BINARY LOGS")}
         if stored["file"] not in logs:
             return LogRoom()
         later = sum(size for name, size in logs.items() if name >= stored["file"])
@@ -220,20 +180,20 @@ class MySqlDatabase:
 
     def retained(self) -> list[Retained]:
         """Return how long the server keeps its binary logs; nothing if it never purges them."""
-        with self._connection() as connection:
+        with connected(self._source) as connection:
             seconds = int(_variables(connection).get("binlog_expire_logs_seconds", "0"))
         return [Retained("the binary log", float(seconds), "raise binlog_expire_logs_seconds")] if seconds else []
 
-    def _grant_findings(self, connection: "pymysql.Connection[DictCursor]") -> Iterator[Finding]:
-        granted = " ".join(str(value) for row in _rows(connection, "SHOW GRANTS") for value in row.values())
+    def _grant_findings(self, connection: Connection) -> Iterator[Finding]:
+        granted = " ".join(str(value) for row in rows(connection, "SHOW GRANTS") for value in row.values())
         everything = "ALL PRIVILEGES ON *.*" in granted
         for names in (("REPLICATION SLAVE",), ("REPLICATION CLIENT",), ("FLUSH_TABLES", "RELOAD")):
             if not everything and not any(name in granted for name in names):
                 what = f"user {self._source.user!r} lacks {names[0]}"
-                yield Finding(names[0].lower().replace(" ", "_"), what, f"{_SETUP}, or GRANT {names[0]} ON *.* TO it")
+                yield Finding(names[0].lower().replace(" ", "_"), what, f"{SETUP}, or GRANT {names[0]} ON *.* TO it")
         if everything:
             what = f"user {self._source.user!r} has all privileges, which capture does not need"
-            yield Finding("superuser", what, _SETUP, fatal=False)
+            yield Finding("superuser", what, SETUP, fatal=False)
 
     def _require(self, name: TableName, kinds: Sequence[Mapping[str, Any]]) -> None:
         if not kinds:
@@ -242,51 +202,14 @@ class MySqlDatabase:
                 hint=f"correct tables[].source, or GRANT SELECT ON {quote_table(name, '`')} TO it",
             )
 
-    @contextmanager
-    def _connection(self) -> Iterator["pymysql.Connection[DictCursor]"]:
-        try:
-            connection = pymysql.connect(**self._parameters())
-            with connection:
-                _rows(connection, "SET SESSION TRANSACTION READ ONLY")
-                yield connection
-        except pymysql.MySQLError as error:
-            raise _translated(self._source, error) from error
-
-    def _parameters(self) -> dict[str, Any]:
-        source = self._source
-        modes: dict[str, dict[str, Any]] = {
-            "disabled": {"ssl_disabled": True},
-            "required": {"ssl": {"check_hostname": False, "verify_mode": False}},
-            "verify_ca": {"ssl_verify_cert": True},
-            "verify_identity": {"ssl_verify_cert": True, "ssl_verify_identity": True},
-        }
-        return {
-            "host": source.host,
-            "port": source.port,
-            "database": source.database or None,
-            "user": source.user,
-            "password": source.password.reveal(),
-            "charset": "utf8mb4",
-            "connect_timeout": 10,
-            "read_timeout": 15,
-            "cursorclass": DictCursor,
-            **modes[source.ssl_mode],
-        }
-
-
-def _rows(connection: "pymysql.Connection[DictCursor]", statement: str, **values: object) -> list[dict[str, Any]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values or None)
-        return list(cursor.fetchall())
-
 
 def _of_tables(
-    connection: "pymysql.Connection[DictCursor]", statement: str, names: Sequence[TableName]
+    connection: Connection, statement: str, names: Sequence[TableName]
 ) -> dict[TableName, list[dict[str, Any]]]:
     """Return the rows of a statement by table; names are those asked for, whatever case the server has."""
     asked = {tuple(part.lower() for part in name): name for name in names}
     found: dict[TableName, list[dict[str, Any]]] = {name: [] for name in names}
-    for row in _rows(connection, statement, names=tuple(map(tuple, names))) if names else ():
+    for row in rows(connection, statement, names=tuple(map(tuple, names))) if names else ():
         name = TableName(row["ns"], row["tbl"])
         known = name if name in found else asked.get((row["ns"].lower(), row["tbl"].lower()))
         if known:
@@ -299,14 +222,16 @@ def _indexes(unique: Iterable[Mapping[str, Any]]) -> tuple[UniqueIndex, ...]:
 
 
 def _declared(name: TableName, columns: Iterable[Mapping[str, Any]], indexes: Iterable[UniqueIndex]) -> SourceTable:
-    found = (SourceColumn(c["name"], c["type"], bool(c["nullable"]), bool(c["computed"])) for c in columns)
+    found = (
+        SourceColumn(c["name"], c["type"], bool(c["nullable"]), bool(c["computed"]), bool(c["filled"])) for c in columns
+    )
     # With binlog_row_image = FULL, which findings() demands, the log holds the whole old row.
     return SourceTable(name, tuple(found), frozenset(frozenset(index.columns) for index in indexes), None)
 
 
-def _variables(connection: "pymysql.Connection[DictCursor]") -> dict[str, str]:
-    rows = _rows(connection, "SHOW GLOBAL VARIABLES WHERE Variable_name IN %(names)s", names=_VARIABLES)
-    return {row["Variable_name"]: row["Value"] for row in rows}
+def _variables(connection: Connection) -> dict[str, str]:
+    found = rows(connection, "SHOW GLOBAL VARIABLES WHERE Variable_name IN %(names)s", names=_VARIABLES)
+    return {row["Variable_name"]: row["Value"] for row in found}
 
 
 def _version(variables: Mapping[str, str]) -> tuple[int, int]:
@@ -350,15 +275,3 @@ def _cascade_findings(rows: Sequence[Mapping[str, Any]], table: TableName) -> It
         yield Finding(
             "cascade", what, "delete and update the rows yourself (ON DELETE RESTRICT), or do not capture the table"
         )
-
-
-def _translated(source: MySqlSource, error: pymysql.MySQLError) -> Exception:
-    """Return the project's error, or the error itself where it shows a mistake of ours."""
-    code, text = (*error.args, "", "")[:2] if error.args else (0, str(error))
-    reason = str(text or code).replace(source.password.reveal() or "\0", "***")
-    message = f"source {source.name!r}: MySQL at {source.host}:{source.port}: {reason}"
-    if code in _REFUSED:
-        return PreflightError(message, hint=f"check user, password, database and ssl_mode; or {_SETUP}")
-    if not isinstance(error, (pymysql.OperationalError, pymysql.InterfaceError)):
-        return error
-    return TransientError(message, hint="is the database up, and host and port right?")

@@ -1,0 +1,73 @@
+"""Follow: what has changed of the definitions of a source's tables is told, kept, and marked where rows lack it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+import structlog
+
+from cdc.config.sources import SourceConfig
+from cdc.core.definitions import Change, Definition, DefinitionRow, changes, definition_of
+from cdc.core.names import TableName
+from cdc.core.preflight import SourceTable, excluded_columns
+
+log = structlog.get_logger()
+
+
+class Ledger(Protocol):
+    """Where definitions are kept; calls may raise whatever a catalog does."""
+
+    def known(self, source: str) -> Mapping[str, Definition]:
+        """Return the newest definition of each target of a source."""
+
+    def append(self, rows: Sequence[DefinitionRow]) -> None:
+        """Append rows in one commit."""
+
+
+@dataclass
+class Definitions:
+    """Follows the tables of one source. A crash at any point tells of a change again, and loses none."""
+
+    ledger: Ledger
+    outdate: Callable[[TableName, str], None]
+    count: Callable[[str, str, int], None]
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _known: dict[str, Definition] | None = field(default=None, init=False)
+
+    def follow(self, source: SourceConfig, tables: Mapping[TableName, SourceTable]) -> None:
+        """Take the definitions of a look; raises what a catalog raises, and is asked again with the next look then."""
+        if self._known is None:
+            self._known = dict(self.ledger.known(source.name))
+        seen: dict[str, Definition] = {}
+        rows: list[DefinitionRow] = []
+        for table in source.tables:
+            if table.source not in tables:
+                continue
+            declared, target = tables[table.source], source.target_of(table)
+            now = definition_of(declared, excluded_columns(declared, source.excluded_columns))
+            before = self._known.get(str(target))
+            now = seen[str(target)] = now.after(before) if before else now
+            if before is None or not before.same_declarations(now) or changes(before, now):
+                rows.append(self._changed(source.name, target, declared.name, (before, now)))
+        if rows:
+            self.ledger.append(rows)
+        self._known |= seen
+
+    def _changed(
+        self, source: str, target: TableName, table: TableName, definitions: tuple[Definition | None, Definition]
+    ) -> DefinitionRow:
+        before, now = definitions
+        found = changes(before, now) if before else []
+        silent = [change.what for change in found if change.silent]
+        if silent:
+            self.outdate(target, f"{'; '.join(silent)}: no event tells what older rows hold")
+        self._tell(source, target, found)
+        said = "; ".join(change.what for change in found)
+        return DefinitionRow(self.now(), source, str(table), str(target), said, bool(silent), now.to_json())
+
+    def _tell(self, source: str, target: TableName, found: Sequence[Change]) -> None:
+        if found:
+            self.count(source, str(target), len(found))
+        for change in found:
+            log.info("schema changed", pipeline=source, table=str(target), what=change.what, outdated=change.silent)
