@@ -77,9 +77,6 @@ REFUSALS: Mapping[str, Refusal] = {
     ),
     "slot.seek.to.known.offset.on.start": Refusal(_only("true"), "it is the old name of offset.mismatch.strategy"),
     "include.unknown.datatypes": Refusal(_only("true"), "columns of other types would be left out silently"),
-    "schema.history.internal.skip.unparseable.ddl": Refusal(
-        _only("false"), "later rows would be decoded with the wrong columns"
-    ),
     "schema.history.internal.store.only.captured.tables.ddl": _ALL_DDL,
     "schema.history.internal.store.only.captured.databases.ddl": _ALL_DDL,
     "log.mining.transaction.retention.ms": _MEMORY,

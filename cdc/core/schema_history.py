@@ -17,12 +17,23 @@ _FAMILIES = ("char", "binary", "decimal", "numeric", "number", "bit")
 """Types whose length is a part of what a value may be; that of an integer is for display."""
 
 
+_ALTERED = re.compile(
+    r"(?:\s|/\*.*?\*/|--[^\n]*\n|#[^\n]*\n)*ALTER\s+(?:ONLINE\s+|IGNORE\s+)*TABLE\s+"
+    r"(?:(?P<namespace>`(?:[^`]|``)*`|\w+)\s*\.\s*)?(?P<table>`(?:[^`]|``)*`|[\w$]+)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
 class Incident(NamedTuple):
-    """Something that no event told: the table is another one now (``replaced``), or older rows may be others."""
+    """Something that no event told: the table is another one now (``replaced``), or older rows may be others.
+
+    ``unread``: the connector could not read the statement, so that it takes later rows for something else.
+    """
 
     table: TableName
     what: str
     replaced: bool = False
+    unread: bool = False
 
 
 class SchemaHistory:
@@ -39,10 +50,21 @@ class SchemaHistory:
         """Return what a record tells of captured tables; nothing for what a snapshot of the connector wrote."""
         snapshot = bool((record.get("position") or {}).get("snapshot"))
         statement = str(record.get("ddl") or "")
-        found: list[Incident] = []
+        found = self._unread(record, statement)
         for change in record.get("tableChanges") or ():
             found += self._take(change, statement, snapshot=snapshot)
         return [] if snapshot else [incident for incident in found if incident.table in captured]
+
+    def _unread(self, record: Mapping[str, Any], statement: str) -> list[Incident]:
+        """Return the table that a statement altered, if the connector did not know what to make of it."""
+        altered = None if record.get("tableChanges") else _ALTERED.match(statement)
+        if altered is None:
+            return []
+        table = TableName(
+            _unquoted(altered["namespace"] or str(record.get("databaseName"))), _unquoted(altered["table"])
+        )
+        what = "it was altered by a statement that Debezium cannot read"
+        return [Incident(table, what, replaced=True, unread=True)] if table in self._known else []
 
     def _take(self, change: Mapping[str, Any], statement: str, *, snapshot: bool) -> list[Incident]:
         table, before = _name(change["id"]), self._known.pop(_name(change["id"]), None)
@@ -91,6 +113,10 @@ def _column(column: Mapping[str, Any]) -> SourceColumn:
     generated = bool(column.get("generated"))
     filled = has_default or generated or not column["optional"]
     return SourceColumn(column["name"], f"{name}{size} {rest}".strip(), column["optional"], generated, filled)
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace("``", "`") if name.startswith("`") else name
 
 
 def _name(id_: str) -> TableName:

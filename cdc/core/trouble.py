@@ -55,6 +55,11 @@ class Troubles:
         self._now: dict[Place, Trouble] = {}
         self._unsure: dict[Place, Trouble] = {}
 
+    @property
+    def unsure(self) -> bool:
+        """Return whether the last look has found something that is a trouble only if the next one finds it, too."""
+        return bool(self._unsure)
+
     def follow(self, findings: Iterable[Finding], at: datetime) -> Turn:
         """Take the findings of a look; the first of those with the same place counts."""
         seen: dict[Place, Trouble] = {}

@@ -165,6 +165,14 @@ class IcebergTable:
             elif reference.snapshotId() != base:
                 table.manageSnapshots().replaceBranch(BRANCH, base).commit()
 
+    def stage_progress(self, summary: Mapping[str, str]) -> None:
+        """Commit an empty snapshot to the staging branch."""
+        with java_errors(f"stage the progress of {self._name}"):
+            append = self._load().newAppend().toBranch(BRANCH)
+            for name, value in summary.items():
+                append.set(name, value)
+            append.commit()
+
     def staged(self, base: int) -> tuple[int, Mapping[str, str]]:
         """Return the branch's newest snapshot and the counts of its summary; nothing staged gives ``base`` itself."""
         with java_errors(f"read the staging branch of {self._name}"):

@@ -239,12 +239,16 @@ class Applier:
     ) -> Applied:
         collapsed, progress, memory = result
         truncate = batch.truncate_place() if collapsed.truncates else ""
-        if not collapsed.keys and not truncate:
+        changed = bool(collapsed.keys or truncate)
+        if not changed and not (collapsed.problems and self.published is None):
             return Applied(collapsed, progress, seconds=watch.seconds)
         summary = self._summary(spec, state, collapsed, progress, truncate)
         with watch.stage("merge"):
             table.stage(state.snapshot_id)
-            batch.stage(summary, truncate)
+            if changed:
+                batch.stage(summary, truncate)
+            else:  # read again, messages that were let go of since would be held anew
+                table.stage_progress(summary)
         with watch.stage("publish"):
             staged, counts = table.staged(state.snapshot_id)
             if staged == state.snapshot_id:

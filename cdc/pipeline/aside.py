@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from cdc.config.sources import SourceConfig, TableConfig
+from cdc.core.control import Stale
 from cdc.core.names import TableName
 from cdc.core.preflight import Finding
 from cdc.core.restarts import may_pass
-from cdc.pipeline.symptoms import mend
+from cdc.pipeline.symptoms import mend, misunderstood
 
 Settings = Mapping[str, str]
 
@@ -47,26 +48,41 @@ class Aside:
     """The settings of a source's connector."""
     _causes: dict[TableName, str] = field(default_factory=dict)
 
-    def findings(self, source: SourceConfig) -> list[Finding]:
-        """Return the configured tables that the connector leaves out; raises as the cluster does."""
+    def findings(self, source: SourceConfig, stale: Mapping[str, Stale]) -> list[Finding]:
+        """Return the configured tables that the connector leaves out; raises as the cluster does.
+
+        ``stale`` marks, by target, tell after a restart which of them it would misunderstand.
+        """
         left_out = {table.source for table in self._left_out(source, self.cluster.config(source.name))}
-        self._causes = {name: cause for name, cause in self._causes.items() if name in left_out}
+        noted = {table.source: stale.get(str(source.target_of(table))) for table in source.captured}
+        marks = {name: mark.why for name, mark in noted.items() if mark and misunderstood(mark.why)}
+        self._causes = {name: cause for name, cause in (marks | self._causes).items() if name in left_out}
         return [self._finding(source, name) for name in sorted(left_out)]
 
     def take_out(self, source: SourceConfig, trace: str) -> Sequence[TableName]:
-        """Let the connector go on without the tables that its trace names; return them. Raises as the cluster does.
+        """Let the connector go on without the tables that its trace names, unless something else was away.
 
-        None is taken out where something else was away, or where none would be left.
+        Returns them; raises as the cluster does.
         """
+        named = [] if may_pass(trace) else culprits(trace, [table.source for table in source.captured])
+        return self.leave_out(source, dict.fromkeys(named, trace))
+
+    def leave_out(self, source: SourceConfig, causes: Mapping[TableName, str]) -> Sequence[TableName]:
+        """Let the connector go on without tables, each for a cause; return those it had; raises as the cluster does.
+
+        None is taken out where none would be left.
+        """
+        if not causes:
+            return []
         present = self.cluster.config(source.name) or {}
         left_out = {table.source for table in self._left_out(source, present)}
         kept = [table for table in source.captured if table.source not in left_out]
-        named = [] if may_pass(trace) else culprits(trace, [table.source for table in kept])
+        named = [table.source for table in kept if table.source in causes]
         rest = [table for table in kept if table.source not in named]
         if not named or not rest:
             return []
         self.cluster.put(source.name, with_tables_of(present, self.render(narrowed(source, rest))))
-        self._causes |= dict.fromkeys(named, trace)
+        self._causes |= {name: causes[name] for name in named}
         return named
 
     def _left_out(self, source: SourceConfig, present: Settings | None) -> list[TableConfig]:
@@ -77,7 +93,7 @@ class Aside:
 
     def _finding(self, source: SourceConfig, name: TableName) -> Finding:
         if cause := self._causes.get(name):
-            what = f"{name} ended connector {source.name!r}, which goes on without it: {cause}"
+            what = f"connector {source.name!r} goes on without {name}: {cause}"
             return Finding(
                 "set_aside", what, mend(source.name, cause, f"cdc connectors apply {source.name}"), table=name, gap=True
             )

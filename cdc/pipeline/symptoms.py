@@ -27,14 +27,19 @@ def connector_findings(status: ConnectorStatus) -> list[Finding]:
     return []
 
 
-_SCHEMA_UNKNOWN = "whose schema isn't known to this connector"
+_MISUNDERSTOOD = ("whose schema isn't known to this connector", "a statement that Debezium cannot read")
+
+
+def misunderstood(trace: str) -> bool:
+    """Return whether a connector does not know how a table is defined, and has to be told."""
+    return any(words in trace for words in _MISUNDERSTOOD)
 
 
 def mend(name: str, trace: str, command: str = "") -> str:
     """Return what helps: MySQL's connector notes only once, when it is new, the tables that its user may see then."""
     if "RecordTooLarge" in trace:
         return f"raise kafka.max_message, then cdc connectors apply {name}"
-    if _SCHEMA_UNKNOWN not in trace:
+    if not misunderstood(trace):
         return f"mend the cause, then {command or f'cdc connectors restart {name}'}"
     mode = "`connector: {snapshot.mode: recovery}` of the source"
     return f"{mode}, cdc connectors apply {name}, and when it runs take that out again and apply once more"

@@ -69,6 +69,10 @@ class TargetTable(Protocol):
         """Point the staging branch at ``base``; idempotent."""
         ...
 
+    def stage_progress(self, summary: Mapping[str, str]) -> None:
+        """Commit an empty snapshot with this summary to the staging branch."""
+        ...
+
     def staged(self, base: int) -> tuple[int, Mapping[str, str]]:
         """Return the branch's head and its summary."""
         ...

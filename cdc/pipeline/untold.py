@@ -70,6 +70,8 @@ class Untold:
     marks: Marks
     replaced: dict[TableName, str] = field(default_factory=dict)
     """The tables that are others than before, as far as this process has seen; until each is loaded anew."""
+    unread: dict[TableName, str] = field(default_factory=dict)
+    """The tables that a statement has changed which the connector could not read; whoever sets them aside clears it."""
     _marked: set[TableName] = field(default_factory=set)
     _ddl: SchemaHistory = field(default_factory=SchemaHistory)
     _read: tuple[str, int] = ("", 0)
@@ -122,6 +124,7 @@ class Untold:
                 if found.replaced:
                     self.marks.stale(targets[found.table], found.what)
                     self.replaced[found.table] = found.what
+                    self.unread |= {found.table: found.what} if found.unread else {}
                 else:
                     self.marks.outdated(targets[found.table], f"{found.what}: no event tells what older rows hold")
 

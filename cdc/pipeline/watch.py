@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from cdc.config.sources import SourceConfig
-from cdc.core.control import ControlState
+from cdc.core.control import ControlState, Stale
 from cdc.core.errors import CdcError, TransientError
 from cdc.core.names import TableName
 from cdc.core.preflight import Finding, SourceTable, check_room, unfit
@@ -32,6 +32,8 @@ from cdc.pipeline.watch_parts import WatchParts
 log = structlog.get_logger()
 
 LOOK_SECONDS = 10.0
+AGAIN_SECONDS = 5.0
+"""From the look that saw something that may pass to the next one."""
 _AWAY = ("connect_away", "source_away", "kafka_away", "registry_away", "catalog_away")
 PASSING = (*_AWAY, "connector_missing", "connector_unassigned", "slot_idle", "left_out")
 """Troubles that mostly pass by themselves: they count from the second look on. A worker that starts knows nothing."""
@@ -73,7 +75,8 @@ class Watch:
                 self.look()
             except Exception:  # a mistake of ours must not end the watch, and is not to be overlooked
                 log.exception("watch failed", pipeline=self.source.name)
-            stop.wait(max(1.0, LOOK_SECONDS - (time.monotonic() - began)))
+            pause = AGAIN_SECONDS if self._troubles.unsure else LOOK_SECONDS
+            stop.wait(max(1.0, pause - (time.monotonic() - began)))
 
     def reconfigure(self, source: SourceConfig) -> None:
         """Watch the source as it is configured now."""
@@ -83,12 +86,12 @@ class Watch:
         """Look once, tell what has changed, and restart what is due."""
         source = self.source
         known = self._known()
-        if isinstance(known, ControlState) and self.parts.active():
-            self._read_on(source, known)
         found = self.find(source, ControlState() if isinstance(known, Finding) else known)
         if isinstance(known, Finding):
             found = found._replace(findings=[*found.findings, known], tables={})
         else:
+            if self.parts.active() and not any(finding.name == "kafka_away" for finding in found.findings):
+                self._read_on(source, known)
             found = found._replace(findings=[*self._untold.findings(source, known), *found.findings])
         turn = self._troubles.follow(found.findings, self.now())
         self.current = tuple(turn.now.values())
@@ -106,7 +109,7 @@ class Watch:
     def find(self, source: SourceConfig, known: ControlState) -> Found:
         """Return what is wrong now, and change nothing; ``known`` is what is noted of the tables."""
         with ThreadPoolExecutor(4, f"{source.name}-look") as pool:  # whoever is silent holds up no other
-            connector = pool.submit(self._connector, source)
+            connector = pool.submit(self._connector, source, known.stale)
             topics, registry = pool.submit(self._topics, source), pool.submit(self._registry)
             status, stored, findings = connector.result()
             database = self._database(source, stored, status, known.relations)
@@ -116,7 +119,7 @@ class Watch:
         return database._replace(status=status, findings=findings)
 
     def _connector(
-        self, source: SourceConfig
+        self, source: SourceConfig, stale: Mapping[str, Stale]
     ) -> tuple[ConnectorStatus | None, Mapping[str, Any] | None, list[Finding]]:
         stored: list[Mapping[str, Any]] = []
         try:
@@ -125,11 +128,11 @@ class Watch:
             return None, None, [Finding("connect_away", str(error), error.hint)]
         with suppress(CdcError):  # they are in Kafka, which may be away
             stored = [one["offset"] for one in self.parts.cluster.offsets(source.name) if one.get("offset")]
-        return status, stored[0] if stored else None, [*connector_findings(status), *self._left_out(source)]
+        return status, stored[0] if stored else None, [*connector_findings(status), *self._left_out(source, stale)]
 
-    def _left_out(self, source: SourceConfig) -> list[Finding]:
+    def _left_out(self, source: SourceConfig, stale: Mapping[str, Stale]) -> list[Finding]:
         try:
-            return self._aside.findings(source)
+            return self._aside.findings(source, stale)
         except CdcError:  # it has just answered, and is asked again
             return []
 
@@ -249,16 +252,17 @@ class Watch:
             log.warning("definitions not noted", pipeline=source.name, error=type(error).__name__)
 
     def _set_aside(self, source: SourceConfig, status: ConnectorStatus | None) -> bool:
-        """Let a connector that failed go on without the tables that ended it; return whether there are any."""
-        if status is None or not status.failed:
-            return False
+        """Let a connector go on without the tables that ended it, or that it misunderstands, and say if it has any."""
+        failed = status is not None and status.failed
         try:
-            tables = self._aside.take_out(source, status.trace)
+            tables = [*self._aside.leave_out(source, self._untold.unread)]
+            tables += self._aside.take_out(source, status.trace) if status and failed else []
         except CdcError as error:
             log.warning("connector not changed", pipeline=source.name, error=str(error))
             return False
+        self._untold.unread = {}
         for table in tables:
-            log.error("table set aside", pipeline=source.name, table=str(table), trace=status.trace)
+            log.error("table set aside", pipeline=source.name, table=str(table), trace=status.trace if status else "")
         return bool(tables)
 
     def _revive(self, source: SourceConfig, status: ConnectorStatus | None) -> None:

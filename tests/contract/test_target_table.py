@@ -103,6 +103,19 @@ def test_what_was_staged_and_not_published_is_discarded(table: Any) -> None:
     assert table.staged(staged) == (staged, {})
 
 
+def test_progress_is_published_without_a_row(table: Any) -> None:
+    table.create(COLUMNS, ("id",), (), {})
+    table.fence({"cdc.token": "1"})
+    base = table.read().snapshot_id
+    table.stage(base)
+    table.stage_progress({"cdc.token": "1", "cdc.progress": "p"})
+    assert table.read().snapshot_id == base
+    staged, _ = table.staged(base)
+    assert staged != base
+    table.publish(base, staged, {"cdc.progress": "p"})
+    assert table.read().summary["cdc.progress"] == "p"
+
+
 class LostAnswer(RealTable):
     """Swaps main and loses the answer; or loses the question."""
 

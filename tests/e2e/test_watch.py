@@ -24,6 +24,7 @@ from cdc.kafka.topics import KafkaTopics
 from cdc.local.ports import choose
 from cdc.local.stack import LocalStack
 from cdc.local.state import read_state
+from cdc.pipeline.connector_state import parse_status
 from tests.e2e.databases import Database
 from tests.e2e.loading import reconfigure
 from tests.e2e.service import await_true
@@ -229,6 +230,37 @@ def test_an_xa_transaction_that_is_rolled_back_after_it_was_prepared(shop: Watch
         for statement in ("START", "", "END", "PREPARE", "COMMIT"):
             change = f"UPDATE {shop.name}.sick SET n = 778 WHERE id < 5"
             cursor.execute(f"XA {statement} 'two'" if statement else change)
+
+
+UNKNOWN = (
+    "CREATE VIEW {s}.odd AS SELECT * FROM JSON_TABLE('[1]', '$[*]' COLUMNS (a int PATH '$' DEFAULT '1' ON EMPTY)) j",
+    "ALTER TABLE {s}.sick ADD g int AS (json_value('{\"a\": 1}', '$.a' RETURNING signed)) STORED FIRST",
+)
+"""Statements that Debezium's parser does not know: of no table, and of one."""
+
+
+@pytest.mark.campaign
+def test_a_statement_that_debezium_does_not_know_sets_its_table_aside(shop: Watched) -> None:
+    """It ended the connector, and with it every table of the source. The way back is the one that the hint tells."""
+    if shop.database.engine == "postgres":
+        pytest.skip("PostgreSQL's connector reads no statements")
+    of_none, of_sick = UNKNOWN
+    shop.sql(of_none)
+    shop.await_calm()
+    shop.sql(of_sick)
+    shop.await_named("set_aside", 45)
+    shop.sql("UPDATE {s}.sick SET n = n + 1")
+    shop.await_calm()
+    hint = next(one["hint"] for one in shop.status() if one.get("name") == "set_aside")
+    assert "snapshot.mode: recovery" in hint
+    cluster = ConnectClient(shop.service.config.connect)
+    for settings in ({"snapshot.mode": "recovery"}, {}):
+        reconfigure(shop.service, lambda c, settings=settings: c["sources"][0].update(connector=settings))
+        shop.command("connectors", "apply", shop.name)
+        await_true(lambda: parse_status(shop.name, cluster.status(shop.name)).running, 90, "the connector runs")
+        shop.await_calm(90)
+    shop.await_over("set_aside")
+    shop.tables("reset", "sick")
 
 
 @pytest.mark.campaign

@@ -68,6 +68,9 @@ class FakeTargetTable:
     def stage(self, base: int) -> None:
         self.branch = base
 
+    def stage_progress(self, summary: Mapping[str, str]) -> None:
+        self.branch = self._commit(self.branch, summary)
+
     def write(self, summary: Mapping[str, str]) -> None:
         """Commit to the staging branch, as a merge does."""
         self.branch = self._commit(self.branch, summary)

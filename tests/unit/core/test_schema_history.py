@@ -93,6 +93,25 @@ def test_partitions_that_are_dropped_without_an_event():
     assert taken(record("ALTER", "ALTER TABLE t ADD PARTITION (PARTITION p9 ..)", column("id"), column("n"))) == []
 
 
+@pytest.mark.parametrize(
+    ("statement", "tables"),
+    [
+        ("ALTER TABLE t ADD g int AS (json_value(j, '$.a' RETURNING signed))", [T]),
+        ("/* a tool's */ alter table `shop` . `t` ADD ..", [T]),
+        ("-- a remark\nALTER TABLE `t` ADD ..", [T]),
+        ("ALTER TABLE other.t ADD ..", []),
+        ("ALTER TABLE never_seen ADD ..", []),
+        ("CREATE TABLE IF NOT EXISTS t (id int)", []),
+        ("CREATE VIEW v AS SELECT * FROM t, JSON_TABLE(..)", []),
+        ("CREATE SPATIAL REFERENCE SYSTEM ..", []),
+    ],
+)
+def test_a_statement_that_the_connector_could_not_read(statement, tables):
+    """It ended the connector, and with it every table of the source."""
+    found = taken({"position": {}, "databaseName": "shop", "ddl": statement, "tableChanges": []})
+    assert [incident.table for incident in found if incident.unread and incident.replaced] == tables
+
+
 def test_tables_that_are_not_captured_and_columns_that_are_left_out_do_not_count():
     assert taken(record("CREATE", table="x"), record("DROP", table="x")) == []
     history = SchemaHistory(left_out=r"shop\.t\.n")

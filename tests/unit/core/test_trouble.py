@@ -39,8 +39,10 @@ def test_what_passes_by_itself_counts_from_the_second_look_and_began_with_the_fi
     assert troubles.follow([AWAY], at(0)).now == {}
     assert troubles.follow([], at(10)).over == ()
     assert troubles.follow([AWAY], at(20)).now == {}
+    assert troubles.unsure
     turn = troubles.follow([AWAY], at(30))
     assert turn.begun == (Trouble(AWAY, at(20)),)
+    assert not troubles.unsure
     assert troubles.follow([AWAY], at(40)).begun == ()
     assert names(troubles.follow([], at(50)).over) == ["source_away"]
 

@@ -204,6 +204,18 @@ def test_too_many_unusable_messages_stop_the_table_after_they_are_kept() -> None
     assert "merge" not in table.calls
 
 
+def test_a_message_that_was_discarded_did_not_come_back_with_the_next_start() -> None:
+    """Nothing moved the progress past it, if nothing usable followed: it was read, and held, again."""
+    table = table_at()
+    bad = [Problem(0, 2, KEY, "undecodable value")]
+    applied = apply(table, MemoryBatch(table, [Collapsed(problems=1)], bad=bad))
+    assert table.calls == ["read", "collapse", "quarantine 1", "collapse", "stage", "holder?", "publish"]
+    assert applied.snapshot_id == table.main
+    assert Progress.from_json(table.read().summary["cdc.progress"]).of(0).next_offset == 3
+    replayed = apply(table_at(), MemoryBatch(table, [Collapsed(problems=1)], bad=bad), published=Progress("t", "id"))
+    assert replayed.snapshot_id is None
+
+
 def test_nothing_but_unusable_messages_creates_no_table() -> None:
     table = MemoryTable()
     bad = [Problem(0, 1, None, "schema not usable")]

@@ -55,6 +55,9 @@ class RowTable(FakeTargetTable):
         self.rows_at[number] = rows
         return number
 
+    def stage_progress(self, summary: Mapping[str, str]) -> None:
+        self.branch = self.commit(self.rows_at.get(self.branch, {}), summary, self.branch)
+
 
 @dataclass
 class World:

@@ -147,6 +147,27 @@ def test_a_connector_that_does_not_run_is_named_everywhere_by_one_word(state, lo
     assert (rig.metrics.shown, rig.noted()) == (set(), [])
 
 
+class Stop:
+    """An event that is set after so many waits."""
+
+    def __init__(self, looks):
+        self.looks, self.waits = looks, []
+
+    def is_set(self):
+        return len(self.waits) >= self.looks
+
+    def wait(self, seconds):
+        self.waits.append(seconds)
+
+
+def test_what_may_pass_is_looked_at_again_soon():
+    """Kafka that was away was named after 34 seconds, of which ten were spent waiting for the second look."""
+    rig, stop = Rig(), Stop(3)
+    del rig.connect.connectors["shop"]
+    rig.watch.run(stop)
+    assert [round(seconds) for seconds in stop.waits] == [5, 10, 10]
+
+
 def test_a_connector_that_is_not_there_and_one_that_connect_does_not_tell_of():
     rig = Rig()
     del rig.connect.connectors["shop"]
@@ -255,6 +276,25 @@ def test_a_table_that_was_dropped_and_made_again_between_two_looks_is_named_unti
     assert set(rig.control.marks) == {rig.target(ITEMS)}
     rig.control.loaded(rig.target(ITEMS))
     assert rig.look() == []
+
+
+def test_a_table_that_the_connector_misunderstands_is_set_aside_and_the_way_back_is_told_after_a_restart_too():
+    rig = Rig()
+    rig.history = "shop.schema-history"
+    change = {"id": f'"{ITEMS[0]}"."{ITEMS[1]}"', "type": "CREATE", "table": {"columns": []}}
+    rig.topics.records = {rig.history: [json.dumps({"tableChanges": [change]}).encode()]}
+    rig.look()
+    altered = {"databaseName": ITEMS[0], "ddl": f"ALTER TABLE `{ITEMS[1]}` ADD g ..", "tableChanges": []}
+    rig.topics.records[rig.history].append(json.dumps(altered).encode())
+    assert rig.look() == ["recreated"]
+    assert rig.connect.connectors["shop"]["table.include.list"] == table_pattern(CUSTOMERS)
+    assert set(rig.control.marks) == {rig.target(ITEMS)}
+    assert rig.look(2) == ["recreated", "set_aside"]
+    again = Rig()
+    again.watch.parts = again.watch.parts._replace(notes=rig.control, cluster=rig.connect)
+    again.watch.__post_init__()
+    assert again.look(2) == ["set_aside"]
+    assert "recovery" in again.watch.current[0].finding.hint
 
 
 def test_a_table_that_is_gone_may_come_back_as_another_one_where_the_database_gives_it_no_identity():
