@@ -35,8 +35,11 @@ class Definitions:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _known: dict[str, Definition] | None = field(default=None, init=False)
 
-    def follow(self, source: SourceConfig, tables: Mapping[TableName, SourceTable]) -> None:
-        """Take the definitions of a look; raises what a catalog raises, and is asked again with the next look then."""
+    def follow(self, source: SourceConfig, tables: Mapping[TableName, SourceTable]) -> bool:
+        """Take the definitions of a look, and return whether a table was marked.
+
+        Raises what a catalog raises, and is asked again with the next look then.
+        """
         if self._known is None:
             self._known = dict(self.ledger.known(source.name))
         seen: dict[str, Definition] = {}
@@ -53,6 +56,7 @@ class Definitions:
         if rows:
             self.ledger.append(rows)
         self._known |= seen
+        return any(row.silent for row in rows)
 
     def _changed(
         self, source: str, target: TableName, table: TableName, definitions: tuple[Definition | None, Definition]

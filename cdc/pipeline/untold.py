@@ -97,29 +97,34 @@ class Untold:
             for name, why in self.replaced.items()
         ]
 
-    def follow_history(self, source: SourceConfig, topic: str, places: Mapping[str, str]) -> None:
-        """Read on in the schema history: from its beginning once, to know how the tables were defined."""
+    def follow_history(self, source: SourceConfig, topic: str, places: Mapping[str, str]) -> bool:
+        """Read on in the schema history, from its beginning once, to know how the tables were defined.
+
+        Returns whether a table was marked.
+        """
         end = self.history.end(topic)
         if end is None or end == self._read:
-            return
+            return False
         id_, stop = end
         if id_ != self._read[0]:  # another one than was read
             self._ddl, self._read = SchemaHistory(source.excluded_columns), (id_, 0)
         name = f"{source.name}.history"
         noted = places.get(name)
         known = int(noted.removeprefix(f"{id_}:")) if noted and noted.startswith(f"{id_}:") else stop
-        self._take(source, self.history.values(topic, self._read[1], stop), known - self._read[1])
+        marked = self._take(source, self.history.values(topic, self._read[1], stop), known - self._read[1])
         if noted != f"{id_}:{stop}":
             self.marks.note(places={name: f"{id_}:{stop}"})
         self._read = end
+        return marked
 
-    def _take(self, source: SourceConfig, values: Iterable[bytes], known: int) -> None:
+    def _take(self, source: SourceConfig, values: Iterable[bytes], known: int) -> bool:
         """Take records, the first ``known`` of which were marked already."""
-        targets = {table.source: source.target_of(table) for table in source.tables}
+        targets, marked = {table.source: source.target_of(table) for table in source.tables}, False
         for number, value in enumerate(values):
             for found in self._ddl.take(json.loads(value), targets.keys()):
                 if number < known:
                     continue
+                marked = True
                 log.info("schema changed", pipeline=source.name, table=str(targets[found.table]), what=found.what)
                 if found.replaced:
                     self.marks.stale(targets[found.table], found.what)
@@ -127,9 +132,14 @@ class Untold:
                     self.unread |= {found.table: found.what} if found.unread else {}
                 else:
                     self.marks.outdated(targets[found.table], f"{found.what}: no event tells what older rows hold")
+        return marked
 
-    def follow_transactions(self, source: SourceConfig, server: TransactionLog, places: Mapping[str, str]) -> None:
-        """Read on in the binary log, if a transaction was prepared since, or a prepared one has ended."""
+    def follow_transactions(self, source: SourceConfig, server: TransactionLog, places: Mapping[str, str]) -> bool:
+        """Read on in the binary log, if a transaction was prepared since, or a prepared one has ended.
+
+        Returns whether a table was marked.
+        """
+        marked = False
         name = f"{source.name}.log"
         end = server.end()
         count = server.prepared()  # after the end: whatever stands before that is counted
@@ -139,12 +149,13 @@ class Untold:
             self._place = end
         else:
             for events in self._pages(source, server):
-                self._mark(source, self._xa.take(events))
+                marked |= self._mark(source, self._xa.take(events))
             self._count = count if self._place >= end else UNKNOWN
         file, position = self._xa.resume or self._place
         text = f"{file}:{position}:{UNKNOWN if self._xa.resume else self._count}"
         if name not in places or (count != _noted(places[name])[1] and text != places[name]):
             self.marks.note(places={name: text})
+        return marked
 
     def _pages(self, source: SourceConfig, server: TransactionLog) -> Iterator[list[LogEvent]]:
         place = self._place
@@ -159,7 +170,7 @@ class Untold:
             yield events
             place = None if following == place else following
 
-    def _mark(self, source: SourceConfig, ended: Collection[Ended]) -> None:
+    def _mark(self, source: SourceConfig, ended: Collection[Ended]) -> bool:
         for one in ended:
             what = "was rolled back after its changes were in the log"
             if one.tables is None:
@@ -167,6 +178,7 @@ class Untold:
             for table in source.tables:
                 if one.tables is None or table.source in one.tables:
                     self.marks.outdated(source.target_of(table), f"an XA transaction {what}")
+        return bool(ended)
 
 
 def _noted(text: str) -> tuple[tuple[str, int], int]:

@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 LOOK_SECONDS = 10.0
 AGAIN_SECONDS = 5.0
-"""From the look that saw something that may pass to the next one."""
+"""From a look that saw something that may pass, or marked a table, to the next one."""
 _AWAY = ("connect_away", "source_away", "kafka_away", "registry_away", "catalog_away")
 PASSING = (*_AWAY, "connector_missing", "connector_unassigned", "slot_idle", "left_out")
 """Troubles that mostly pass by themselves: they count from the second look on. A worker that starts knows nothing."""
@@ -60,6 +60,7 @@ class Watch:
     _troubles: Troubles = field(default_factory=lambda: Troubles(PASSING))
     _restarts: Restarts = field(default_factory=Restarts)
     _noted: str = ""
+    _marked: bool = False
 
     def __post_init__(self) -> None:
         parts = self.parts
@@ -75,7 +76,7 @@ class Watch:
                 self.look()
             except Exception:  # a mistake of ours must not end the watch, and is not to be overlooked
                 log.exception("watch failed", pipeline=self.source.name)
-            pause = AGAIN_SECONDS if self._troubles.unsure else LOOK_SECONDS
+            pause = AGAIN_SECONDS if self._troubles.unsure or self._marked else LOOK_SECONDS
             stop.wait(max(1.0, pause - (time.monotonic() - began)))
 
     def reconfigure(self, source: SourceConfig) -> None:
@@ -85,13 +86,13 @@ class Watch:
     def look(self) -> Turn:
         """Look once, tell what has changed, and restart what is due."""
         source = self.source
-        known = self._known()
+        known, self._marked = self._known(), False
         found = self.find(source, ControlState() if isinstance(known, Finding) else known)
         if isinstance(known, Finding):
             found = found._replace(findings=[*found.findings, known], tables={})
         else:
             if self.parts.active() and not any(finding.name == "kafka_away" for finding in found.findings):
-                self._read_on(source, known)
+                self._marked = self._read_on(source, known)
             found = found._replace(findings=[*self._untold.findings(source, known), *found.findings])
         turn = self._troubles.follow(found.findings, self.now())
         self.current = tuple(turn.now.values())
@@ -101,7 +102,7 @@ class Watch:
         if self.parts.active():
             if not isinstance(known, Finding):
                 self._note(source, turn, found.tables, known.relations)
-                self._follow(source, found.tables)
+                self._marked |= self._follow(source, found.tables)
             if not self._set_aside(source, found.status):
                 self._revive(source, found.status)
         return turn
@@ -233,23 +234,26 @@ class Watch:
         else:
             self._noted = text
 
-    def _read_on(self, source: SourceConfig, known: ControlState) -> None:
+    def _read_on(self, source: SourceConfig, known: ControlState) -> bool:
         """Read on in the logs that tell what no event tells; whoever is away is asked again with the next look."""
+        marked = False
         try:
             if topic := self.parts.history(source):
-                self._untold.follow_history(source, topic, known.places)
+                marked |= self._untold.follow_history(source, topic, known.places)
             if server := self.parts.log(source):
-                self._untold.follow_transactions(source, server, known.places)
+                marked |= self._untold.follow_transactions(source, server, known.places)
         except CdcError as error:
             log.debug("log not read", pipeline=source.name, error=str(error))
         except Exception as error:  # noqa: BLE001 - catalogs raise what they like
             log.warning("log not read", pipeline=source.name, error=type(error).__name__)
+        return marked
 
-    def _follow(self, source: SourceConfig, tables: Mapping[TableName, SourceTable]) -> None:
+    def _follow(self, source: SourceConfig, tables: Mapping[TableName, SourceTable]) -> bool:
         try:
-            self._definitions.follow(source, tables)
+            return self._definitions.follow(source, tables)
         except Exception as error:  # noqa: BLE001 - the next look tries again
             log.warning("definitions not noted", pipeline=source.name, error=type(error).__name__)
+        return False
 
     def _set_aside(self, source: SourceConfig, status: ConnectorStatus | None) -> bool:
         """Let a connector go on without the tables that ended it, or that it misunderstands, and say if it has any."""

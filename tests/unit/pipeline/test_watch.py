@@ -168,6 +168,15 @@ def test_what_may_pass_is_looked_at_again_soon():
     assert [round(seconds) for seconds in stop.waits] == [5, 10, 10]
 
 
+def test_a_table_that_was_marked_is_named_soon():
+    rig, stop = Rig(), Stop(2)
+    rig.look()
+    rig.database.added = {ITEMS: [SourceColumn("filled", "int", nullable=False, generated=False, filled=True)]}
+    rig.watch.run(stop)
+    assert [round(seconds) for seconds in stop.waits] == [5, 10]
+    assert [trouble.finding.name for trouble in rig.watch.current] == ["outdated"]
+
+
 def test_a_connector_that_is_not_there_and_one_that_connect_does_not_tell_of():
     rig = Rig()
     del rig.connect.connectors["shop"]
