@@ -97,6 +97,11 @@ class ConnectClient:
         path = f"/connectors/{quote(name, safe='')}/restart?includeTasks=true&onlyFailed=true"
         self._send("POST", path, f"restart connector {name!r}")
 
+    def restart(self, name: str) -> None:
+        """Restart the connector and all of its tasks, whatever state they are in."""
+        path = f"/connectors/{quote(name, safe='')}/restart?includeTasks=true&onlyFailed=false"
+        self._send("POST", path, f"restart connector {name!r}")
+
     def delete_offsets(self, name: str) -> None:
         """Forget where the stopped connector was."""
         self._send("DELETE", f"/connectors/{quote(name, safe='')}/offsets", f"delete the offsets of connector {name!r}")

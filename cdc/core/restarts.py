@@ -31,6 +31,7 @@ class Restarts:
     """The restarts of one connector since it last was well; times are seconds of one clock."""
 
     tries: int = 0
+    first: float = FIRST
     _due_at: float | None = None
 
     def well(self) -> None:
@@ -42,7 +43,7 @@ class Restarts:
         if not may_pass(trace) and (lasts(trace) or self.tries >= TRIES):
             return False
         if self._due_at is None:
-            self._due_at = now + min(LONGEST, FIRST * 2**self.tries)
+            self._due_at = now + min(LONGEST, self.first * 2**self.tries)
         if now < self._due_at:
             return False
         self.tries, self._due_at = self.tries + 1, None

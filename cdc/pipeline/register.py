@@ -44,6 +44,9 @@ class ConnectCluster(Protocol):
     def stop(self, name: str) -> None:
         """Ask for the tasks to end, which deleting offsets needs; idempotent, answered before it is done."""
 
+    def restart(self, name: str) -> None:
+        """Restart the connector and all of its tasks."""
+
     def restart_failed(self, name: str) -> None:
         """Restart the connector and those of its tasks that failed, and no others."""
 
@@ -184,10 +187,16 @@ class Connectors:
         return self._wait_running(name, timeout, settle)
 
     def restart(self, name: str, *, attempts: int = 5, timeout: float = 60.0, settle: float = 2.0) -> ConnectorStatus:
-        """Restart what failed, and only that, up to ``attempts`` times with growing pauses."""
+        """Restart what failed, and only that, up to ``attempts`` times with growing pauses.
+
+        One that runs is restarted as a whole: it may be silent all the same. One that rests goes on to do so.
+        """
         self._present(name)
-        if not self.status(name).failed:
-            return self.status(name)
+        if not (present := self.status(name)).failed:
+            if present.resting:
+                return present
+            self._cluster.restart(name)
+            return self._wait_running(name, timeout, settle)
         retrying = Retrying(
             stop=stop_after_attempt(attempts),
             wait=wait_exponential(multiplier=1, max=30),

@@ -27,6 +27,21 @@ def connector_findings(status: ConnectorStatus) -> list[Finding]:
     return []
 
 
+SILENT_SECONDS = {"postgres": 30.0, "mysql": 120.0, "oracle": 300.0}
+"""How long a connector may write no heartbeat. MySQL's hears of an idle server every 48 seconds, Oracle's mines for
+minutes."""
+
+
+def silent(source: SourceConfig, seconds: float | None) -> list[Finding]:
+    """Return whether a connector that is said to run has written no heartbeat for too long; None: it never has."""
+    if seconds is None or seconds <= max(SILENT_SECONDS[source.type], 10 * source.heartbeat.total_seconds()):
+        return []
+    what = (
+        f"connector {source.name!r} is said to run, and has written nothing for {seconds:.0f} s, not even a heartbeat"
+    )
+    return [Finding("connector_silent", what, f"cdc connectors restart {source.name}")]
+
+
 _MISUNDERSTOOD = ("whose schema isn't known to this connector", "a statement that Debezium cannot read")
 
 

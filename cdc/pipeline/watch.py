@@ -17,7 +17,7 @@ import structlog
 from cdc.config.sources import SourceConfig
 from cdc.core.control import ControlState, Stale
 from cdc.core.errors import CdcError, TransientError
-from cdc.core.names import TableName
+from cdc.core.names import TableName, heartbeat_topic
 from cdc.core.preflight import Finding, SourceTable, check_room, unfit
 from cdc.core.restarts import Restarts
 from cdc.core.trouble import Trouble, Troubles, Turn, to_json
@@ -25,7 +25,7 @@ from cdc.pipeline.aside import Aside
 from cdc.pipeline.connector_state import ConnectorStatus, parse_status
 from cdc.pipeline.definitions import Definitions
 from cdc.pipeline.preflight import check_tables, unfit_topics
-from cdc.pipeline.symptoms import connector_findings, gone, outdated, recreated
+from cdc.pipeline.symptoms import connector_findings, gone, outdated, recreated, silent
 from cdc.pipeline.untold import Untold
 from cdc.pipeline.watch_parts import WatchParts
 
@@ -35,7 +35,7 @@ LOOK_SECONDS = 10.0
 AGAIN_SECONDS = 5.0
 """From a look that saw something that may pass, or marked a table, to the next one."""
 _AWAY = ("connect_away", "source_away", "kafka_away", "registry_away", "catalog_away")
-PASSING = (*_AWAY, "connector_missing", "connector_unassigned", "slot_idle", "left_out")
+PASSING = (*_AWAY, "connector_silent", "connector_missing", "connector_unassigned", "slot_idle", "left_out")
 """Troubles that mostly pass by themselves: they count from the second look on. A worker that starts knows nothing."""
 
 
@@ -59,6 +59,7 @@ class Watch:
     current: tuple[Trouble, ...] = ()
     _troubles: Troubles = field(default_factory=lambda: Troubles(PASSING))
     _restarts: Restarts = field(default_factory=Restarts)
+    _wakes: Restarts = field(default_factory=lambda: Restarts(first=60.0))
     _noted: str = ""
     _marked: bool = False
 
@@ -112,7 +113,10 @@ class Watch:
         with ThreadPoolExecutor(4, f"{source.name}-look") as pool:  # whoever is silent holds up no other
             connector = pool.submit(self._connector, source, known.stale)
             topics, registry = pool.submit(self._topics, source), pool.submit(self._registry)
+            alive = pool.submit(self._alive, source)
             status, stored, findings = connector.result()
+            if status and status.running and stored and not stored.get("snapshot"):
+                findings += silent(source, alive.result())
             database = self._database(source, stored, status, known.relations)
             findings += [*database.findings, *topics.result(), *registry.result(), *outdated(source, known.outdated)]
             if status is None or not status.tasks:  # it makes them, or is asked to
@@ -176,6 +180,15 @@ class Watch:
             else f"topic {missing[0]!r} does not exist"
         )
         return [Finding("topic_missing", what, f"cdc connectors apply {source.name}")]
+
+    def _alive(self, source: SourceConfig) -> float | None:
+        """Return the seconds since the connector's newest heartbeat, None if there is none, or Kafka is away."""
+        topic = heartbeat_topic(source.name)
+        try:
+            newest = self.parts.topics.newest_at(topic) if self.parts.topics.existing([topic]) else None
+        except CdcError:  # it is told of by whoever looks for the topics
+            return None
+        return None if newest is None else self.now().timestamp() - newest / 1000
 
     def _registry(self) -> list[Finding]:
         try:
@@ -270,15 +283,19 @@ class Watch:
         return bool(tables)
 
     def _revive(self, source: SourceConfig, status: ConnectorStatus | None) -> None:
-        if status is None or not status.failed:
-            if status is not None and status.running:
-                self._restarts.well()
+        if status is None or not (status.failed or status.running):
             return
-        if not self._restarts.due(status.trace, self.clock()):
+        silent = any(trouble.finding.name == "connector_silent" for trouble in self.current)
+        restarts = self._restarts if status.failed else self._wakes
+        if not (status.failed or silent):
+            self._restarts.well()
+            self._wakes.well()
+            return
+        if not restarts.due(status.trace, self.clock()):
             return
         try:
-            self.parts.cluster.restart_failed(source.name)
+            (self.parts.cluster.restart_failed if status.failed else self.parts.cluster.restart)(source.name)
         except CdcError as error:
             log.warning("connector not restarted", pipeline=source.name, error=str(error))
         else:
-            log.info("connector restarted", pipeline=source.name, tries=self._restarts.tries, trace=status.trace)
+            log.info("connector restarted", pipeline=source.name, tries=restarts.tries, trace=status.trace)

@@ -24,6 +24,9 @@ class WatchedCluster(Protocol):
     def restart_failed(self, name: str) -> None:
         """Restart the connector and those of its tasks that failed, and no others."""
 
+    def restart(self, name: str) -> None:
+        """Restart the connector and all of its tasks, whatever state they are in."""
+
     def config(self, name: str) -> Mapping[str, str] | None:
         """Return the settings of a connector, or None if there is none."""
 
@@ -36,6 +39,9 @@ class WatchedTopics(History, Protocol):
 
     def existing(self, names: Collection[str]) -> frozenset[str]:
         """Return those of the topics that exist."""
+
+    def newest_at(self, name: str) -> int | None:
+        """Return the greatest time of a message of a topic, in Unix milliseconds; None if there is no message."""
 
 
 class Notes(Protocol):

@@ -61,6 +61,9 @@ class FakeConnect:
     def stop(self, name: str) -> None:
         self._set("stop", name, "STOPPED")
 
+    def restart(self, name: str) -> None:
+        self._set("restart all of", name, "RUNNING")
+
     def restart_failed(self, name: str) -> None:
         self._set("restart", name, "RUNNING")
 
@@ -83,12 +86,16 @@ class FakeTopics:
         self.topics: dict[str, dict[str, str]] = {}
         self.partitions: dict[str, int] = {}
         self.records: dict[str, list[bytes]] = {}
+        self.newest: dict[str, int] = {}
 
     def end(self, name: str) -> tuple[str, int] | None:
         return (f"id of {name}", len(self.records[name])) if name in self.records else None
 
     def values(self, name: str, start: int, end: int) -> list[bytes]:
         return self.records[name][start:end]
+
+    def newest_at(self, name: str) -> int | None:
+        return self.newest.get(name)
 
     def existing(self, names: Collection[str]) -> frozenset[str]:
         return frozenset(names) & self.topics.keys()

@@ -131,11 +131,21 @@ def test_apply_leaves_a_paused_connector_paused(stand):
 def test_restart_touches_only_what_failed(stand):
     stand.applied()
     stand.cluster.calls.clear()
-    stand.connectors.restart("shop")
-    assert stand.cluster.calls == []
     stand.cluster.states.append("FAILED")
     assert stand.connectors.restart("shop").running
     assert stand.cluster.calls == ["restart shop"]
+
+
+def test_a_restart_of_one_that_runs_did_nothing(stand):
+    """It may be silent all the same; one that was paused goes on to rest."""
+    stand.applied()
+    stand.cluster.calls.clear()
+    assert stand.connectors.restart("shop").running
+    assert stand.cluster.calls == ["restart all of shop"]
+    stand.connectors.pause("shop")
+    stand.cluster.calls.clear()
+    assert stand.connectors.restart("shop").resting
+    assert stand.cluster.calls == []
 
 
 def test_restart_gives_up_after_its_attempts(stand):

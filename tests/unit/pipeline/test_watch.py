@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from cdc.connect.render import render, table_pattern
 from cdc.core.errors import PreflightError, TerminalError, TransientError
-from cdc.core.names import TableName
+from cdc.core.names import TableName, heartbeat_topic
 from cdc.core.preflight import Finding, LogRoom, SourceColumn, SourceTable
 from cdc.core.trouble import from_json
 from cdc.pipeline.watch import Watch
@@ -304,6 +304,24 @@ def test_a_table_that_the_connector_misunderstands_is_set_aside_and_the_way_back
     again.watch.__post_init__()
     assert again.look(2) == ["set_aside"]
     assert "recovery" in again.watch.current[0].finding.hint
+
+
+def test_a_connector_that_is_said_to_run_and_is_silent_is_named_and_restarted():
+    """Its producer waited for a topic that was deleted; a load waited for it, and nobody said why."""
+    rig = Rig()
+    topic = heartbeat_topic("shop")
+    rig.topics.topics[topic] = {}
+    rig.topics.newest[topic] = int(rig.now().timestamp() * 1000)
+    rig.connect.calls.clear()
+    assert rig.look(3) == []
+    assert rig.look(3) == ["connector_silent"]
+    rig.connect.stored["shop"] = [{"lsn": 7, "snapshot": "INITIAL"}]
+    assert rig.look() == []
+    rig.connect.stored["shop"] = [{"lsn_commit": 7}]
+    rig.look(8)
+    assert "restart all of shop" in rig.connect.calls
+    rig.topics.newest[topic] = int(rig.now().timestamp() * 1000)
+    assert rig.look() == []
 
 
 def test_a_table_that_is_gone_may_come_back_as_another_one_where_the_database_gives_it_no_identity():
