@@ -9,12 +9,12 @@ import structlog
 from cdc.bootstrap.databases import listed_tables, source_database
 from cdc.config.models import Config
 from cdc.config.patterns import is_whole, resolve
-from cdc.config.sources import PostgresSource, SourceConfig
+from cdc.config.sources import PostgresSource, SourceConfig, TableConfig
 from cdc.connect.render import render, table_pattern
 from cdc.core.errors import CdcError
 from cdc.core.listing import ListedTable
 from cdc.core.names import TableName
-from cdc.core.preflight import Finding, SourceTable, generated_columns
+from cdc.core.preflight import Finding, SourceTable, generated_columns, is_text
 
 log = structlog.get_logger()
 
@@ -89,18 +89,29 @@ class Completion:
 
 def settings_of(source: SourceConfig, config: Config) -> dict[str, str]:
     """Return the settings of a source's connector, complete; raises what asking its tables and ``render`` do."""
-    return render(_without_generated(source), config)
-
-
-def _without_generated(source: SourceConfig) -> SourceConfig:
-    """Return the source with the generated columns that its log does not hold in ``column.exclude.list``.
-
-    Asks the database where its log leaves some out: PostgreSQL's. Raises what ``SourceDatabase.tables`` does.
-    """
     if not isinstance(source, PostgresSource):
-        return source
+        return render(source, config)
     declared = source_database(source).tables([table.source for table in source.captured])
     there = [table for table in declared.values() if isinstance(table, SourceTable)]
+    return render(as_declared(source, there), config)
+
+
+def as_declared(source: SourceConfig, tables: Sequence[SourceTable]) -> SourceConfig:
+    """Return the source with what its tables declare: generated columns left out, arrays that are carried as text."""
+    return _with_text(_without_generated(source, tables), {table.name: table for table in tables})
+
+
+def _with_text(source: SourceConfig, there: Mapping[TableName, SourceTable]) -> SourceConfig:
+    def completed(table: TableConfig) -> TableConfig:
+        columns = there[table.source].columns if table.source in there else ()
+        text = tuple(column.name for column in columns if is_text(column, table.text))
+        return table.model_copy(update={"text": text}) if columns else table
+
+    return source.model_copy(update={"tables": tuple(map(completed, source.tables))})
+
+
+def _without_generated(source: SourceConfig, there: Sequence[SourceTable]) -> SourceConfig:
+    """Return the source with the generated columns, which its log does not hold, in ``column.exclude.list``."""
     found = [
         table_pattern((*table.name, column))
         for table in there

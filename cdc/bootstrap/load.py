@@ -44,7 +44,7 @@ from cdc.core.load import (
 )
 from cdc.core.names import TableName
 from cdc.core.positions import LAYOUTS
-from cdc.core.preflight import Finding, check_key, check_part
+from cdc.core.preflight import Finding, check_key, check_part, check_text
 from cdc.lake.control import Control
 from cdc.lake.lease import Lease
 from cdc.lake.pyiceberg_catalog import open_catalog
@@ -302,7 +302,9 @@ class SourceLoads:
                 hint="set `snapshot: connector` for this table, or leave the column out with column.exclude.list",
             )
         name = name_of(self.source, spec)
-        for finding in check_key(source_database(self.source).table(*name), spec.key):
+        declared = source_database(self.source).table(*name)
+        text = next(table.text for table in self.source.tables if table.source == name)
+        for finding in [*check_key(declared, spec.key), *check_text(declared, text)]:
             if finding.fatal:  # what was right when the connector was registered may be so no more
                 raise PreflightError(finding.what, hint=finding.hint)
         return dict(columns)

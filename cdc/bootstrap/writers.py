@@ -34,7 +34,8 @@ def source_columns(source: SourceConfig) -> ColumnsOf:
     def columns_of(topic: str) -> tuple[EventSchema, EventSchema]:
         table = tables[topic]
         declared = _declared(source, table)
-        row = event_row(source.type, declared.columns, excluded_columns(declared, source.excluded_columns))
+        excluded = excluded_columns(declared, source.excluded_columns)
+        row = event_row(source.type, declared.columns, excluded, table.text)
         return event_key(row, table.key), row
 
     return columns_of

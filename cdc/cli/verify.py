@@ -131,7 +131,7 @@ def _reader(source: SourceConfig, table: TableConfig, where: str) -> Iterator[Ro
             connect_timeout=10,
             autocommit=True,
         ) as pg:
-            yield PostgresRows(pg, table.source, table.key, where, excluded)
+            yield PostgresRows(pg, table.source, table.key, where, excluded, table.text)
     elif isinstance(source, MySqlSource):
         with closing(_mysql(source)) as mysql:
             yield MySqlRows(mysql, table.source, table.key, where, excluded)

@@ -69,6 +69,12 @@ class TableConfig(Section):
         description="Iceberg partition terms, e.g. bucket(16, id) or day(created_at); "
         "a table that has rows is partitioned by new ones when it is reset.",
     )
+    text: tuple[str, ...] = Field(
+        (),
+        description="Array columns of PostgreSQL that are carried as the text that the server prints, such as "
+        "{{1,2},{3,4}}. Those that are declared with several dimensions are by themselves: name here those that hold "
+        "such values all the same.",
+    )
     properties: Settings = Field(default_factory=dict, description="Iceberg table properties set at creation.")
 
     @field_validator("mode")
@@ -95,6 +101,10 @@ class TableConfig(Section):
     def _of_patterns(self) -> Self:
         if self.pattern and self.target:
             raise ValueError(f"pattern {self.source} has a target: name the targets by the source's `targets`")
+        if self.pattern and self.text:
+            raise ValueError(
+                f"pattern {self.source} has `text`: give the table of {self.text[0]!r} an entry of its own"
+            )
         if self.exclude and not self.pattern:
             raise ValueError(f"{self.source} is no pattern, so it has nothing to `exclude`")
         return self
@@ -130,6 +140,8 @@ class SourceSection(Section):
     """What every kind of source has; no name in its database is longer than ``longest``."""
 
     longest: ClassVar[int]
+    arrays: ClassVar[bool] = False
+    """Whether a column may be an array."""
 
     name: str = Field(
         pattern=r"^[a-z][a-z0-9_]{0,30}$",
@@ -200,6 +212,13 @@ class SourceSection(Section):
                     raise ValueError(f"'{name[:20]}..' {where}")
         return self
 
+    @model_validator(mode="after")
+    def _text_of_arrays(self) -> Self:
+        named = [table for table in self.tables if table.text]
+        if named and not self.arrays:
+            raise ValueError(f"`text` of {named[0].source} names {named[0].text[0]!r}: only PostgreSQL has arrays")
+        return self
+
     @property
     def ordinary_schema(self) -> str:
         """Return the schema that targets are not called by; empty if there is none."""
@@ -241,6 +260,7 @@ class PostgresSource(SourceSection):
     """A PostgreSQL database, read by logical decoding (pgoutput)."""
 
     longest: ClassVar[int] = 63
+    arrays: ClassVar[bool] = True
 
     type: Literal["postgres"] = Field("postgres", description="Kind of source.")
     port: int = Field(5432, ge=1, le=65535, description="Port of the database.")

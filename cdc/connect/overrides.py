@@ -54,6 +54,7 @@ _DERIVED_KEYS = (
     "slot.name",
     "publication.name",
     "unavailable.value.placeholder",
+    "values.text",
     "key.converter",
     "value.converter",
     "schema.history.internal.kafka.topic",

@@ -88,7 +88,12 @@ def _values(source: SourceConfig, config: Config) -> Mapping[str, str]:
 def _engine_values(source: SourceConfig) -> dict[str, str]:
     match source:
         case PostgresSource():
-            return {"sslmode": source.sslmode, "slot": source.slot_name, "publication": source.publication_name}
+            return {
+                "sslmode": source.sslmode,
+                "slot": source.slot_name,
+                "publication": source.publication_name,
+                "text": _text(source),
+            }
         case MySqlSource():
             named = dict.fromkeys(table.source.namespace for table in source.captured)
             databases = ",".join(pattern(name) for name in named)
@@ -129,6 +134,11 @@ def _format_settings(source: SourceConfig, values: Mapping[str, str]) -> dict[st
 def table_pattern(name: Iterable[str]) -> str:
     """Return the pattern of a table as it stands in ``table.include.list``."""
     return r"\.".join(pattern(part) for part in name)
+
+
+def _text(source: PostgresSource) -> str:
+    """Return the patterns of the arrays that are carried as text."""
+    return ",".join(table_pattern((*table.source, column)) for table in source.captured for column in table.text)
 
 
 def _columns(key: Iterable[str]) -> str:

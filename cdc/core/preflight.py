@@ -1,7 +1,7 @@
 """What a captured table must be like, decided from what its database says about it."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from cdc.core.errors import PreflightError
@@ -79,6 +79,7 @@ def check_room(source: str, room: LogRoom) -> list[Finding]:
 class SourceColumn(NamedTuple):
     """A column as the source declares it; ``type`` in the source's own words, lower case.
 
+    An array of PostgreSQL has a pair of brackets for each dimension that is declared: ``integer[][]``.
     Empty where the database cannot tell: a ``number`` that it keeps when it is renamed, a ``mark`` that is another one
     whenever its declaration has changed, and ``labels`` of its enum by their ids. ``filled``: had it been added to
     rows, these would hold something in it.
@@ -248,6 +249,31 @@ def check_part(table: SourceTable) -> list[Finding]:
     return [
         Finding("part", what, f"as its owner: ALTER TABLE {quote_table(table.name)} REPLICA IDENTITY FULL", fatal=False)
     ]
+
+
+def is_text(column: SourceColumn, named: Collection[str]) -> bool:
+    """Return whether an array is carried as its database prints it: one of several dimensions, or one that is named.
+
+    PostgreSQL holds no value to the dimensions that are declared, hence the names.
+    """
+    return column.type.endswith("[][]") or (column.name in named and column.type.endswith("[]"))
+
+
+def check_text(table: SourceTable, named: Sequence[str]) -> list[Finding]:
+    """Return which of the columns that are named to be carried as text are none, or no arrays."""
+    types = {column.name: column.type for column in table.columns}
+    hint = "only arrays are carried as text: correct `text` of the table"
+    return [
+        Finding(
+            "text_column", f"column {name!r} of {table.name}, which `text` names, {_what_is(types.get(name))}", hint
+        )
+        for name in named
+        if not types.get(name, "").endswith("[]")
+    ]
+
+
+def _what_is(type_: str | None) -> str:
+    return "does not exist" if type_ is None else f"is {type_}"
 
 
 def generated_columns(table: SourceTable, setting: str = "") -> list[str]:

@@ -2,15 +2,15 @@
 
 It repeats Debezium's mappings (documentation, "Data type mappings") under the handling modes of connectors/*.yaml, and
 those of connectors/values. A type of PostgreSQL that neither knows comes as its text; another of MySQL is refused.
-``domain T`` is a domain over T, ``enum`` any enumeration.
+``domain T`` is a domain over T, ``enum`` any enumeration, ``T[][]`` an array that is declared with two dimensions.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from cdc.core.errors import IncompatibleSchema
-from cdc.core.preflight import SourceColumn
-from cdc.core.types import DECIMAL, SOURCE, EventField, EventSchema
+from cdc.core.preflight import SourceColumn, is_text
+from cdc.core.types import ARRAY_TEXT, DECIMAL, SOURCE, EventField, EventSchema
 
 _TIME, _DATA = "io.debezium.time.", "io.debezium.data."
 _POSTGRES: dict[str, tuple[str, str | None]] = {
@@ -64,16 +64,20 @@ _EXTENSIONS = EventField("extensions", "extensions", "map")
 _GEOMETRIES = ("geometry", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon", "geomcollection")
 
 
-def event_row(engine: str, columns: Iterable[SourceColumn], excluded: Sequence[str] = ()) -> EventSchema:
+def event_row(
+    engine: str, columns: Iterable[SourceColumn], excluded: Sequence[str] = (), text: Collection[str] = ()
+) -> EventSchema:
     """Return the row schema of a table's events; ``excluded`` names columns that the connector leaves out.
 
+    ``text`` names arrays that are carried as text, as those of several dimensions are by themselves.
     Raises IncompatibleSchema for a type whose form in events is not known.
     """
     describe = {"postgres": _postgres, "mysql": _mysql}.get(engine)
     if describe is None:
         raise IncompatibleSchema(f"events in JSON without schemas are not supported for {engine}", hint=_HINT)
     kept = [c for c in columns if c.name not in excluded and not (engine == "postgres" and c.generated)]
-    return EventSchema(tuple(describe(column.name, column.type) for column in kept))
+    arrays = {column.name for column in kept if is_text(column, text)}
+    return EventSchema(tuple(_array_text(c) if c.name in arrays else describe(c.name, c.type) for c in kept))
 
 
 def event_key(row: EventSchema, key: Sequence[str]) -> EventSchema:
@@ -88,6 +92,10 @@ def event_name(column: str) -> str:
 
 
 _HINT = "use the format avro or json_schema, or exclude the column with column.exclude.list"
+
+
+def _array_text(column: SourceColumn) -> EventField:
+    return EventField(event_name(column.name), column.name, "string", ARRAY_TEXT)
 
 
 def _postgres(name: str, declared: str) -> EventField:

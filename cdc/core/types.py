@@ -32,6 +32,8 @@ _SEMANTIC = {
     "io.debezium.data.Bits": "string",
 }
 DECIMAL = "org.apache.kafka.connect.data.Decimal"
+ARRAY_TEXT = "cdc.data.Array"
+"""Of an array that is carried as its database prints it: by connectors/values."""
 SOURCE = "__debezium.source.column."
 _TEXT_IN_BYTES = re.compile(
     r"TSQUERY|PG_LSN|PG_SNAPSHOT|TXID_SNAPSHOT|JSONPATH|XID8|(INT4|INT8|NUM|TS|TSTZ|DATE)MULTIRANGE"

@@ -36,7 +36,8 @@ def _launch(site: Site) -> Launch:
     folder = site.folder / "connect"
     main = "org.apache.kafka.connect.cli.ConnectDistributed"
     secrets = {f"CDC_{name.upper()}_PASSWORD": site.secrets[name] for name in ("postgres", "mysql")}
-    return Launch(java(site, "768m", main, str(folder / "worker.properties")), folder, secrets)
+    # PostgreSQL's driver asks for texts (ranges, arrays) in the time zone of its own process.
+    return Launch(java(site, "768m", main, str(folder / "worker.properties")), folder, secrets | {"TZ": "UTC"})
 
 
 def _healthy(site: Site) -> bool:

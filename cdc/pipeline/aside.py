@@ -7,20 +7,23 @@ from typing import Protocol
 
 from cdc.config.sources import SourceConfig, TableConfig
 from cdc.core.control import Stale
+from cdc.core.errors import PreflightError
 from cdc.core.names import TableName
-from cdc.core.preflight import Finding
+from cdc.core.preflight import Finding, SourceTable, excluded_columns, is_text
 from cdc.core.restarts import may_pass
 from cdc.pipeline.symptoms import mend, misunderstood
 
 Settings = Mapping[str, str]
 
 DATABASES = "database.include.list"
+TEXT = "values.text"
 TABLES = (
     "table.include.list",
     DATABASES,
     "snapshot.include.collection.list",
     "message.key.columns",
     "column.exclude.list",
+    TEXT,
 )
 """The settings that tables make; what else differs from the configuration waits for `cdc connectors apply`."""
 
@@ -42,8 +45,8 @@ class Aside:
     """The tables that the connector of one source leaves out, and why as far as it is known here."""
 
     cluster: ChangedCluster
-    pattern: Callable[[TableName], str]
-    """How a table stands in the connector's list of tables."""
+    pattern: Callable[[Sequence[str]], str]
+    """How a table stands in the connector's list of tables, or a column in a list of columns."""
     render: Callable[[SourceConfig], Settings]
     """The settings of a source's connector."""
     _causes: dict[TableName, str] = field(default_factory=dict)
@@ -58,6 +61,20 @@ class Aside:
         marks = {name: mark.why for name, mark in noted.items() if mark and misunderstood(mark.why)}
         self._causes = {name: cause for name, cause in (marks | self._causes).items() if name in left_out}
         return [self._finding(source, name) for name in sorted(left_out)]
+
+    def lists(self, source: SourceConfig, tables: Mapping[TableName, SourceTable | PreflightError]) -> list[Finding]:
+        """Return the arrays that the connector has yet to be told to carry as text; raises as the cluster does."""
+        present = self.cluster.config(source.name)
+        told = (present or {}).get(TEXT, "").split(",")
+        arrays = [
+            (table.source, column.name)
+            for table in source.captured
+            if isinstance(one := tables[table.source], SourceTable)
+            for column in one.columns
+            if is_text(column, table.text) and column.name not in excluded_columns(one, source.excluded_columns)
+        ]
+        lacking = [(name, column) for name, column in arrays if self.pattern((*name, column)) not in told]
+        return [_list(source.name, *one) for one in lacking] if present else []
 
     def take_out(self, source: SourceConfig, trace: str) -> Sequence[TableName]:
         """Let the connector go on without the tables that its trace names, unless something else was away.
@@ -99,6 +116,12 @@ class Aside:
             )
         what = f"connector {source.name!r} leaves {name} out"
         return Finding("left_out", what, f"cdc connectors apply {source.name}", table=name, gap=True)
+
+
+def _list(connector: str, table: TableName, column: str) -> Finding:
+    what = f"connector {connector!r} sends array {column!r} of {table} as a list, which is to be text"
+    hint = f"cdc connectors apply {connector}, then cdc tables reset {table}"
+    return Finding("sent_as_list", what, hint, table=table, stops=False)
 
 
 def with_tables_of(present: Settings, wanted: Settings) -> dict[str, str]:

@@ -13,6 +13,7 @@ from cdc.core.preflight import (
     check_connector_snapshot,
     check_key,
     check_names,
+    check_text,
     of_table,
     unfit,
 )
@@ -45,14 +46,14 @@ class SourceDatabase(Protocol):
 
 
 def check_tables(source: SourceConfig, found: Mapping[TableName, SourceTable | PreflightError]) -> list[Finding]:
-    """Return the tables that are not there or may not be read, and what is wrong with names and keys."""
+    """Return the tables that are not there or may not be read, and what is wrong with names, keys and texts."""
     findings: list[Finding] = []
     for table in source.tables:
         declared = found[table.source]
         if isinstance(declared, PreflightError):
             findings.append(Finding("table_missing", str(declared), declared.hint, table=table.source))
         else:
-            found_here = [*check_names(declared), *check_key(declared, table.key)]
+            found_here = [*check_names(declared), *check_key(declared, table.key), *check_text(declared, table.text)]
             if isinstance(source, MySqlSource) and source.snapshot_of(table) is Snapshot.CONNECTOR:
                 found_here += check_connector_snapshot(declared)
             findings += of_table(table.source, found_here)

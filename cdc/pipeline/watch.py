@@ -16,7 +16,7 @@ import structlog
 
 from cdc.config.sources import SourceConfig
 from cdc.core.control import ControlState, Stale
-from cdc.core.errors import CdcError, TransientError
+from cdc.core.errors import CdcError, PreflightError, TransientError
 from cdc.core.names import TableName, heartbeat_topic
 from cdc.core.preflight import Finding, SourceTable, check_room, unfit
 from cdc.core.restarts import Restarts
@@ -141,6 +141,12 @@ class Watch:
         except CdcError:  # it has just answered, and is asked again
             return []
 
+    def _lists(self, source: SourceConfig, tables: Mapping[TableName, SourceTable | PreflightError]) -> list[Finding]:
+        try:
+            return self._aside.lists(source, tables)
+        except CdcError:  # that it does not answer is said elsewhere
+            return []
+
     def _database(
         self,
         source: SourceConfig,
@@ -152,6 +158,7 @@ class Watch:
         try:
             tables = database.tables([table.source for table in source.tables])
             findings = [*database.findings(), *gone(source, check_tables(source, tables), known)]
+            findings += self._lists(source, tables)
             findings += database.log_findings(stored, running=status is not None and status.running)
             room = database.log_room(stored)
         except TransientError as error:

@@ -85,7 +85,7 @@ class WatchMetrics(Protocol):
 class WatchParts(NamedTuple):
     """What a watch looks at, and whom it tells: ``judge`` takes the tables that are unfit, by topic.
 
-    ``pattern`` is a table in the connector's list of tables, ``render`` makes the settings of a source's connector.
+    ``pattern`` is a table or a column in the connector's lists, ``render`` makes the settings of a source's connector.
 
     ``history`` is the topic of what the connector has read of DDL, ``log`` where transactions may end after they stand
     in it; None where there is no such thing.
@@ -95,7 +95,7 @@ class WatchParts(NamedTuple):
     """
 
     cluster: WatchedCluster
-    pattern: Callable[[TableName], str]
+    pattern: Callable[[Sequence[str]], str]
     render: Callable[[SourceConfig], Mapping[str, str]]
     database: Callable[[SourceConfig], SourceDatabase]
     topics: WatchedTopics

@@ -25,7 +25,8 @@ _SETTINGS = (
 )
 _COLUMNS = """
 SELECT a.attname, coalesce(e.typname, b.typname),
-       CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END, e.oid IS NOT NULL
+       CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END,
+       CASE WHEN e.oid IS NOT NULL THEN greatest(a.attndims, t.typndims, 1) ELSE 0 END
 FROM pg_attribute a
 JOIN pg_type t ON t.oid = a.atttypid
 JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
@@ -50,8 +51,9 @@ class _Read:
 class PostgresRows:
     """Reads a table in one statement, so at one moment, but for ``excluded`` columns.
 
-    Generated ones, which no log carries, are left out too. The connection must be idle; its session settings are
-    changed. ``where`` is a condition that column ``PART`` tells of. Raises PreflightError if the table is not there.
+    Generated ones, which no log carries, are left out too. Arrays of several dimensions, and those in ``text``, are the
+    text of the server. The connection must be idle; its session settings are changed. ``where`` is a condition that
+    column ``PART`` tells of. Raises PreflightError if the table is not there.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class PostgresRows:
         key: tuple[str, ...],
         where: str = "",
         excluded: Collection[str] = (),
+        text: Collection[str] = (),
     ) -> None:
         self._connection = connection
         self._table = sql.Identifier(*table)
@@ -73,7 +76,13 @@ class PostgresRows:
                 f"table {table} is not in the source, or role may not see it",
                 hint="check the name and the role's grants",
             )
-        self._reads = [_read(str(n), str(t), int(str(m)), array=bool(a)) for n, t, m, a in found if n not in excluded]
+        self._reads = [
+            _printed(str(n))
+            if int(str(d)) > 1 or (d and n in text)
+            else _read(str(n), str(t), int(str(m)), array=bool(d))
+            for n, t, m, d in found
+            if n not in excluded
+        ]
         if where:
             part = sql.SQL(f"CASE WHEN ({where}\n) THEN 'true' ELSE 'false' END")
             self._reads.append(_Read(Column(PART), part, None))
@@ -96,6 +105,10 @@ class PostgresRows:
             self._table,
             sql.SQL(", ").join(sql.Identifier(name) for name in self._key),
         )
+
+
+def _printed(name: str) -> _Read:
+    return _Read(Column(name), sql.Identifier(name), None)
 
 
 def _read(name: str, type_: str, modifier: int, *, array: bool) -> _Read:
@@ -181,11 +194,13 @@ def interval_text(text: str) -> str:
 
 
 def _zoned_time(text: str) -> str:
-    """Return the time at UTC as Debezium writes it, e.g. ``09:30:00Z``."""
+    """Return the time at UTC as Debezium writes it, e.g. ``09:30:00Z``; the end of UTC's day is ``24:00:00Z``."""
     match = re.fullmatch(r"([^+-]+)([+-])(\d+)(?::(\d+))?(?::(\d+))?", text)
     if match is None:
         raise ValueError("not a time with time zone")
     offset = (int(match[3]) * 3600 + int(match[4] or 0) * 60 + int(match[5] or 0)) * 1_000_000
+    if not offset and match[1] == "24:00:00":
+        return "24:00:00Z"
     utc = (micros_of_time(match[1]) + (-offset if match[2] == "+" else offset)) % 86_400_000_000
     seconds, fraction = divmod(utc, 1_000_000)
     clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"

@@ -8,12 +8,14 @@ from pyspark.sql import Column
 from pyspark.sql import functions as f
 
 from cdc.core.ddl import spark_type
-from cdc.core.types import EventField, unfit_text
+from cdc.core.types import ARRAY_TEXT, EventField, unfit_text
 
 INFINITY_MICROS = 2**63 - 1
 """What Debezium writes for PostgreSQL's ``infinity`` in microseconds; the text form is mapped to the same instant."""
 MINUS_INFINITY_MICROS = -(2**63)
 
+_CONVERTED = (ARRAY_TEXT, "io.debezium.time.ZonedTime")
+"""What connectors/values make of texts, beside lists and JSON."""
 _MICROS_PER_UNIT = {"io.debezium.time.Timestamp": 1000, "io.debezium.time.Time": 1000}
 
 
@@ -34,8 +36,11 @@ def can_fail(field: EventField) -> bool:
 
 def unfit(value: Column, field: EventField, text: str) -> Column | None:
     """Return whether the value stands for one that the events cannot carry; None if the type has no such value."""
-    carried = field.physical == "array" or field.source_type == "JSON"
-    return placeholder(value, field, unfit_text(text)) if carried else None
+    carried = field.physical == "array" or field.source_type == "JSON" or field.semantic in _CONVERTED
+    found = placeholder(value, field, unfit_text(text)) if carried else None
+    if field.semantic == ARRAY_TEXT and found is not None:  # JSON without schemas: a list of a connector yet to be told
+        found |= f.coalesce(value.endswith("]"), f.lit(False))
+    return found
 
 
 def placeholder(value: Column, field: EventField, text: str) -> Column | None:

@@ -199,7 +199,7 @@ def _problem(writer: Writer, shape: RowShape, after: Mapping[str, Column]) -> Co
     for field in (field for field in writer.row.fields if field.name in shape.columns):
         raw = after[field.name]
         if (unfit := convert.unfit(raw, field, shape.placeholder)) is not None:
-            checks = checks.when(unfit, f"column {field.name} does not fit")
+            checks = checks.when(unfit, _misfit(field))
         if convert.can_fail(field):
             stand_in = convert.placeholder(raw, field, shape.placeholder)
             misfit = raw.isNotNull() & f.col("v")[field.name].isNull()
@@ -207,6 +207,13 @@ def _problem(writer: Writer, shape: RowShape, after: Mapping[str, Column]) -> Co
                 misfit if stand_in is None else misfit & ~stand_in, f"column {field.name} does not fit"
             )
     return checks
+
+
+def _misfit(field: EventField) -> str:
+    what = f"column {field.name} does not fit"
+    return (
+        f"{what} a list: `text: [{field.name}]` of its table carries any array" if field.physical == "array" else what
+    )
 
 
 def _place_missing(engine: str) -> Column:

@@ -170,3 +170,21 @@ def test_what_does_not_fit_is_quarantined(lake: tuple[Any, Any]) -> None:
     assert table.rows() == []
     quarantined = table.session.sql(f"SELECT offset, reason FROM {table.quarantine} WHERE topic = '{table.spec.topic}'")
     assert {row["offset"] for row in quarantined.collect()} == {0, 1, 2, 3}
+
+
+def test_a_list_of_a_connector_that_has_yet_to_be_told_was_text_of_json(lake: tuple[Any, Any]) -> None:
+    """An array that is to be text: the server's own text is kept, a list and the marker of another are quarantined."""
+    declared = [*DECLARED, SourceColumn("m", "integer[][]", True, False)]
+    table = FormatTable(lake, "postgres", "json", declared)
+
+    def sample(number: int, m: str) -> Sample:
+        payload = f'{{"after":{{"id":{number},"n":1,"m":{m}}},"source":{SOURCE},"op":"c"}}'
+        return Sample(number, f'{{"id":{number}}}'.encode(), payload.encode(), [])
+
+    kept = ["{{1,2},{3,NULL}}", "[0:1]={5,6}", "{}"]
+    texts_ = [json.dumps(text) for text in kept]
+    applied = table.feed(
+        [sample(n, m) for n, m in enumerate([*texts_, "null", "[1,2]", "[]", '"' + PLACEHOLDER + '/unfit"'])]
+    )
+    assert applied.collapsed.problems == 3
+    assert [row.m for row in sorted(table.rows(), key=lambda row: row.id)] == [*kept, None]

@@ -293,6 +293,10 @@ VALUES = {
         "12:00:00.123456+00",
         "12:00:00.100-03:30",
         "23:59:59.9-15:59",
+        "24:00+00",
+        "24:00+02",
+        "23:00-01",
+        "10:00:00.5+05:30:15",
     ],
     "timestamp": ["infinity", "-infinity", "0044-03-15 12:00 BC", "4713-01-01 BC", "294246-12-31 23:59:59.999999"],
     "timestamp(3)": ["infinity", "2024-01-01 01:02:03.123", "1969-12-31 23:59:59.999"],
@@ -344,7 +348,7 @@ VALUES = {
     "timestamp[]": ["{2024-01-01,NULL,infinity}"],
     "timestamptz[]": ["{2024-01-01 00:00+00,NULL,12024-01-01 00:00+00}"],
     "time[]": ["{12:00,NULL}"],
-    "timetz[]": ["{12:00+02,NULL}", "{}"],
+    "timetz[]": ["{12:00+02,NULL}", "{}", "{24:00+00,24:00-01}"],
     "real[]": ["{1.5,NULL,NaN,Infinity,0.1}"],
     "double precision[]": ["{1.5,NULL,NaN,-Infinity}"],
     "jsonb[]": ['{"{\\"a\\":1}",NULL}'],
@@ -356,6 +360,13 @@ VALUES = {
     "bulk_mood": ["so happy"],
     "bulk_mood[]": ["{ok}"],
     "bulk_positive": ["7"],
+    "int[][]": ["{{1,2},{3,NULL}}", "[0:1][5:6]={{1,2},{3,4}}", "{}", "{1,2}", "[2:3]={1,2}"],
+    "numeric(10,2)[][][]": ["{{{NaN,1.5}},{{NULL,-0.1}}}"],
+    "float8[][]": ["{{Infinity,5e-324},{NaN,0.1}}"],
+    "timestamptz[][]": ["{{2024-06-30 12:00:00.5+02},{-infinity}}"],
+    "interval[][]": ["{{1 day 02:00:00.5,-3 mons}}"],
+    "bytea[][]": ['{{"\\\\x00ff"},{NULL}}'],
+    "bulk_mood[][]": ["{{ok},{NULL}}"],
 }
 """Values at the edges, as literals; all were compared with what the stream leaves in the lake."""
 

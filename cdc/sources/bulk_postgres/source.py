@@ -19,7 +19,8 @@ SELECT a.attname AS name, format_type(b.oid, -1) AS type, bn.nspname AS schema,
        bn.nspname = 'pg_catalog' OR b.typtype = 'e' AS known,
        CASE WHEN t.typtype = 'e' THEN 'enum' WHEN e.typtype = 'e' THEN 'enum[]'
             WHEN t.typtype = 'd' THEN 'domain ' || regexp_replace(format_type(b.oid, t.typtypmod), '^.*\\.', '')
-            ELSE regexp_replace(format_type(t.oid, a.atttypmod), '^.*\\.', '') END AS declared
+            ELSE regexp_replace(format_type(t.oid, a.atttypmod), '^.*\\.', '') END
+       || repeat('[]', greatest(a.attndims, t.typndims) - 1) AS declared
 FROM pg_attribute a
 JOIN pg_type t ON t.oid = a.atttypid
 JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END

@@ -16,6 +16,9 @@ from cdc.sources.bulk_postgres import columns as made
 from cdc.sources.bulk_postgres.columns import Make
 
 _REFUSED = "set `snapshot: connector` for the table, or exclude the column with column.exclude.list"
+_ARRAY = (
+    "arrays of several dimensions are carried as text: `text: [{}]` of the table, `cdc connectors apply`, then reset"
+)
 _NUMERIC = "NaN and infinity have no place in a decimal: correct the rows, or declare the column numeric without size"
 
 
@@ -37,6 +40,8 @@ class Reading:
 def reading(name: str, declared: str, target: str) -> Reading:
     """Return how a column is read; raises IncompatibleSchema for a type that cannot be read as the stream writes it."""
     column, domain = quote(name), declared.startswith("domain ")
+    if declared.endswith("[]") and target == "string":
+        return Reading(name, target, (_PRINTED.format(column),), made.first)
     if declared.endswith("[]"):
         found = _array(column, declared.removesuffix("[]"))
     else:
@@ -46,6 +51,8 @@ def reading(name: str, declared: str, target: str) -> Reading:
         raise IncompatibleSchema(what, hint=_REFUSED)
     if target.startswith("decimal"):
         return Reading(name, target, *found, hint=_NUMERIC)
+    if target.startswith("list"):
+        return Reading(name, target, *found, hint=_ARRAY.format(name))
     return Reading(name, target, *found)
 
 
@@ -95,11 +102,12 @@ _INTERVAL = (
     " || 'DT' || date_part('hour', {0})::bigint || 'H' || date_part('minute', {0})::int"
     " || 'M' || trim_scale(date_part('second', {0})::numeric(8, 6)) || 'S'"
 )
-_UTC = "left(({} AT TIME ZONE 'UTC')::text, -3)"  # without the offset, +00
+# Without the offset, +00; the end of UTC's own day is one.
+_UTC = "CASE WHEN {0} = '24:00+00' THEN '24:00:00' ELSE left(({0} AT TIME ZONE 'UTC')::text, -3) END || 'Z'"
 _EACH = (  # of the elements, {1}
     "CASE WHEN {0} IS NOT NULL THEN ARRAY(SELECT {1} FROM unnest({0}) WITH ORDINALITY AS e (v, n) ORDER BY n) END"
 )
-_UTC_EACH = _EACH.format("{0}", _UTC.format("e.v") + " || 'Z'")
+_UTC_EACH = _EACH.format("{0}", _UTC.format("e.v"))
 _INTERVAL_EACH = _EACH.format("{0}", _INTERVAL.format("e.v"))
 # Little endian: the order of bytes, the type of a point, its coordinates; float8send is big endian.
 _WKB = (
@@ -124,7 +132,7 @@ _SCALARS: Mapping[str, tuple[tuple[str, ...], Make]] = {
     "money": (("{}::numeric::text",), made.first),
     "date": (("{}",), made.dates),
     "time without time zone": (("{}",), made.micros_of_day),
-    "time with time zone": ((f"{_UTC.format('{}')} || 'Z'",), made.first),
+    "time with time zone": ((_UTC,), made.first),
     "timestamp without time zone": (("{}",), made.timestamps),
     "timestamp with time zone": (("{}",), made.timestamps),
     "hstore": (("{}::json::text",), made.hash_maps),

@@ -35,6 +35,7 @@ JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name AND c.relkind I
 """
 
 # A row of the catalog is another one, by its xmin, whenever a column's declaration has changed.
+# The type of an array has a pair of brackets for each dimension that is declared; the server's own name of it has one.
 _COLUMNS = """
 SELECT a.attrelid AS oid, a.attname AS name, NOT a.attnotnull AS nullable, a.attgenerated <> '' AS generated,
        a.attnum::text AS number, a.xmin::text AS mark,
@@ -43,7 +44,7 @@ SELECT a.attrelid AS oid, a.attname AS name, NOT a.attnotnull AS nullable, a.att
         WHERE l.enumtypid IN (t.oid, t.typbasetype, t.typelem)) AS labels,
        CASE WHEN t.typtype = 'e' THEN 'enum' WHEN e.typtype = 'e' THEN 'enum[]'
             WHEN t.typtype = 'd' THEN 'domain ' || format_type(t.typbasetype, t.typtypmod)
-            ELSE format_type(a.atttypid, a.atttypmod) END AS type
+            ELSE format_type(a.atttypid, a.atttypmod) END || repeat('[]', greatest(a.attndims, t.typndims) - 1) AS type
 FROM pg_attribute a
 JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'

@@ -18,7 +18,10 @@ import java.sql.SQLException;
 import java.time.Instant;
 import java.time.LocalTime;
 import java.time.OffsetDateTime;
+import java.time.OffsetTime;
 import java.time.ZoneOffset;
+import java.time.format.DateTimeFormatter;
+import java.time.format.DateTimeFormatterBuilder;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.UUID;
@@ -31,6 +34,8 @@ import org.postgresql.util.PGInterval;
 final class PostgresElement {
 
     private static final long MICROS_OF_DAY = 86_400_000_000L;
+    private static final DateTimeFormatter ZONED = new DateTimeFormatterBuilder()
+            .append(DateTimeFormatter.ISO_LOCAL_TIME).appendOffset("+HH:mm:ss", "").toFormatter();
 
     private final SchemaBuilder schema;
     private final Function<String, Object> parse;
@@ -127,8 +132,12 @@ final class PostgresElement {
         return ZonedTimestamp.toIsoString(at.withOffsetSameInstant(ZoneOffset.UTC), null);
     }
 
-    private static Object zonedTime(String text) {
-        return ZonedTime.toIsoString(DateTimeFormat.get().timeWithTimeZone(text), null);
+    /** Returns the time at UTC: the end of UTC's own day stays one, as in Debezium's snapshot; what is beyond wraps. */
+    static String zonedTime(String text) {
+        if (text.equals("24:00:00+00")) {
+            return "24:00:00Z";
+        }
+        return ZonedTime.toIsoString(OffsetTime.parse(text, ZONED).withOffsetSameInstant(ZoneOffset.UTC), null);
     }
 
     private static Object interval(String text) {

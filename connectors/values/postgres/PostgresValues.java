@@ -5,12 +5,14 @@ import io.debezium.connector.postgresql.UnchangedToastedReplicationMessageColumn
 import io.debezium.spi.converter.CustomConverter;
 import io.debezium.spi.converter.RelationalColumn;
 import io.debezium.time.Date;
+import io.debezium.time.ZonedTime;
 import java.sql.Types;
 import java.time.LocalDate;
 import java.util.Calendar;
 import java.util.GregorianCalendar;
 import java.util.Properties;
 import java.util.Set;
+import java.util.regex.Pattern;
 import org.apache.kafka.connect.data.SchemaBuilder;
 import org.postgresql.PGStatement;
 import org.postgresql.util.PGobject;
@@ -19,12 +21,14 @@ import org.postgresql.util.PGobject;
  * The values of PostgreSQL that Debezium leaves out, falsifies or fails on.
  *
  * <p>A list has the elements that Debezium's own has, those of all other types as the server prints them; a type that
- * Debezium does not know is the text that the server prints. A value that cannot be carried is the text of {@code
+ * Debezium does not know is the text that the server prints, and so is an array that {@code values.text} names, by
+ * patterns that fit schema, table and column: neither the log nor the driver tells of an array's dimensions. A value that cannot be carried is the text of {@code
  * values.unfit} in the form of the column, so that no value ends the connector: docs/decisions/0018.
  */
 public class PostgresValues implements CustomConverter<SchemaBuilder, RelationalColumn> {
 
     private static final int DATE = 1082;
+    private static final int ZONED_TIME = 1266;
     private static final int VARBIT = 1562;
 
     /** Types of extensions that Debezium has a form for, arrays of them too; PostGIS separates elements by a colon. */
@@ -39,15 +43,21 @@ public class PostgresValues implements CustomConverter<SchemaBuilder, Relational
 
     private String unavailable;
     private String unfit;
+    private Pattern text;
 
     @Override
     public void configure(Properties settings) {
         unavailable = settings.getProperty("unavailable");
         unfit = settings.getProperty("unfit");
+        text = Pattern.compile(settings.getProperty("text", "").replace(',', '|')); // commas of names are escaped
     }
 
     @Override
     public void converterFor(RelationalColumn column, ConverterRegistration<SchemaBuilder> registration) {
+        if (column.jdbcType() == Types.ARRAY && text.matcher(column.dataCollection() + "." + column.name()).matches()) {
+            registration.register(SchemaBuilder.string().name("cdc.data.Array"), of(column, new Text()));
+            return;
+        }
         String type = column.typeName().replaceFirst("^.*\\.", "").replace("\"", ""); // "schema"."type" off the path
         if (EXTENSIONS.contains(type)) {
             return;
@@ -57,6 +67,8 @@ public class PostgresValues implements CustomConverter<SchemaBuilder, Relational
             registration.register(SchemaBuilder.array(element.schema()), of(column, new PostgresList(element, column.nativeType())));
         } else if (column.nativeType() == DATE) {
             registration.register(Date.builder(), of(column, new Day()));
+        } else if (column.nativeType() == ZONED_TIME) {
+            registration.register(ZonedTime.builder(), of(column, new Clock()));
         } else if (column.nativeType() == VARBIT || unknown(column)) {
             registration.register(SchemaBuilder.string(), of(column, new Text()));
         }
@@ -93,7 +105,7 @@ public class PostgresValues implements CustomConverter<SchemaBuilder, Relational
         Object of(String marker);
     }
 
-    private static final class Text implements Form {
+    private static class Text implements Form {
 
         @Override
         public Object convert(Object value) {
@@ -103,6 +115,15 @@ public class PostgresValues implements CustomConverter<SchemaBuilder, Relational
         @Override
         public Object of(String marker) {
             return marker;
+        }
+    }
+
+    /** A time of day with its zone: Debezium does not read an offset with seconds. */
+    private static final class Clock extends Text {
+
+        @Override
+        public Object convert(Object value) {
+            return PostgresElement.zonedTime(value.toString());
         }
     }
 

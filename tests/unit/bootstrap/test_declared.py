@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from cdc.bootstrap.declared import Completion
+from cdc.bootstrap.declared import Completion, as_declared
 from cdc.bootstrap.specs import spec_of, specs_of
 from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
@@ -104,6 +104,21 @@ def test_a_database_that_was_away_for_a_moment_took_its_tables_out() -> None:
     assert rig.keys(WITHOUT) == before
     rig.away, rig.tables = None, (listed("orders"), LINES)  # its primary key was dropped
     assert rig.keys(WITHOUT) == {"public.orders": (), "public.lines": ("n",)}
+
+
+def test_arrays_of_several_dimensions_are_text_and_so_are_those_that_are_named() -> None:
+    tables = (
+        {"source": "public.orders", "key": ["id"], "text": ["named", "n"]},
+        {"source": "public.lines", "key": ["n"]},
+    )
+    config = configuration(source(*tables))
+    kinds = {"grid": "integer[][]", "named": "integer[]", "list": "integer[]", "n": "integer"}
+    columns = tuple(SourceColumn(name, kind, nullable=True, generated=False) for name, kind in kinds.items())
+    (shop,) = config.sources
+    orders, lines = as_declared(shop, [ORDERS.table._replace(columns=columns)]).tables
+    assert (orders.text, lines.text) == (("grid", "named"), ())
+    away = as_declared(shop, [])
+    assert away == shop
 
 
 EVERYTHING = configuration(

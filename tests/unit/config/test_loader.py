@@ -279,6 +279,13 @@ def test_a_table_that_is_listed_twice_and_topics_that_are_alike_are_named(writte
     assert "tables public.\"a b\" and public.a/b have the same topic 'shop.public.a_b'" in problems(written(topics))
 
 
+def test_text_is_refused_where_there_are_no_arrays(written: Written) -> None:
+    named = "store.orders, text: [m]"
+    assert "`text` of store.orders names 'm': only PostgreSQL has arrays" in problems(
+        written(MINIMAL.replace("store.orders", named))
+    )
+
+
 def test_a_mysql_source_needs_no_database_of_its_own(written: Written) -> None:
     path = written(MINIMAL.replace("  database: store\n", ""))
     assert targets(path)[1] == "store.store_orders"
@@ -308,6 +315,7 @@ def test_patterns_need_no_network(written: Written) -> None:
         ("'public.*', target: a.b", "pattern public.* has a target"),
         ("'public.*', snapshot: connector", "pattern public.* needs `snapshot: load`"),
         ("public.customers, exclude: [public.a]", "public.customers is no pattern"),
+        ("'public.*', text: [m]", "pattern public.* has `text`"),
     ],
 )
 def test_what_a_pattern_cannot_have_is_refused(written: Written, entry: str, what: str) -> None:

@@ -57,6 +57,14 @@ def test_postgres_settings_that_belong_to_the_source():
     }
 
 
+def test_arrays_that_are_text_stand_in_the_settings_of_the_converter():
+    tables = [POSTGRES["tables"][0] | {"text": ["m", "a, b"]}, POSTGRES["tables"][1]]
+    settings = rendered(POSTGRES | {"tables": tables})
+    assert settings["values.text"] == r"public\.customers\.m,public\.customers\.a\x{2c}\x{20}b"
+    assert rendered(POSTGRES)["values.text"] == ""
+    assert "values.text" not in rendered(MYSQL)
+
+
 def test_mysql_keeps_its_history_for_ever_and_all_of_it():
     """M14, M15, M16."""
     settings = rendered(MYSQL)

@@ -74,6 +74,12 @@ def test_generated_columns_are_left_out_where_the_log_has_none(engine: str, left
     assert found.left_out == left_out
 
 
+def test_an_array_of_several_dimensions_is_proposed_as_text() -> None:
+    found = one(listed(grid="integer[][]"))
+    assert isinstance(found, Proposed)
+    assert found.remarks == ("grid integer[][] as string",)
+
+
 def test_types_that_are_others_in_the_lake_are_remarked() -> None:
     types = {"price": "money", "tags": "text[]", "note": "character varying(9)", "at": "timestamp with time zone"}
     found = one(listed(**types, amount="numeric", exact="numeric(9,2)", of_day="time without time zone"))

@@ -10,6 +10,7 @@ from cdc.core.errors import IncompatibleSchema
 from cdc.core.preflight import SourceColumn
 from cdc.core.source_types import event_key, event_name, event_row
 from cdc.core.types import (
+    ARRAY_TEXT,
     EventField,
     EventSchema,
     parse_avro_key,
@@ -163,6 +164,19 @@ def test_types_of_postgres_that_nobody_knows_come_as_their_text(kind: str) -> No
 def test_elements_of_arrays_that_debezium_does_not_know_come_as_their_text(kind: str) -> None:
     (field,) = event_row("postgres", [column(kind)]).fields
     assert field.column_type == "list<string>"
+
+
+@pytest.mark.parametrize(
+    "kind", ["integer[][]", "enum[][]", "domain numeric(5,2)[][][]", "s.geography[][]", "bit(3)[][]"]
+)
+def test_arrays_of_several_dimensions_come_as_the_text_of_their_database(kind: str) -> None:
+    (field,) = event_row("postgres", [column(kind)]).fields
+    assert (field.physical, field.semantic, field.column_type) == ("string", ARRAY_TEXT, "string")
+
+
+def test_arrays_that_are_named_come_as_text_and_nothing_else_does() -> None:
+    columns = [column("integer[]", "a"), column("integer[]", "b"), column("integer", "c")]
+    assert event_row("postgres", columns, text=["a", "c"]).columns() == {"a": "string", "b": "list<int>", "c": "int"}
 
 
 @pytest.mark.parametrize(

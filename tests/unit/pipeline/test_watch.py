@@ -468,6 +468,29 @@ def test_a_table_that_the_connector_leaves_out_is_named_from_the_second_look_on(
     assert rig.judged[-1][rig.topic(CUSTOMERS)].hint == "cdc connectors apply shop"
 
 
+def test_a_connector_that_has_yet_to_be_told_that_an_array_is_text_is_named_and_the_table_goes_on():
+    rig = Rig()
+    grid = SourceColumn("grid", "integer[][]", nullable=True, generated=False)
+    customers = rig.database.declared(CUSTOMERS)
+    rig.database.errors[CUSTOMERS] = customers._replace(columns=(*customers.columns, grid))
+    assert rig.look() == ["sent_as_list"]
+    assert rig.judged[-1] == {}
+    assert rig.watch.current[0].finding.hint == "cdc connectors apply shop, then cdc tables reset public.customers"
+    rig.connect.connectors["shop"]["values.text"] = table_pattern((*CUSTOMERS, "grid"))
+    assert rig.look() == []
+    del rig.connect.connectors["shop"]
+    assert "sent_as_list" not in rig.look(2)
+
+
+def test_text_that_names_no_array_stops_its_table_alone():
+    rig = Rig()
+    customers, items = rig.source.tables
+    named = rig.source.model_copy(update={"tables": (customers.model_copy(update={"text": ("id",)}), items)})
+    rig.watch.reconfigure(named)
+    assert rig.look() == ["text_column"]
+    assert list(rig.judged[-1]) == [rig.topic(CUSTOMERS)]
+
+
 def test_a_table_that_is_not_in_the_schema_history_ends_the_connector_and_the_hint_says_what_helps():
     """Its database was granted after the connector had begun; a restart does not help."""
     rig = Rig()

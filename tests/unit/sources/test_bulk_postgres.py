@@ -159,10 +159,26 @@ def test_arrays_say_which_of_them_are_nested():
         made.Lists(made.first)([lists, nested])
 
 
+@pytest.mark.parametrize("declared", ["integer[][]", "integer[]", "timestamp with time zone[][]", "enum[][]", "own[]"])
+def test_an_array_that_is_text_in_the_lake_is_read_as_the_server_prints_it(declared):
+    found = reading("c", declared, "string")
+    assert (found.expressions, found.make) == (('"c"::text',), made.first)
+
+
+def test_a_list_that_an_array_has_no_place_in_names_the_way_out():
+    assert "`text: [c]` of the table" in reading("c", "integer[]", "list<int>").hint
+
+
+def test_the_end_of_utcs_day_became_its_beginning():
+    """timetz '24:00+00' was 00:00:00Z in loads, and 24:00:00Z from the log."""
+    (expression,) = reading("c", "time with time zone", "string").expressions
+    assert expression.startswith("CASE WHEN \"c\" = '24:00+00' THEN '24:00:00' ")
+
+
 @pytest.mark.parametrize("declared", ["box", "polygon", "circle", "geometry(Point,4326)", "s.geography[]", "vector(3)"])
 def test_types_that_the_stream_does_not_keep_are_refused(declared):
     with pytest.raises(IncompatibleSchema, match="column 'c' has type") as caught:
-        reading("c", declared, "string")
+        reading("c", declared, "list<string>")
     assert "snapshot: connector" in caught.value.hint
 
 

@@ -17,6 +17,7 @@ from cdc.core.preflight import (
     check_generated,
     check_key,
     check_names,
+    check_text,
     each_declared,
     unfit,
 )
@@ -41,6 +42,18 @@ def table(*, unique=(("id",),), identity=("id",), **columns):
 
 def names(findings):
     return [finding.name for finding in findings]
+
+
+def test_text_that_names_no_array_is_told_with_the_column():
+    arrays = table(m=("integer[]", True, False), grid=("integer[][]", True, False))
+    assert check_text(arrays, ["m", "grid"]) == []
+    found = check_text(arrays, ["name", "M"])
+    assert names(found) == ["text_column", "text_column"]
+    assert all(finding.fatal and finding.stops for finding in found)
+    assert [finding.what for finding in found] == [
+        "column 'name' of public.t, which `text` names, is text",
+        "column 'M' of public.t, which `text` names, does not exist",
+    ]
 
 
 def test_the_primary_key_is_a_key():
