@@ -445,6 +445,41 @@ def test_what_the_stream_writes_otherwise_than_the_source_prints(stand, bulk):
     assert batch.column("l").to_pylist() == [{"a": 0.1, "b": -2.0, "c": 1e100}, None]
 
 
+def test_the_dimensions_of_an_array_are_those_that_the_catalog_has(stand, bulk):
+    """A copy of a table has lost them, and has lists until `text` names its columns."""
+    stand.owner.execute("DROP DOMAIN IF EXISTS bulk_line, bulk_grid CASCADE")
+    stand.owner.execute("CREATE DOMAIN bulk_line AS int[]")
+    stand.owner.execute("CREATE DOMAIN bulk_grid AS int[][]")
+    arrays = (
+        "a int[], b numeric(5,2)[][], c bulk_mood[][][], d bulk_line, e bulk_grid, f int[2][2], g bulk_positive[][]"
+    )
+    values = "(1, '{1}', '{{1,2}}', '{{{ok}}}', '{1}', '{{1}}', '{{1,2},{3,4}}', '{{7}}')"
+    table = stand.make("bulk_dimensions", f"(id int PRIMARY KEY, {arrays})", f"VALUES {values}")
+    declared = {c.name: c.type for c in PostgresDatabase(stand.source).table(*table).columns}
+    assert declared == {
+        "id": "integer",
+        "a": "integer[]",
+        "b": "numeric(5,2)[][]",
+        "c": "enum[][][]",
+        "d": "domain integer[]",
+        "e": "domain integer[][]",
+        "f": "integer[][]",
+        "g": "bulk_positive[][]",
+    }
+    lists = {"a": "list<int>", "d": "list<int>"}
+    assert stand.columns(table) == {"id": "int", **dict.fromkeys("abcdefg", "string"), **lists}
+    assert_equal_to_the_source(stand, bulk, table, ("id",), stand.columns(table))
+    stand.owner.execute("DROP TABLE IF EXISTS bulk_copied")
+    stand.owner.execute("CREATE TABLE bulk_copied AS SELECT * FROM bulk_dimensions")
+    copied = TableName("public", "bulk_copied")
+    columns = PostgresDatabase(stand.source).table(*copied).columns
+    assert event_row("postgres", columns).columns()["b"].startswith("list<")
+    named = event_row("postgres", columns, text="abcefg").columns()
+    assert named == {**stand.columns(table), "a": "string"}
+    rows = read(bulk, copied, ["id"], named, bulk.ranges(copied, ["id"], 100))
+    assert rows == [[(1, "{1}", "{{1.00,2.00}}", "{{{ok}}}", [1], "{{1}}", "{{1,2},{3,4}}", "{{7}}")]]
+
+
 def test_wider_targets(stand, bulk):
     """A column of the target may have become wider than the source's."""
     table = stand.make("bulk_wide", "(id int PRIMARY KEY, r real, n numeric(5,2))", "VALUES (1, 0.1, 1.5)")
@@ -458,7 +493,7 @@ def test_wider_targets(stand, bulk):
     ("declared", "value", "hint"),
     [
         ("numeric(10,2)", "NaN", "decimal"),
-        ("int[]", "{{4711,2},{3,4}}", "types"),
+        ("int[]", "{{4711,2},{3,4}}", "`text: [secret]`"),
         ("timestamp", "294276-12-31", "types"),
     ],
 )

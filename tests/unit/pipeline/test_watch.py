@@ -478,6 +478,11 @@ def test_a_connector_that_has_yet_to_be_told_that_an_array_is_text_is_named_and_
     assert rig.watch.current[0].finding.hint == "cdc connectors apply shop, then cdc tables reset public.customers"
     rig.connect.connectors["shop"]["values.text"] = table_pattern((*CUSTOMERS, "grid"))
     assert rig.look() == []
+    rig.connect.connectors["shop"]["values.text"] = ""
+    left_out = {"column.exclude.list": table_pattern((*CUSTOMERS, "grid"))}
+    rig.watch.reconfigure(rig.source.model_copy(update={"connector": left_out}))
+    assert rig.look() == []
+    rig.watch.reconfigure(rig.source)
     del rig.connect.connectors["shop"]
     assert "sent_as_list" not in rig.look(2)
 
