@@ -36,7 +36,7 @@ test: $(STAMP) ## Run every test: unit, contract, integration, end to end
 
 campaign: $(STAMP) ## Run the long tests that `make test` leaves out: more kills, replays, rewinds, the other database
 	@CDC_TEST_KILLS=10 CDC_TEST_HISTORY=20 CDC_TEST_LOAD_KILLS=10 CDC_TEST_REWINDS=20 CDC_TEST_REPLAYS=100 \
-		$(RUN)/python -m pytest -m "" tests/e2e tests/contract/test_replay.py tests/integration/test_stream_service.py
+		$(RUN)/python -m pytest -m "" tests/e2e tests/contract/test_replay.py tests/contract/test_wide.py tests/integration/test_stream_service.py
 
 unit: $(STAMP) ## Run the unit tests only
 	@$(RUN)/python -m pytest tests/unit

@@ -13,6 +13,7 @@ import fastavro
 from pyspark.sql import SparkSession
 
 from cdc.config.models import Config
+from cdc.core.evolution import CDC_COLUMNS
 from cdc.core.names import TableName
 from cdc.core.positions import LAYOUTS
 from cdc.core.types import parse_avro_key, parse_avro_row
@@ -20,7 +21,7 @@ from cdc.lake.tables import IcebergTable
 from cdc.local.artifacts import spark_jars
 from cdc.pipeline.apply import Applied, Applier, TableMemory
 from cdc.pipeline.table import TableSpec
-from cdc.spark.batch import SparkTableBatch, TableFormat
+from cdc.spark.batch import Resolve, SparkTableBatch, TableFormat
 from cdc.spark.envelope import Writer, fixed_decimals
 from cdc.spark.microbatch import MicroBatch
 from cdc.spark.session import SessionPool, build_session
@@ -108,6 +109,8 @@ def envelope_schema(columns: Sequence[dict[str, Any]], engine: str = "postgres")
 class LakeTable:
     """A target table fed with micro-batches made by hand, through the real decoder, fold, merge and publish."""
 
+    event_format = "avro"
+
     def __init__(
         self,
         session: SparkSession,
@@ -178,7 +181,7 @@ class LakeTable:
     @contextmanager
     def batch(self, frame: Any, writers: dict[int, Writer]) -> Iterator[SparkTableBatch]:
         """Open a micro-batch without applying it."""
-        micro = MicroBatch(frame, "cdc_messages_test", {self.spec.topic: "avro"})
+        micro = MicroBatch(frame, "cdc_messages_test", {self.spec.topic: self.event_format})
         part = micro.slices()[self.spec.topic]
         with self.pool.borrow(part.messages + self.table.row_count()) as session:
             target = TableTarget(
@@ -187,32 +190,40 @@ class LakeTable:
                 f"`{self.catalog}`.`cdc`.`tombstones_{self.spec.target.table}`",
                 self.quarantine,
             )
-            table_format = TableFormat("shop", self.spec.topic, self.spec.engine, "avro", self.spec.key, PLACEHOLDER)
-            batch = SparkTableBatch(
-                session,
-                micro.view,
-                part,
-                table_format,
-                target,
-                lambda pair: writers.get(pair.value_id, "unknown schema"),
+            table_format = TableFormat(
+                "shop", self.spec.topic, self.spec.engine, self.event_format, self.spec.key, PLACEHOLDER
             )
+            batch = SparkTableBatch(session, micro.view, part, table_format, target, self.resolver(micro, writers))
             try:
                 yield batch
             finally:
                 batch.close()
                 micro.close()
 
+    def resolver(self, _micro: MicroBatch, writers: dict[int, Writer]) -> Resolve:
+        """Return what finds the schemas of messages."""
+        return lambda pair: writers.get(pair.value_id, "unknown schema")
+
+    def framed(self, schema: str, record: dict[str, Any], number: int) -> bytes:
+        """Return a record as it is in a message."""
+        return _framed(schema, record, number)
+
     def rows(self) -> list[Any]:
         """Return the published rows."""
         return self.session.sql(f"SELECT * FROM {self.table.sql_name}").collect()
 
+    def values(self) -> dict[Any, dict[str, Any]]:
+        """Return the published rows by ``id``, without the columns that are ours; instants have their zone."""
+        frame = self.session.sql(f"SELECT * FROM {self.table.sql_name}").drop(*CDC_COLUMNS)
+        return {row["id"]: row for row in frame.toArrow().to_pylist()}
+
     def _row(self, message: Message, writer: Writer, number: int) -> tuple[Any, ...]:
         key = message.raw_key
         if key is None and message.key is not None:
-            key = _framed(writer.key_schema, message.key, number)
+            key = self.framed(writer.key_schema, message.key, number)
         value = message.raw
         if value is None and message.value is not None:
-            value = _framed(writer.value_schema, message.value, number)
+            value = self.framed(writer.value_schema, message.value, number)
         headers = [(name, json.dumps(content).encode()) for name, content in message.headers.items()] or None
         now = datetime(2026, 1, 1, tzinfo=UTC)
         return self.spec.topic, message.partition, message.offset, now, key, value, headers

@@ -20,6 +20,7 @@ from cdc.core.progress import Progress, TopicState
 from cdc.kafka.client import java_settings
 from cdc.kafka.registry import SchemaRegistry
 from cdc.kafka.topics import KafkaTopics
+from cdc.lake.java import java_errors
 from cdc.lake.tables import IcebergTable
 from cdc.pipeline.engine import Batch
 from cdc.pipeline.table import TableBatch, TableSpec, TargetTable
@@ -139,7 +140,8 @@ class SparkEngine:
             resolve = self._writers.resolver(spec.topic, batch)
             share = SparkTableBatch(session, batch.view, part, table_format, target, resolve)
             try:
-                yield share
+                with java_errors(f"apply a batch to {spec.target}"):
+                    yield share
             finally:
                 share.close()
 

@@ -8,7 +8,7 @@ from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from cdc.core.errors import CdcError, CommitConflict, CommitStateUnknown, TransientError
+from cdc.core.errors import CdcError, CommitConflict, CommitStateUnknown, TerminalError, TransientError
 
 _KINDS: tuple[tuple[str, type[CdcError]], ...] = (
     ("org.apache.iceberg.exceptions.CommitStateUnknownException", CommitStateUnknown),
@@ -25,7 +25,17 @@ _KINDS: tuple[tuple[str, type[CdcError]], ...] = (
     ("org.apache.kafka.common.errors.TimeoutException", TransientError),
     ("org.apache.hadoop.fs.FSError", TransientError),
     ("java.io.IOException", TransientError),
+    ("java.lang.OutOfMemoryError", TransientError),  # another table may have had it
+    ("org.apache.spark.memory.SparkOutOfMemoryError", TransientError),
+    ("java.lang.StackOverflowError", TerminalError),
 )
+_UP = "are catalog and warehouse up, and catalog.uri right? `cdc doctor` looks"
+_HINTS = {
+    "java.lang.OutOfMemoryError": "raise spark.driver_memory in the configuration, then start the service again",
+    "org.apache.spark.memory.SparkOutOfMemoryError": "raise spark.driver_memory, or lower stream.max_offsets_per_batch",
+    "java.lang.StackOverflowError": "set spark.driver.extraJavaOptions in spark.properties to -Xss8m, then start again",
+}
+_TELLING = ("java.io.IOException", "java.lang.OutOfMemoryError")
 
 
 @contextmanager
@@ -45,12 +55,9 @@ def java_meaning(doing: str, error: BaseException) -> CdcError | None:
     causes = dict(java_causes(error))
     for name, kind in _KINDS:
         if name in causes:
-            said = f": {causes['java.io.IOException'][:200]}" if "java.io.IOException" in causes else ""
-            return kind(f"could not {doing}: {name.rpartition('.')[2]}{said}", hint=_UP)
+            said = "".join(f": {causes[cause][:200]}" for cause in _TELLING if cause in causes)
+            return kind(f"could not {doing}: {name.rpartition('.')[2]}{said}", hint=_HINTS.get(name, _UP))
     return None
-
-
-_UP = "are catalog and warehouse up, and catalog.uri right? `cdc doctor` looks"
 
 
 def java_causes(error: BaseException) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,7 @@ from cdc.spark.envelope import Writer, open_avro, open_json
 from cdc.spark.large import collapse_large
 from cdc.spark.microbatch import SchemaPair, TopicSlice, messages_of, schema_marks
 from cdc.spark.small import collapse_small, is_small
-from cdc.spark.work import Share, Work
+from cdc.spark.work import Share, Work, planned
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class SparkTableBatch:
         if skip.held:
             messages = messages.where(_before(skip.held))
         messages = _marked_behind(messages, skip.blocked)
-        events = collapse.union(self._decoded(messages, pair, shape, epochs) for pair in self._writers)
+        events = planned(collapse.union(self._decoded(messages, pair, shape, epochs) for pair in self._writers))
         if truncated:
             above = f.substring("position", 1, LAYOUTS[shape.engine].place_width) > truncated
             other = f.col("problem").isNotNull() | (f.col("operation") == "t")

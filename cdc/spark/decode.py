@@ -148,7 +148,7 @@ def _unavailable(row: EventSchema, shape: RowShape, after: Mapping[str, Column])
     empty = f.array().cast("array<string>")
     absent = f.array(*[f.lit(name) for name in missing]) if missing else empty
     # array_compact allocates for every row; most rows of most tables have nothing to report.
-    any_flag = reduce(lambda a, b: a | b, [flag.isNotNull() for flag in flags]) if flags else f.lit(False)
+    any_flag = f.coalesce(*flags).isNotNull() if flags else f.lit(False)
     listed = f.array_compact(f.array(*flags, *[f.lit(name) for name in missing])) if flags else absent
     return f.when(f.col("envelope.after").isNull(), empty).when(any_flag, listed).otherwise(absent)
 

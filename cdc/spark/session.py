@@ -41,6 +41,9 @@ SETTINGS = {
 }
 
 
+IN_ONE_PROCESS = {"spark.executor.killOnFatalError.depth": "0"}
+"""Settings where tasks run in the driver: memory that runs out in one table's task is not the end of all tables."""
+
 QUICK_START = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 """Options of a Spark JVM that runs for minutes: the compiler that is quick at first, with room for its code.
 
@@ -66,6 +69,7 @@ def build_session(config: Config, jars: Path, *, brief: bool = False) -> SparkSe
         "spark.driver.memory": config.spark.driver_memory,
         "spark.pyspark.python": sys.executable,
         "spark.sql.shuffle.partitions": "2",
+        **(IN_ONE_PROCESS if config.spark.master.startswith("local") else {}),
         **config.spark.properties,
         _OPTIONS: _java_options(config, brief=brief),
     }

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
@@ -42,7 +41,8 @@ def row_bytes(shape: RowShape) -> Column | None:
     texts = [f.col("v")[name] for name, kind in kinds.items() if kind in {"string", "binary"}]
     nested = [f.col("v")[name].cast("string") for name, kind in kinds.items() if "<" in kind]
     sizes = [f.coalesce(f.octet_length(text), f.lit(0)).cast("bigint") for text in (*texts, *nested)]
-    return reduce(lambda a, b: a + b, sizes) if sizes else None
+    # One sum of many, not a sum of sums: of a very wide table their depth would be the planner's.
+    return f.aggregate(f.array(*sizes), f.lit(0).cast("bigint"), lambda total, size: total + size) if sizes else None
 
 
 def tombstone_floors(

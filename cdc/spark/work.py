@@ -71,6 +71,18 @@ def cached(frame: DataFrame) -> DataFrame:
     return frame.persist(StorageLevel.MEMORY_AND_DISK)
 
 
+def planned(frame: DataFrame) -> DataFrame:
+    """Return the data frame with its plan settled: what is made of it is planned without it.
+
+    Of a wide table the plan is large, and a filter or join that Spark pushes into it copies every column's expression
+    into every column's condition.
+    """
+    session, java = frame.sparkSession, frame._jdf  # noqa: SLF001 - PySpark's own ways keep the rows, too
+    rdd = java.queryExecution().toRdd()
+    settled = session._jsparkSession.internalCreateDataFrame(rdd, java.schema(), frame.isStreaming)  # noqa: SLF001
+    return DataFrame(settled, session)
+
+
 def free(frames: Sequence[DataFrame]) -> None:
     """Let go of cached data frames."""
     for frame in frames:
