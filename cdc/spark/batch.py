@@ -20,6 +20,9 @@ from cdc.spark.microbatch import SchemaPair, TopicSlice, messages_of, schema_mar
 from cdc.spark.small import collapse_small, is_small
 from cdc.spark.work import Share, Work, planned
 
+WIDE = 50
+"""Columns beyond which the decoding is planned by itself; for fewer, one plan of all costs less than rows copied."""
+
 
 @dataclass(frozen=True)
 class TableFormat:
@@ -85,7 +88,9 @@ class SparkTableBatch:
         if skip.held:
             messages = messages.where(_before(skip.held))
         messages = _marked_behind(messages, skip.blocked)
-        events = planned(collapse.union(self._decoded(messages, pair, shape, epochs) for pair in self._writers))
+        events = collapse.union(self._decoded(messages, pair, shape, epochs) for pair in self._writers)
+        if len(shape.columns) > WIDE:
+            events = planned(events)
         if truncated:
             above = f.substring("position", 1, LAYOUTS[shape.engine].place_width) > truncated
             other = f.col("problem").isNotNull() | (f.col("operation") == "t")

@@ -41,8 +41,10 @@ def row_bytes(shape: RowShape) -> Column | None:
     texts = [f.col("v")[name] for name, kind in kinds.items() if kind in {"string", "binary"}]
     nested = [f.col("v")[name].cast("string") for name, kind in kinds.items() if "<" in kind]
     sizes = [f.coalesce(f.octet_length(text), f.lit(0)).cast("bigint") for text in (*texts, *nested)]
-    # One sum of many, not a sum of sums: of a very wide table their depth would be the planner's.
-    return f.aggregate(f.array(*sizes), f.lit(0).cast("bigint"), lambda total, size: total + size) if sizes else None
+    while len(sizes) > 1:  # in pairs: of a very wide table the depth of one long sum would be the planner's
+        pairs = zip(sizes[::2], sizes[1::2], strict=False)
+        sizes = [*(a + b for a, b in pairs), *([sizes[-1]] if len(sizes) % 2 else [])]
+    return sizes[0] if sizes else None
 
 
 def tombstone_floors(
