@@ -125,13 +125,13 @@ def restart(
     dry_run: DryRun = False,
     attempts: Annotated[int, typer.Option(help="How often to try, with growing pauses.", min=1)] = 5,
 ) -> None:
-    """Restart what failed, and only that."""
+    """Restart what failed, and only that; one that is named is restarted as a whole if it runs, and may be silent."""
     connectors, chosen = _chosen(load_config(config, only=names or None), names)
     _act(
         "restart",
         connectors,
         chosen,
-        lambda n: connectors.restart(n, attempts=attempts),
+        lambda n: connectors.restart(n, whole=bool(names), attempts=attempts),
         as_json=as_json,
         dry_run=dry_run,
     )

@@ -186,14 +186,17 @@ class Connectors:
         self._wait(name, lambda s: s.state != "PAUSED", timeout)
         return self._wait_running(name, timeout, settle)
 
-    def restart(self, name: str, *, attempts: int = 5, timeout: float = 60.0, settle: float = 2.0) -> ConnectorStatus:
+    def restart(
+        self, name: str, *, whole: bool = False, attempts: int = 5, timeout: float = 60.0, settle: float = 2.0
+    ) -> ConnectorStatus:
         """Restart what failed, and only that, up to ``attempts`` times with growing pauses.
 
-        One that runs is restarted as a whole: it may be silent all the same. One that rests goes on to do so.
+        One that runs may be silent all the same: it is restarted as a ``whole`` if that is wanted. One that rests goes
+        on to do so.
         """
         self._present(name)
         if not (present := self.status(name)).failed:
-            if present.resting:
+            if present.resting or not whole:
                 return present
             self._cluster.restart(name)
             return self._wait_running(name, timeout, settle)

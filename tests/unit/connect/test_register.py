@@ -141,10 +141,12 @@ def test_a_restart_of_one_that_runs_did_nothing(stand):
     stand.applied()
     stand.cluster.calls.clear()
     assert stand.connectors.restart("shop").running
+    assert stand.cluster.calls == []
+    assert stand.connectors.restart("shop", whole=True).running
     assert stand.cluster.calls == ["restart all of shop"]
     stand.connectors.pause("shop")
     stand.cluster.calls.clear()
-    assert stand.connectors.restart("shop").resting
+    assert stand.connectors.restart("shop", whole=True).resting
     assert stand.cluster.calls == []
 
 
