@@ -45,18 +45,23 @@ class Pause:
 
 @dataclass(frozen=True)
 class Stale:
-    """Why a table has to be loaded anew, and since when (UTC, ISO 8601)."""
+    """Why a table has to be loaded anew, and since when (UTC, ISO 8601); ``last`` is when a further reason came."""
 
     at: str
     why: str
+    last: str = ""
 
     def __str__(self) -> str:
         return f"{self.why}: its rows may be wrong since {self.at}"
 
+    def again(self, at: str, why: str) -> "Stale":
+        """Return the mark after another incident, with all reasons."""
+        return Stale(self.at, self.why if why in self.why else f"{self.why}; {why}", at)
+
     def later(self, than: str) -> bool:
-        """Return whether it was set after a moment (UTC, ISO 8601); if that cannot be told, it was not."""
+        """Return whether a reason came at a moment (UTC, ISO 8601) or later; if that cannot be told, none did."""
         try:
-            return datetime.fromisoformat(self.at) > datetime.fromisoformat(than)
+            return datetime.fromisoformat(self.last or self.at) >= datetime.fromisoformat(than)
         except ValueError:
             return False
 
@@ -69,7 +74,7 @@ class Stale:
         """Return the mark that ``to_json`` wrote; one that was set by hand in another form counts, too."""
         try:
             data = json.loads(text)
-            return cls(str(data["at"]), str(data["why"]))
+            return cls(str(data["at"]), str(data["why"]), str(data.get("last", "")))
         except (ValueError, KeyError, TypeError):
             return cls("an unknown time", text)
 

@@ -80,8 +80,11 @@ def changes(before: Definition, now: Definition) -> list[Change]:
     if before.id != now.id:
         return []
     columns = list(_columns(before, now))
-    # What writes rows anew for a column leaves partitions as uncounted as what truncates them.
-    truncated = not any(change.silent for change in columns)
+    # What writes rows anew for a column leaves partitions as uncounted as what truncates them; a truncate of the whole
+    # table, of which an event tells, truncates all.
+    files = [(partition, now.partitions.get(number)) for number, partition in before.partitions.items()]
+    whole = len(files) > 1 and all(new and new.truncated and new.file != old.file for old, new in files)
+    truncated = not whole and not any(change.silent for change in columns)
     return [*columns, *_partitions(before, now, truncated=truncated)]
 
 
@@ -89,9 +92,8 @@ def _columns(before: Definition, now: Definition) -> Iterator[Change]:
     renamed = dict(_renamed(before, now))
     for old, new in renamed.items():
         yield Change(f"column {old!r} was renamed to {new!r}", silent=True)
-    for name in before.columns:
-        if name not in now.columns and name not in renamed:
-            yield Change(f"column {name!r} was dropped")
+    gone = [name for name in before.columns if name not in now.columns and name not in renamed]
+    yield from (Change(f"column {name!r} was dropped") for name in gone)
     rewritten = _rewritten(before, now)
     for name, column in now.columns.items():
         if name in before.columns:
@@ -99,8 +101,7 @@ def _columns(before: Definition, now: Definition) -> Iterator[Change]:
         elif name in before.dropped:
             yield _again(name)
         elif name not in renamed.values():
-            default = ", which older rows hold a default in" if column.filled else ""
-            yield Change(f"column {name!r} ({column.type}) was added{default}", silent=column.filled)
+            yield _added(column, gone, rewritten=rewritten)
 
 
 def _renamed(before: Definition, now: Definition) -> Iterator[tuple[str, str]]:
@@ -122,6 +123,16 @@ def _column(before: SourceColumn, now: SourceColumn, *, rewritten: bool) -> Iter
         yield Change(f"column {name!r} was declared anew, and the rows were written anew", silent=True)
     if any(now.labels.get(number, label) != label for number, label in before.labels.items()):
         yield Change(f"a label of column {name!r} was renamed", silent=True)
+
+
+def _added(column: SourceColumn, gone: Collection[str], *, rewritten: bool) -> Change:
+    """A default that was dropped again is in the rows all the same, and they were written anew for one that varies."""
+    what = f"column {column.name!r} ({column.type}) was added"
+    if column.filled or rewritten:
+        return Change(f"{what}, which older rows hold a default in", silent=True)
+    if gone and not column.number:
+        return Change(f"{what}, and may have been {', '.join(map(repr, gone))} before", silent=True)
+    return Change(what)
 
 
 def _again(name: str) -> Change:

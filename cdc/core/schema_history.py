@@ -4,6 +4,7 @@ A record has the statement, its position, and the definitions that it led to (De
 """
 
 import re
+from collections import deque
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
@@ -11,7 +12,16 @@ from cdc.core.definitions import Definition, changes, definition_of
 from cdc.core.names import TableName
 from cdc.core.preflight import SourceColumn, SourceTable, excluded_columns
 
-_PARTITIONS = re.compile(r"\b(drop|truncate|exchange|import|discard)\s+(sub)?partition\b", re.IGNORECASE)
+_ROWS = re.compile(
+    r"\b(?:(?:drop|truncate|exchange|import|discard)\s+(?:sub)?partition|(?:import|discard)\s+tablespace)\b",
+    re.IGNORECASE,
+)
+_SAME = {"integer": "int", "dec": "decimal", "fixed": "decimal", "numeric": "decimal", "bool": "tinyint"}
+_SAME |= {"boolean": "tinyint", "double precision": "double", "real": "double"}
+_PARTS = ("key", "index", "constraint", "check", "primary", "foreign", "partition", "subpartition", "default")
+"""What ALTER TABLE can drop besides columns: unquoted, such a name is none of a column."""
+REMEMBERED = 1000
+"""Records that are known again: a connector that was restarted from an older place writes down what it reads again."""
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 _FAMILIES = ("char", "binary", "decimal", "numeric", "number", "bit")
 """Types whose length is a part of what a value may be; that of an integer is for display."""
@@ -44,12 +54,17 @@ class SchemaHistory:
 
     def __init__(self, left_out: str = "") -> None:
         self._left_out = left_out
+        self._seen: deque[str] = deque(maxlen=REMEMBERED)
         self._known: dict[TableName, Definition] = {}
 
     def take(self, record: Mapping[str, Any], captured: Collection[TableName]) -> list[Incident]:
         """Return what a record tells of captured tables; nothing for what a snapshot of the connector wrote."""
-        snapshot = bool((record.get("position") or {}).get("snapshot"))
-        statement = str(record.get("ddl") or "")
+        position, statement = record.get("position") or {}, str(record.get("ddl") or "")
+        snapshot = bool(position.get("snapshot"))
+        mark = f"{position.get('file')}:{position.get('pos')}:{statement}"
+        if position.get("file") and not snapshot and mark in self._seen:
+            return []
+        self._seen.append(mark)
         found = self._unread(record, statement)
         for change in record.get("tableChanges") or ():
             found += self._take(change, statement, snapshot=snapshot)
@@ -63,8 +78,13 @@ class SchemaHistory:
         table = TableName(
             _unquoted(altered["namespace"] or str(record.get("databaseName"))), _unquoted(altered["table"])
         )
+        alike = [name for name in self._known if name == table] or [
+            name
+            for name in self._known
+            if str(name).lower() == str(table).lower()  # as the server may take it
+        ]
         what = "it was altered by a statement that Debezium cannot read"
-        return [Incident(table, what, replaced=True, unread=True)] if table in self._known else []
+        return [Incident(name, what, replaced=True, unread=True) for name in alike]
 
     def _take(self, change: Mapping[str, Any], statement: str, *, snapshot: bool) -> list[Incident]:
         table, before = _name(change["id"]), self._known.pop(_name(change["id"]), None)
@@ -89,13 +109,15 @@ def _silent(before: Definition, now: Definition, statement: str) -> list[str]:
     found = [change.what for change in changes(before, now) if change.silent]
     both = before.columns.keys() & now.columns.keys()
     found += [f"column {name!r} was dropped and added again" for name in sorted(both) if _drops(statement, name)]
-    if _PARTITIONS.search(statement):
-        found.append("partitions were dropped, truncated or exchanged")
+    if _ROWS.search(statement):
+        found.append("partitions or files of it were dropped, truncated or exchanged")
     return found
 
 
 def _drops(statement: str, column: str) -> bool:
-    pattern = rf"\bdrop\s+(column\s+)?([`\"]?){re.escape(column)}\2(?!\w)"
+    name = re.escape(column)
+    plain = "" if column.lower() in _PARTS else rf"|{name}(?!\w)"
+    pattern = rf"\bdrop\s+(?:column\s+(?:`{name}`|{name}(?!\w))|`{name}`{plain})"
     return re.search(pattern, statement, re.IGNORECASE) is not None
 
 
@@ -104,8 +126,15 @@ def _definition(name: TableName, table: Mapping[str, Any], left_out: str) -> Def
     return definition_of(declared, excluded_columns(declared, left_out))
 
 
+def _is(type_: str, name: str) -> bool:
+    return type_ == name or type_.startswith(f"{name} ")
+
+
 def _column(column: Mapping[str, Any]) -> SourceColumn:
-    name, _, rest = str(column["typeExpression"] or column["typeName"]).lower().partition(" ")
+    text = str(column.get("typeExpression") or column["typeName"]).lower()
+    name, _, rest = next((f"{new}{text[len(old) :]}" for old, new in _SAME.items() if _is(text, old)), text).partition(
+        " "
+    )
     numbers = [column[key] for key in ("length", "scale") if column.get(key) is not None]
     arguments = column.get("enumValues") or (numbers if name.endswith(_FAMILIES) or name == "varchar2" else [])
     size = f"({','.join(map(str, arguments))})" if arguments else ""

@@ -15,7 +15,7 @@ _TYPE = re.compile(r"(?P<name>\w+)(?:\((?P<arguments>.*)\))?(?P<rest>.*)", re.DO
 def widened(before: str, now: str) -> bool:
     """Return whether each value of the one type is a value of the other, and the same one."""
     old, new = _TYPE.fullmatch(before), _TYPE.fullmatch(now)
-    if old is None or new is None or ("unsigned" in before) != ("unsigned" in now):
+    if old is None or new is None or ("unsigned" in old["rest"]) != ("unsigned" in new["rest"]):
         return False
     was, is_ = old["name"], new["name"]
     if was in _INTEGERS and is_ in _INTEGERS:
@@ -25,7 +25,9 @@ def widened(before: str, now: str) -> bool:
     if was != is_:
         return (was, is_) == ("float", "double")
     if was in ("enum", "set"):  # labels that are appended
-        return bool(new["arguments"].startswith(old["arguments"]))
+        return bool((new["arguments"] or "").startswith(old["arguments"] or ""))
+    if was == "year":
+        return True
     if was in _EXACT:
         return _more_digits(_numbers(old["arguments"]), _numbers(new["arguments"]))
     return was in _FRACTIONS and _numbers(old["arguments"]) <= _numbers(new["arguments"])

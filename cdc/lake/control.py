@@ -66,14 +66,15 @@ class Control:
     def loaded(self, target: TableName | str, relation: str = "", since: str = "") -> None:
         """Tell the pipeline that a table was loaded anew: it is stale no more; ``relation`` is of what.
 
-        A mark as outdated that was set after ``since`` (UTC, ISO 8601), when the load began, stays.
+        A mark that was set after ``since`` (UTC, ISO 8601), when the load began, stays.
         """
         number = str(uuid.uuid4())
 
         def change(change: Transaction) -> None:
             kept = change.table_metadata.properties
-            mark = ControlState.of(kept).outdated.get(str(target))
-            gone = (STALE, RELATION) if mark and mark.later(since) else (STALE, RELATION, OUTDATED)
+            state = ControlState.of(kept)
+            marks = {STALE: state.stale.get(str(target)), OUTDATED: state.outdated.get(str(target))}
+            gone = [RELATION, *(name for name, mark in marks.items() if mark and not mark.later(since))]
             if present := [name for name in (f"{one}{target}" for one in gone) if name in kept]:
                 change.remove_properties(*present)
             noted = {f"{RELATION}{target}": relation} if relation else {}
@@ -82,19 +83,20 @@ class Control:
         self._change(change)
 
     def stale(self, target: TableName | str, why: str) -> None:
-        """Mark a table as one to be loaded anew; a mark that stands stays."""
+        """Mark a table as one to be loaded anew; reasons of a mark that stands stay."""
         self._mark(f"{STALE}{target}", why)
 
     def outdated(self, target: TableName | str, why: str) -> None:
-        """Mark a table that goes on, and has old values until it is loaded anew; a mark that stands stays."""
+        """Mark a table that goes on, and has old values until it is loaded anew; reasons stay as with ``stale``."""
         self._mark(f"{OUTDATED}{target}", why)
 
     def _mark(self, name: str, why: str) -> None:
-        stale = Stale(datetime.now(UTC).isoformat(timespec="seconds"), why)
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
 
         def change(change: Transaction) -> None:
-            if name not in change.table_metadata.properties:
-                change.set_properties({name: stale.to_json()})
+            known = change.table_metadata.properties.get(name)
+            mark = Stale.from_json(known).again(at, why) if known else Stale(at, why)
+            change.set_properties({name: mark.to_json()})
 
         self._change(change)
 

@@ -135,7 +135,7 @@ class Load:
             progress=new_epoch(self.spec.topic, topic.topic_id, ends, before, capture),
             base=base,
             relation=self.parts.identity(self.spec),
-            started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
         self._shadow.create({PLAN: plan.to_json()})
         self._bring_columns(plan)

@@ -32,9 +32,10 @@ SILENT_SECONDS = {"postgres": 30.0, "mysql": 120.0, "oracle": 300.0}
 minutes."""
 
 
-def silent(source: SourceConfig, seconds: float | None) -> list[Finding]:
-    """Return whether a connector that is said to run has written no heartbeat for too long; None: it never has."""
-    if seconds is None or seconds <= max(SILENT_SECONDS[source.type], 10 * source.heartbeat.total_seconds()):
+def silent(source: SourceConfig, seconds: float) -> list[Finding]:
+    """Return whether a connector that is said to run has written no heartbeat for too long."""
+    recovers = source.connector.get("snapshot.mode") == "recovery"
+    if recovers or seconds <= max(SILENT_SECONDS[source.type], 10 * source.heartbeat.total_seconds()):
         return []
     what = (
         f"connector {source.name!r} is said to run, and has written nothing for {seconds:.0f} s, not even a heartbeat"

@@ -5,7 +5,7 @@ log (docs/decisions/0020). How far each is read is noted behind the marks, so th
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from cdc.config.sources import SourceConfig
 from cdc.core.control import ControlState
 from cdc.core.names import TableName
 from cdc.core.preflight import Finding
-from cdc.core.schema_history import SchemaHistory
+from cdc.core.schema_history import Incident, SchemaHistory
 from cdc.core.xa import Ended, LogEvent, XaLog
 
 log = structlog.get_logger()
@@ -64,14 +64,17 @@ class Marks(Protocol):
 
 @dataclass
 class Untold:
-    """Follows the logs of one source; raises what they and the marks raise, and is asked again with the next look."""
+    """Follows the logs of one source; raises what they and the marks raise, and is asked again with the next look.
+
+    What failed is read again from the place that is noted. ``leave_out`` lets the connector go on without tables, each
+    for a cause; it may raise as Connect does.
+    """
 
     history: History
     marks: Marks
+    leave_out: Callable[[SourceConfig, Mapping[TableName, str]], object]
     replaced: dict[TableName, str] = field(default_factory=dict)
     """The tables that are others than before, as far as this process has seen; until each is loaded anew."""
-    unread: dict[TableName, str] = field(default_factory=dict)
-    """The tables that a statement has changed which the connector could not read; whoever sets them aside clears it."""
     _marked: set[TableName] = field(default_factory=set)
     _ddl: SchemaHistory = field(default_factory=SchemaHistory)
     _read: tuple[str, int] = ("", 0)
@@ -105,6 +108,13 @@ class Untold:
         end = self.history.end(topic)
         if end is None or end == self._read:
             return False
+        try:
+            return self._read_history(source, topic, end, places)
+        except Exception:
+            self._read = ("", 0)
+            raise
+
+    def _read_history(self, source: SourceConfig, topic: str, end: tuple[str, int], places: Mapping[str, str]) -> bool:
         id_, stop = end
         if id_ != self._read[0]:  # another one than was read
             self._ddl, self._read = SchemaHistory(source.excluded_columns), (id_, 0)
@@ -119,26 +129,39 @@ class Untold:
 
     def _take(self, source: SourceConfig, values: Iterable[bytes], known: int) -> bool:
         """Take records, the first ``known`` of which were marked already."""
-        targets, marked = {table.source: source.target_of(table) for table in source.tables}, False
-        for number, value in enumerate(values):
-            for found in self._ddl.take(json.loads(value), targets.keys()):
-                if number < known:
-                    continue
-                marked = True
-                log.info("schema changed", pipeline=source.name, table=str(targets[found.table]), what=found.what)
-                if found.replaced:
-                    self.marks.stale(targets[found.table], found.what)
-                    self.replaced[found.table] = found.what
-                    self.unread |= {found.table: found.what} if found.unread else {}
-                else:
-                    self.marks.outdated(targets[found.table], f"{found.what}: no event tells what older rows hold")
-        return marked
+        targets = {table.source: source.target_of(table) for table in source.tables}
+        found = [
+            one for number, value in enumerate(values) for one in self._incidents(value, targets) if number >= known
+        ]
+        for one in found:
+            log.info("schema changed", pipeline=source.name, table=str(targets[one.table]), what=one.what)
+            if one.replaced:
+                self.marks.stale(targets[one.table], one.what)
+                self.replaced[one.table] = one.what
+            else:
+                self.marks.outdated(targets[one.table], f"{one.what}: no event tells what older rows hold")
+        self.leave_out(source, {one.table: one.what for one in found if one.unread})
+        return bool(found)
+
+    def _incidents(self, value: bytes, captured: Collection[TableName]) -> list[Incident]:
+        try:
+            return self._ddl.take(json.loads(value), captured) if value else []
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            log.warning("record of the schema history not understood", error=type(error).__name__)
+            return []
 
     def follow_transactions(self, source: SourceConfig, server: TransactionLog, places: Mapping[str, str]) -> bool:
         """Read on in the binary log, if a transaction was prepared since, or a prepared one has ended.
 
         Returns whether a table was marked.
         """
+        try:
+            return self._read_transactions(source, server, places)
+        except Exception:
+            self._xa, self._place = XaLog(), None
+            raise
+
+    def _read_transactions(self, source: SourceConfig, server: TransactionLog, places: Mapping[str, str]) -> bool:
         marked = False
         name = f"{source.name}.log"
         end = server.end()
@@ -153,7 +176,8 @@ class Untold:
             self._count = count if self._place >= end else UNKNOWN
         file, position = self._xa.resume or self._place
         text = f"{file}:{position}:{UNKNOWN if self._xa.resume else self._count}"
-        if name not in places or (count != _noted(places[name])[1] and text != places[name]):
+        (noted_file, _), noted_count = _noted(places[name]) if name in places else (("", 0), UNKNOWN)
+        if name not in places or noted_file != file or (count != noted_count and text != places[name]):
             self.marks.note(places={name: text})
         return marked
 

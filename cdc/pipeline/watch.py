@@ -62,11 +62,12 @@ class Watch:
     _wakes: Restarts = field(default_factory=lambda: Restarts(first=60.0))
     _noted: str = ""
     _marked: bool = False
+    _heard: tuple[int | None, float] = (None, 0.0)
 
     def __post_init__(self) -> None:
         parts = self.parts
         self._aside = Aside(parts.cluster, parts.pattern, parts.render)
-        self._untold = Untold(parts.topics, parts.notes)
+        self._untold = Untold(parts.topics, parts.notes, self._leave_out)
         self._definitions = Definitions(parts.definitions, parts.notes.outdated, parts.metrics.schema_changed, self.now)
 
     def run(self, stop: threading.Event) -> None:
@@ -115,8 +116,9 @@ class Watch:
             topics, registry = pool.submit(self._topics, source), pool.submit(self._registry)
             alive = pool.submit(self._alive, source)
             status, stored, findings = connector.result()
-            if status and status.running and stored and not stored.get("snapshot"):
-                findings += silent(source, alive.result())
+            seconds = self._silent_seconds(alive.result(), running=status is not None and status.running)
+            if stored and not stored.get("snapshot"):
+                findings += silent(source, seconds)
             database = self._database(source, stored, status, known.relations)
             findings += [*database.findings, *topics.result(), *registry.result(), *outdated(source, known.outdated)]
             if status is None or not status.tasks:  # it makes them, or is asked to
@@ -188,14 +190,19 @@ class Watch:
         )
         return [Finding("topic_missing", what, f"cdc connectors apply {source.name}")]
 
-    def _alive(self, source: SourceConfig) -> float | None:
-        """Return the seconds since the connector's newest heartbeat, None if there is none, or Kafka is away."""
+    def _alive(self, source: SourceConfig) -> int | None:
+        """Return the time of the connector's newest heartbeat, None if there is none, or Kafka is away."""
         topic = heartbeat_topic(source.name)
         try:
-            newest = self.parts.topics.newest_at(topic) if self.parts.topics.existing([topic]) else None
+            return self.parts.topics.newest_at(topic) if self.parts.topics.existing([topic]) else None
         except CdcError:  # it is told of by whoever looks for the topics
             return None
-        return None if newest is None else self.now().timestamp() - newest / 1000
+
+    def _silent_seconds(self, newest: int | None, *, running: bool) -> float:
+        """Return for how long a connector that runs has written no other heartbeat, by this process's own clock."""
+        if not running or newest is None or newest != self._heard[0]:
+            self._heard = (newest, self.clock())
+        return self.clock() - self._heard[1]
 
     def _registry(self) -> list[Finding]:
         try:
@@ -276,18 +283,22 @@ class Watch:
         return False
 
     def _set_aside(self, source: SourceConfig, status: ConnectorStatus | None) -> bool:
-        """Let a connector go on without the tables that ended it, or that it misunderstands, and say if it has any."""
-        failed = status is not None and status.failed
+        """Let a connector that failed go on without the tables that ended it; return whether there are any."""
+        if status is None or not status.failed:
+            return False
         try:
-            tables = [*self._aside.leave_out(source, self._untold.unread)]
-            tables += self._aside.take_out(source, status.trace) if status and failed else []
+            tables = self._aside.take_out(source, status.trace)
         except CdcError as error:
             log.warning("connector not changed", pipeline=source.name, error=str(error))
             return False
-        self._untold.unread = {}
         for table in tables:
-            log.error("table set aside", pipeline=source.name, table=str(table), trace=status.trace if status else "")
+            log.error("table set aside", pipeline=source.name, table=str(table), trace=status.trace)
         return bool(tables)
+
+    def _leave_out(self, source: SourceConfig, causes: Mapping[TableName, str]) -> None:
+        """Let the connector go on without tables that it misunderstands; raises as the cluster does."""
+        for table in self._aside.leave_out(source, causes):
+            log.error("table set aside", pipeline=source.name, table=str(table), trace=causes[table])
 
     def _revive(self, source: SourceConfig, status: ConnectorStatus | None) -> None:
         if status is None or not (status.failed or status.running):

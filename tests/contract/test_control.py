@@ -62,16 +62,28 @@ def test_a_stale_mark_keeps_its_first_reason_until_the_table_is_loaded_anew(open
     control.stale("shop.b", "it was dropped")
     control.note(relations={"shop.a": "16384", "shop.b": "16390"}, troubles={})
     before = opened().read()
-    assert before.stale["shop.a"].why == "it was unlogged"
+    assert before.stale["shop.a"].why == "it was unlogged; it was dropped"
     assert before.stale["shop.a"].at[:2] == "20"
     control.moved("shop.a")
     assert opened().read().stale == before.stale
-    control.loaded("shop.a", "16400")
+    control.loaded("shop.a", "16400", since="2999-01-01T00:00:00+00:00")
     assert opened().read().relations["shop.a"] == "16400"
-    control.loaded("shop.a")
+    control.loaded("shop.a", since="2999-01-01T00:00:00+00:00")
     after = opened().read()
     assert (set(after.stale), after.relations) == ({"shop.b"}, {"shop.b": "16390"})
     assert after.moved["shop.a"] != before.moved.get("shop.a")
+
+
+def test_a_further_reason_of_a_mark_outlives_a_load_that_began_before_it(opened: Callable[[], Any]) -> None:
+    control = opened()
+    for why in ("a label was renamed", "a label was renamed", "a partition was dropped"):
+        control.outdated("shop.a", why)
+    mark = opened().read().outdated["shop.a"]
+    assert mark.why == "a label was renamed; a partition was dropped"
+    assert mark.last >= mark.at
+    control.stale("shop.a", "it was dropped")
+    control.loaded("shop.a", since="2020-01-01T00:00:00+00:00")
+    assert (set(opened().read().stale), set(opened().read().outdated)) == ({"shop.a"}, {"shop.a"})
 
 
 def test_a_mark_as_outdated_outlives_loads_that_began_before_it(opened: Callable[[], Any]) -> None:

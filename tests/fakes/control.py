@@ -43,19 +43,24 @@ class MemoryControl:
         self.moves[target] = str(uuid.uuid4())
 
     def loaded(self, target: str, relation: str = "", since: str = "") -> None:
-        self.marks.pop(str(target), None)
-        if str(target) in self.old and not self.old[str(target)].later(since):
-            del self.old[str(target)]
+        for marks in (self.marks, self.old):
+            if str(target) in marks and not marks[str(target)].later(since):
+                del marks[str(target)]
         self.relations.pop(str(target), None)
         if relation:
             self.relations[str(target)] = relation
         self.moved(str(target))
 
     def stale(self, target: str, why: str) -> None:
-        self.marks.setdefault(str(target), Stale("2026-01-03T00:00:00+00:00", why))
+        self._mark(self.marks, str(target), why)
 
     def outdated(self, target: str, why: str) -> None:
-        self.old.setdefault(str(target), Stale("2026-01-03T00:00:00+00:00", why))
+        self._mark(self.old, str(target), why)
+
+    @staticmethod
+    def _mark(marks: dict[str, Stale], target: str, why: str) -> None:
+        at = "2026-01-03T00:00:00+00:00"
+        marks[target] = marks[target].again(at, why) if target in marks else Stale(at, why)
 
     def accept(self, target: str) -> bool:
         return self.old.pop(str(target), None) is not None

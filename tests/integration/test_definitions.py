@@ -40,6 +40,7 @@ T_STEPS = (
         "ALTER TABLE {s}.t ADD c bigint GENERATED ALWAYS AS IDENTITY",
         [("'b' was declared anew", True), ("'c' (bigint) was added", True)],
     ),
+    ("ALTER TABLE {s}.t ADD e int DEFAULT 5; ALTER TABLE {s}.t ALTER e DROP DEFAULT", [("'e' (integer) was", True)]),
     ("ALTER TABLE {s}.t ADD d int GENERATED ALWAYS AS (a + 1) STORED", []),
     ("ALTER TYPE {s}.mood ADD VALUE 'fair' BEFORE 'bad'", []),
     (
@@ -67,6 +68,7 @@ PARTED_STEPS = (
         [("p6 was attached, and had rows", True)],
     ),
     ("TRUNCATE {s}.p2d", [("p2d was truncated", True)]),
+    ("ANALYZE {s}.parted; TRUNCATE {s}.parted", []),
     ("ALTER TABLE {s}.parted ALTER n TYPE int USING n + 1", [("'n' was declared anew", True)]),
     ("ALTER TABLE {s}.parted DETACH PARTITION {s}.p1", [("p1 was detached or dropped", True)]),
     ("DROP TABLE {s}.p2", [("p2d was detached or dropped", True)]),
@@ -77,7 +79,7 @@ MYSQL_STEPS = (
     ("ALTER TABLE {s}.t MODIFY v varchar(20), MODIFY e enum('a', 'b', 'c')", [("'v' was", False), ("'e' was", False)]),
     ("ALTER TABLE {s}.t MODIFY n bigint", [("'n' was changed from int to bigint", False)]),
     ("ALTER TABLE {s}.t MODIFY n varchar(9)", [("'n' was changed from bigint to varchar(9)", True)]),
-    ("ALTER TABLE {s}.t CHANGE n m varchar(9)", [("'n' was dropped", False), ("'m' (varchar(9)) was added", False)]),
+    ("ALTER TABLE {s}.t CHANGE n m varchar(9)", [("'n' was dropped", False), ("'m' (varchar(9)) was added", True)]),
     ("ALTER TABLE {s}.t ADD a int, ADD b int NOT NULL", [("'a' (int) was added", False), ("'b' (int) was", True)]),
     ("ALTER TABLE {s}.t ADD d int AS (a + 1) VIRTUAL", [("'d' (int) was added", True)]),
 )

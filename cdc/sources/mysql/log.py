@@ -2,10 +2,14 @@
 
 from itertools import pairwise
 
+import pymysql
+from pymysql.constants import ER
+
 from cdc.config.sources import MySqlSource
 from cdc.core.xa import LogEvent
 from cdc.sources.mysql.connection import Connection, connected, rows
 
+_EVENTS = "SHOW BINLOG EVENTS IN %(file)s FROM %(position)s LIMIT %(page)s"
 PAGE = 20_000
 """Events asked for at once."""
 
@@ -35,13 +39,12 @@ class MySqlLog:
             if file not in dict(files):
                 return [], None
             following = dict(pairwise(name for name, _ in files)).get(file)
-            listed = rows(
-                connection,
-                "SHOW BINLOG EVENTS IN %(file)s FROM %(position)s LIMIT %(page)s",
-                file=file,
-                position=position,
-                page=PAGE,
-            )
+            try:
+                listed = rows(connection, _EVENTS, file=file, position=position, page=PAGE)
+            except pymysql.MySQLError as error:
+                if error.args[0] != ER.ERROR_WHEN_EXECUTING_COMMAND:
+                    raise
+                return [], None  # no event begins there: it is another log
         events = [
             LogEvent(file, row["Pos"], row["Event_type"], row["End_log_pos"], row["Info"] or "") for row in listed
         ]

@@ -39,7 +39,7 @@ JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name AND c.relkind I
 _COLUMNS = """
 SELECT a.attrelid AS oid, a.attname AS name, NOT a.attnotnull AS nullable, a.attgenerated <> '' AS generated,
        a.attnum::text AS number, a.xmin::text AS mark,
-       a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL AS filled,
+       a.atthasdef OR a.atthasmissing OR a.attnotnull OR a.attidentity <> '' OR t.typdefault IS NOT NULL AS filled,
        (SELECT json_object_agg(l.oid::text, l.enumlabel) FROM pg_enum l
         WHERE l.enumtypid IN (t.oid, t.typbasetype, t.typelem)) AS labels,
        CASE WHEN t.typtype = 'e' THEN 'enum' WHEN e.typtype = 'e' THEN 'enum[]'
@@ -63,17 +63,20 @@ FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
 WHERE i.indrelid = ANY (%(oids)s::oid[]) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
 """
 
-# Those that hold rows. One that was attached after it was made, or lies below one that was, may have brought some; what
-# was truncated has no rows that anybody has counted.
+# Those that hold rows, without a lock on any of them. One that was attached after it was made, or lies below one that
+# was, may have brought rows; what was truncated has none that anybody has counted.
 _PARTITIONS = """
-SELECT w.oid, c.oid::text AS number, n.nspname AS namespace, c.relname AS name, c.relfilenode::text AS file,
+WITH RECURSIVE parts AS (
+    SELECT w.oid AS root, i.inhrelid AS relid, age(i.xmin) AS attached
+    FROM unnest(%(oids)s::oid[]) AS w (oid) JOIN pg_inherits i ON i.inhparent = w.oid
+    UNION ALL
+    SELECT p.root, i.inhrelid, least(p.attached, age(i.xmin)) FROM parts p JOIN pg_inherits i ON i.inhparent = p.relid
+)
+SELECT p.root AS oid, c.oid::text AS number, n.nspname AS namespace, c.relname AS name, c.relfilenode::text AS file,
        c.reltuples <= CASE WHEN current_setting('server_version_num')::int < 140000 THEN 0 ELSE -1 END AS truncated,
-       coalesce(pg_relation_size(c.oid), 0) > 0 AND EXISTS (
-           SELECT FROM pg_partition_ancestors(c.oid) a JOIN pg_inherits i ON i.inhrelid = a.relid
-           JOIN pg_type y ON y.oid = c.reltype WHERE age(i.xmin) < age(y.xmin)) AS full
-FROM unnest(%(oids)s::oid[]) AS w (oid), pg_partition_tree(w.oid) p
-JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE p.isleaf AND p.relid <> w.oid
+       p.attached < age(y.xmin) AND (c.reltuples > 0 OR pg_stat_get_live_tuples(c.oid) > 0) AS full
+FROM parts p JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_type y ON y.oid = c.reltype WHERE c.relkind <> 'p'
 """
 
 _KINDS = {"v": Kind.VIEW, "m": Kind.VIEW, "f": Kind.FOREIGN}

@@ -53,6 +53,10 @@ BEFORE = table(column("n"), column("e", "enum", "2", labels={"9": "red", "10": "
             [Change("a label of column 'e' was renamed", silent=True)],
         ),
         (table(column("n"), column("e", "enum", "2", labels={"9": "red", "10": "blue", "11": "new"})), []),
+        (  # the default varies, and was dropped again
+            table(*BEFORE.columns.values(), column("y", "uuid", "4"), file="51"),
+            [Change("column 'y' (uuid) was added, which older rows hold a default in", silent=True)],
+        ),
         (
             table(*BEFORE.columns.values(), column("x", "text", "3"), column("y", "text", "4", filled=True)),
             [
@@ -103,6 +107,17 @@ def test_without_marks_a_type_that_is_not_wider_is_taken_for_one_that_changed_va
     assert changes(declared("bigint"), declared("int"))[0].silent
 
 
+def test_without_numbers_a_column_that_comes_as_another_goes_may_be_the_same():
+    before, now = table(column("n", number="", mark="")), table(column("m", number="", mark=""))
+    what = "column 'm' (integer) was added, and may have been 'n' before"
+    assert changes(before, now) == [Change("column 'n' was dropped"), Change(what, silent=True)]
+
+
+def test_a_truncate_of_the_whole_table_is_an_event():
+    before = table(partitions={"1": part("5"), "2": part("6")})
+    assert changes(before, table(partitions={"1": part("7", truncated=True), "2": part("8", truncated=True)})) == []
+
+
 def test_a_definition_is_kept_as_json():
     definition = table(column("n", labels={"9": "rot"}), partitions={"1": part("5", full=True)})
     assert Definition.from_json(definition.to_json()) == definition
@@ -137,6 +152,9 @@ def test_generated_columns_that_are_not_in_the_log_and_excluded_ones_do_not_coun
         ("float", "double", True),
         ("double", "float", False),
         ("enum('a','b')", "enum('a','b','c')", True),
+        ("enum('a')", "enum('a','unsigned')", True),
+        ("enum", "enum", True),
+        ("year(4)", "year", True),
         ("enum('a','b')", "enum('b','a')", False),
         ("datetime", "datetime(6)", True),
         ("datetime(6)", "datetime(3)", False),

@@ -69,6 +69,8 @@ def test_a_column_that_is_dropped_and_added_again_in_two_statements_or_in_one():
         (column("n", "BIGINT"), False),
         (column("n", "VARCHAR", length=9), True),
         (column("n", "INT", length=9), False),
+        (column("n", "INTEGER"), False),
+        (column("m", "INT"), True),
         (column("n", optional=False), False),
     ],
 )
@@ -83,13 +85,15 @@ def test_types_with_lengths_scales_and_labels():
     history.take(record("CREATE", "CREATE ..", price, mood), {T})
     wider, more = price | {"length": 12, "scale": 4}, mood | {"enumValues": ["'a'", "'b'", "'c'"]}
     assert history.take(record("ALTER", "ALTER ..", wider, more), {T}) == []
-    (found,) = history.take(record("ALTER", "ALTER ..", wider | {"scale": 1}, more), {T})
+    (found,) = history.take(record("ALTER", "ALTER .. p ..", wider | {"scale": 1}, more), {T})
     assert found.what == "column 'p' was changed from decimal(12,4) to decimal(12,1)"
 
 
 def test_partitions_that_are_dropped_without_an_event():
     found = taken(record("ALTER", "ALTER TABLE t DROP PARTITION p0", column("id"), column("n")))
-    assert found == [Incident(T, "partitions were dropped, truncated or exchanged")]
+    assert found == [Incident(T, "partitions or files of it were dropped, truncated or exchanged")]
+    (again,) = taken(record("ALTER", "ALTER TABLE t IMPORT TABLESPACE", column("id"), column("n")))
+    assert again == found[0]
     assert taken(record("ALTER", "ALTER TABLE t ADD PARTITION (PARTITION p9 ..)", column("id"), column("n"))) == []
 
 
@@ -110,6 +114,25 @@ def test_a_statement_that_the_connector_could_not_read(statement, tables):
     """It ended the connector, and with it every table of the source."""
     found = taken({"position": {}, "databaseName": "shop", "ddl": statement, "tableChanges": []})
     assert [incident.table for incident in found if incident.unread and incident.replaced] == tables
+
+
+def test_what_a_connector_writes_down_again_after_a_restart_was_a_table_dropped():
+    made = record("CREATE", "CREATE TABLE u ..", table="u")
+    assert taken(made, made) == []
+
+
+def test_an_index_called_like_a_column():
+    both = (column("id"), column("n"), column("key"))
+    history = SchemaHistory()
+    history.take(record("CREATE", "CREATE ..", *both), {T})
+    assert history.take(record("ALTER", "ALTER TABLE t DROP KEY n", *both), {T}) == []
+    (again,) = history.take(record("ALTER", "ALTER TABLE t DROP `key`, ADD `key` int", *both), {T})
+    assert again.what == "column 'key' was dropped and added again"
+
+
+def test_names_in_another_case_where_the_server_does_not_tell_them_apart():
+    altered = {"position": {}, "databaseName": "SHOP", "ddl": "ALTER TABLE T ADD ..", "tableChanges": []}
+    assert [incident.table for incident in taken(altered)] == [T]
 
 
 def test_tables_that_are_not_captured_and_columns_that_are_left_out_do_not_count():

@@ -58,10 +58,11 @@ class Rig:
         self.source = configuration(POSTGRES).sources[0]
         self.topics, self.control, self.log = FakeTopics(), MemoryControl(), FakeLog()
         self.topics.records[TOPIC] = [ddl("CREATE"), ddl("CREATE", ITEMS)]
+        self.left_out = {}
         self.restart()
 
     def restart(self):
-        self.untold = Untold(self.topics, self.control)
+        self.untold = Untold(self.topics, self.control, lambda _source, causes: self.left_out.update(causes))
 
     def read(self):
         self.untold.follow_history(self.source, TOPIC, self.control.read().places)
@@ -110,6 +111,64 @@ def test_a_crash_before_the_place_is_noted_marks_again_and_loses_nothing():
     rig.restart()
     rig.read()
     assert rig.names(rig.control.marks) == {CUSTOMERS}
+
+
+def test_a_mark_that_could_not_be_set_was_lost():
+    """The record was taken, and the place noted with the next look."""
+    rig = Rig()
+    rig.read()
+    rig.log.add(*prepared())
+    rig.topics.records[TOPIC].append(ddl("DROP"))
+    rig.log.add(f"XA ROLLBACK {XID}")
+    stale, outdated = rig.control.stale, rig.control.outdated
+
+    def away(*_):
+        raise TransientError("the catalog is away")
+
+    rig.control.stale = rig.control.outdated = away
+    for follow in (
+        lambda places: rig.untold.follow_history(rig.source, TOPIC, places),
+        lambda places: rig.untold.follow_transactions(rig.source, rig.log, places),
+    ):
+        with pytest.raises(TransientError):
+            follow(rig.control.read().places)
+    rig.control.stale, rig.control.outdated = stale, outdated
+    rig.read()
+    assert (rig.names(rig.control.marks), rig.names(rig.control.old)) == ({CUSTOMERS}, {CUSTOMERS})
+
+
+def test_a_table_that_the_connector_misunderstands_is_left_out_before_the_place_is_noted():
+    rig = Rig()
+    rig.read()
+    unread = {"databaseName": "public", "ddl": "ALTER TABLE customers ADD g ..", "tableChanges": []}
+    rig.topics.records[TOPIC].append(json.dumps(unread).encode())
+
+    def away(*_):
+        raise TransientError("Connect is away")
+
+    rig.untold.leave_out = away
+    with pytest.raises(TransientError):
+        rig.read()
+    rig.restart()
+    rig.read()
+    assert set(rig.left_out) == {CUSTOMERS}
+
+
+def test_a_record_that_is_not_understood_keeps_no_other_from_being_read():
+    rig = Rig()
+    rig.read()
+    rig.topics.records[TOPIC] += [b"", b"[1]", b'{"tableChanges": [{"type": "DROP"}]}', ddl("DROP")]
+    rig.read()
+    assert rig.names(rig.control.marks) == {CUSTOMERS}
+    assert rig.control.places["shop.history"] == f"id of {TOPIC}:6"
+
+
+def test_the_place_in_a_log_without_xa_transactions_follows_its_files():
+    rig = Rig()
+    rig.read()
+    rig.log.files["binlog.3"] = []
+    rig.read()
+    assert rig.control.places["shop.log"] == "binlog.3:4:0"
 
 
 def test_a_history_that_was_made_anew_is_taken_as_known():
