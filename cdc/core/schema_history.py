@@ -27,8 +27,9 @@ _FAMILIES = ("char", "binary", "decimal", "numeric", "number", "bit")
 """Types whose length is a part of what a value may be; that of an integer is for display."""
 
 
-_ALTERED = re.compile(
-    r"(?:\s|/\*.*?\*/|--[^\n]*\n|#[^\n]*\n)*ALTER\s+(?:ONLINE\s+|IGNORE\s+)*TABLE\s+"
+_OF_TABLE = re.compile(
+    r"(?:\s|/\*.*?\*/|--[^\n]*\n|#[^\n]*\n)*(?P<verb>ALTER|CREATE)\s+(?:ONLINE\s+|IGNORE\s+)*TABLE\s+"
+    r"(?:IF\s+NOT\s+EXISTS\s+)?"
     r"(?:(?P<namespace>`(?:[^`]|``)*`|\w+)\s*\.\s*)?(?P<table>`(?:[^`]|``)*`|[\w$]+)",
     re.IGNORECASE | re.DOTALL,
 )
@@ -72,17 +73,15 @@ class SchemaHistory:
 
     def _unread(self, record: Mapping[str, Any], statement: str) -> list[Incident]:
         """Return the table that a statement altered, if the connector did not know what to make of it."""
-        altered = None if record.get("tableChanges") else _ALTERED.match(statement)
-        if altered is None:
+        found = None if record.get("tableChanges") else _OF_TABLE.match(statement)
+        if found is None:
             return []
-        table = TableName(
-            _unquoted(altered["namespace"] or str(record.get("databaseName"))), _unquoted(altered["table"])
-        )
-        alike = [name for name in self._known if name == table] or [
-            name
-            for name in self._known
-            if str(name).lower() == str(table).lower()  # as the server may take it
-        ]
+        table = TableName(_unquoted(found["namespace"] or str(record.get("databaseName"))), _unquoted(found["table"]))
+        if found["verb"].upper() == "CREATE":  # it is there all the same, and may be dropped
+            self._known.setdefault(table, Definition("", "", {}, {}))
+            return []
+        folded = str(table).lower()  # as the server may take names
+        alike = [name for name in self._known if name == table] or [n for n in self._known if str(n).lower() == folded]
         what = "it was altered by a statement that Debezium cannot read"
         return [Incident(name, what, replaced=True, unread=True) for name in alike]
 

@@ -58,7 +58,9 @@ def mend(name: str, trace: str, command: str = "") -> str:
     if not misunderstood(trace):
         return f"mend the cause, then {command or f'cdc connectors restart {name}'}"
     mode = "`connector: {snapshot.mode: recovery}` of the source"
-    return f"{mode}, cdc connectors apply {name}, and when it runs take that out again and apply once more"
+    again = f"{mode}, cdc connectors apply {name}, and when it runs take that out again and apply once more"
+    unread = "; if it cannot read SHOW CREATE TABLE either, change the table, or take it out of the configuration"
+    return again + unread if "cannot read" in trace else again
 
 
 def gone(source: SourceConfig, findings: Sequence[Finding], known: Mapping[str, str]) -> list[Finding]:

@@ -130,6 +130,17 @@ def test_an_index_called_like_a_column():
     assert again.what == "column 'key' was dropped and added again"
 
 
+def test_a_table_that_debezium_cannot_read_at_all_is_dropped():
+    made = {
+        "position": {"snapshot": "INITIAL"},
+        "databaseName": "shop",
+        "ddl": "CREATE TABLE `u` (g ..)",
+        "tableChanges": [],
+    }
+    dropped = record("DROP", "DROP TABLE u", table="u")
+    assert taken(made, dropped) == [Incident(U, "it was dropped", replaced=True)]
+
+
 def test_names_in_another_case_where_the_server_does_not_tell_them_apart():
     altered = {"position": {}, "databaseName": "SHOP", "ddl": "ALTER TABLE T ADD ..", "tableChanges": []}
     assert [incident.table for incident in taken(altered)] == [T]
