@@ -22,7 +22,7 @@ from cdc.pipeline.watch import Watch
 from cdc.pipeline.watch_parts import WatchParts
 from cdc.sources.mysql import MySqlLog
 
-ANSWER_SECONDS = 5.0
+ANSWER_SECONDS = 4.0
 """How long a look waits for the answer of Connect or Kafka."""
 
 

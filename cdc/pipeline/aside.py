@@ -51,20 +51,24 @@ class Aside:
     """The settings of a source's connector."""
     _causes: dict[TableName, str] = field(default_factory=dict)
 
-    def findings(self, source: SourceConfig, stale: Mapping[str, Stale]) -> list[Finding]:
-        """Return the configured tables that the connector leaves out; raises as the cluster does.
+    def findings(self, source: SourceConfig, present: Settings | None, stale: Mapping[str, Stale]) -> list[Finding]:
+        """Return the configured tables that the connector, by its present settings, leaves out.
 
         ``stale`` marks, by target, tell after a restart which of them it would misunderstand.
         """
-        left_out = {table.source for table in self._left_out(source, self.cluster.config(source.name))}
+        left_out = {table.source for table in self._left_out(source, present)}
         noted = {table.source: stale.get(str(source.target_of(table))) for table in source.captured}
         marks = {name: mark.why for name, mark in noted.items() if mark and misunderstood(mark.why)}
         self._causes = {name: cause for name, cause in (marks | self._causes).items() if name in left_out}
         return [self._finding(source, name) for name in sorted(left_out)]
 
-    def lists(self, source: SourceConfig, tables: Mapping[TableName, SourceTable | PreflightError]) -> list[Finding]:
-        """Return the arrays that the connector has yet to be told to carry as text; raises as the cluster does."""
-        present = self.cluster.config(source.name)
+    def lists(
+        self,
+        source: SourceConfig,
+        present: Settings | None,
+        tables: Mapping[TableName, SourceTable | PreflightError],
+    ) -> list[Finding]:
+        """Return the arrays that the connector, by its present settings, has yet to be told to carry as text."""
         told = (present or {}).get(TEXT, "").split(",")
         arrays = [
             (table.source, column.name)

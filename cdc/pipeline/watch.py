@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -15,8 +14,8 @@ from typing import Any, NamedTuple
 import structlog
 
 from cdc.config.sources import SourceConfig
-from cdc.core.control import ControlState, Stale
-from cdc.core.errors import CdcError, PreflightError, TransientError
+from cdc.core.control import ControlState
+from cdc.core.errors import CdcError, TransientError
 from cdc.core.names import TableName, heartbeat_topic
 from cdc.core.preflight import Finding, SourceTable, check_room, unfit
 from cdc.core.restarts import Restarts
@@ -32,7 +31,7 @@ from cdc.pipeline.watch_parts import WatchParts
 log = structlog.get_logger()
 
 LOOK_SECONDS = 10.0
-AGAIN_SECONDS = 5.0
+AGAIN_SECONDS = 3.0
 """From a look that saw something that may pass, or marked a table, to the next one."""
 _AWAY = ("connect_away", "source_away", "kafka_away", "registry_away", "catalog_away")
 PASSING = (*_AWAY, "connector_silent", "connector_missing", "connector_unassigned", "slot_idle", "left_out")
@@ -111,56 +110,58 @@ class Watch:
 
     def find(self, source: SourceConfig, known: ControlState) -> Found:
         """Return what is wrong now, and change nothing; ``known`` is what is noted of the tables."""
-        with ThreadPoolExecutor(4, f"{source.name}-look") as pool:  # whoever is silent holds up no other
-            connector = pool.submit(self._connector, source, known.stale)
+        with ThreadPoolExecutor(6, f"{source.name}-look") as pool:  # whoever is silent holds up no other
+            connector, settings = pool.submit(self._connector, source), pool.submit(self._settings, source)
             topics, registry = pool.submit(self._topics, source), pool.submit(self._registry)
-            alive = pool.submit(self._alive, source)
-            status, stored, findings = connector.result()
+            place, alive = pool.submit(self._stored, source), pool.submit(self._alive, source)
+            (status, findings), stored, present = connector.result(), place.result(), settings.result()
             seconds = self._silent_seconds(alive.result(), running=status is not None and status.running)
             if stored and not stored.get("snapshot"):
                 findings += silent(source, seconds)
-            database = self._database(source, stored, status, known.relations)
+            if status is not None:
+                findings += self._aside.findings(source, present, known.stale)
+            database = self._database(source, (stored, present), status, known.relations)
             findings += [*database.findings, *topics.result(), *registry.result(), *outdated(source, known.outdated)]
             if status is None or not status.tasks:  # it makes them, or is asked to
                 findings = [finding for finding in findings if finding.name != "topic_missing"]
         return database._replace(status=status, findings=findings)
 
-    def _connector(
-        self, source: SourceConfig, stale: Mapping[str, Stale]
-    ) -> tuple[ConnectorStatus | None, Mapping[str, Any] | None, list[Finding]]:
-        stored: list[Mapping[str, Any]] = []
+    def _connector(self, source: SourceConfig) -> tuple[ConnectorStatus | None, list[Finding]]:
         try:
             status = parse_status(source.name, self.parts.cluster.status(source.name))
         except CdcError as error:
-            return None, None, [Finding("connect_away", str(error), error.hint)]
-        with suppress(CdcError):  # they are in Kafka, which may be away
-            stored = [one["offset"] for one in self.parts.cluster.offsets(source.name) if one.get("offset")]
-        return status, stored[0] if stored else None, [*connector_findings(status), *self._left_out(source, stale)]
+            return None, [Finding("connect_away", str(error), error.hint)]
+        return status, connector_findings(status)
 
-    def _left_out(self, source: SourceConfig, stale: Mapping[str, Stale]) -> list[Finding]:
+    def _settings(self, source: SourceConfig) -> Mapping[str, str] | None:
+        """Return the connector's settings, None if there is none, or Connect does not tell."""
         try:
-            return self._aside.findings(source, stale)
-        except CdcError:  # it has just answered, and is asked again
-            return []
-
-    def _lists(self, source: SourceConfig, tables: Mapping[TableName, SourceTable | PreflightError]) -> list[Finding]:
-        try:
-            return self._aside.lists(source, tables)
+            return self.parts.cluster.config(source.name)
         except CdcError:  # that it does not answer is said elsewhere
-            return []
+            return None
+
+    def _stored(self, source: SourceConfig) -> Mapping[str, Any] | None:
+        """Return the connector's stored offset, None if it has none, or Connect cannot read it: it is in Kafka."""
+        try:
+            offsets = [one["offset"] for one in self.parts.cluster.offsets(source.name) if one.get("offset")]
+        except CdcError:
+            return None
+        return offsets[0] if offsets else None
 
     def _database(
         self,
         source: SourceConfig,
-        stored: Mapping[str, Any] | None,
+        connector: tuple[Mapping[str, Any] | None, Mapping[str, str] | None],
         status: ConnectorStatus | None,
         known: Mapping[str, str],
     ) -> Found:
+        """Look at the database; ``connector`` is the stored offset of it, and its settings."""
+        stored, present = connector
         database = self.parts.database(source)
         try:
             tables = database.tables([table.source for table in source.tables])
             findings = [*database.findings(), *gone(source, check_tables(source, tables), known)]
-            findings += self._lists(source, tables)
+            findings += self._aside.lists(source, present, tables)
             findings += database.log_findings(stored, running=status is not None and status.running)
             room = database.log_room(stored)
         except TransientError as error:

@@ -165,7 +165,7 @@ def test_what_may_pass_is_looked_at_again_soon():
     rig, stop = Rig(), Stop(3)
     del rig.connect.connectors["shop"]
     rig.watch.run(stop)
-    assert [round(seconds) for seconds in stop.waits] == [5, 10, 10]
+    assert [round(seconds) for seconds in stop.waits] == [3, 10, 10]
 
 
 def test_a_table_that_was_marked_is_named_soon():
@@ -173,7 +173,7 @@ def test_a_table_that_was_marked_is_named_soon():
     rig.look()
     rig.database.added = {ITEMS: [SourceColumn("filled", "int", nullable=False, generated=False, filled=True)]}
     rig.watch.run(stop)
-    assert [round(seconds) for seconds in stop.waits] == [5, 10]
+    assert [round(seconds) for seconds in stop.waits] == [3, 10]
     assert [trouble.finding.name for trouble in rig.watch.current] == ["outdated"]
 
 
