@@ -112,6 +112,12 @@ def same_capture(one: str, other: str) -> bool:
     return not (one and other) or one == other
 
 
+def further(one: Progress, other: Progress) -> bool:
+    """Return whether one is further than the other anywhere; of another topic by that name its offsets say nothing."""
+    ahead = (state.next_offset > other.of(p).next_offset for p, state in one.partitions.items())
+    return one.topic_id == other.topic_id and any(ahead)
+
+
 def check_continuity(progress: Progress, topic: TopicState, capture: str = "") -> None:
     """Refuse to go on when the offsets that come next are gone or belong to another topic (K1, K3).
 

@@ -39,7 +39,7 @@ from cdc.core.load import (
     new_epoch,
 )
 from cdc.core.names import TableName, heartbeat_topic
-from cdc.core.progress import Progress, TopicState, same_capture
+from cdc.core.progress import Progress, TopicState, further, same_capture
 from cdc.pipeline.apply import Applied, Applier, TableMemory, progress_of
 from cdc.pipeline.catch_up import CatchUp
 from cdc.pipeline.engine import capture_id
@@ -352,9 +352,7 @@ class Load:
         """Return whether the shadow took the target's place; not while the target is further than it."""
         self.parts.still_holder()
         state = table.read()
-        if any(
-            s.next_offset > progress.of(p).next_offset for p, s in progress_of(state, self.spec, "").partitions.items()
-        ):
+        if further(progress_of(state, self.spec, ""), progress):
             return False
         self._shadow.hand_over_tombstones(plan.key)
         with self.parts.engine.table(self._shadow_spec) as shadow:

@@ -402,6 +402,8 @@ def test_a_topic_that_is_deleted_under_the_connector(shop: Watched) -> None:
     """It blocked all tables, then failed the connector: the table alone is to be reset."""
     (source,) = shop.service.config.sources
     topic = next(source.topic_of(table) for table in source.tables if table.source.table == "sick")
+    shop.sql("UPDATE {s}.sick SET n = n + 1")  # so that the table is further than the new topic will be
+    shop.service.await_equal()
     KafkaTopics(shop.service.config.kafka).delete([topic])
     shop.await_named("topic_missing")
     shop.command("connectors", "apply", shop.name)

@@ -14,6 +14,7 @@ from cdc.core.progress import (
     backlog,
     check_continuity,
     epochs,
+    further,
     past_markers,
 )
 
@@ -157,3 +158,13 @@ def test_every_restart_inside_a_batch_opens_an_epoch() -> None:
 def test_a_batch_without_reads_keeps_the_epoch() -> None:
     state = PartitionProgress(10, 3, streaming=True)
     assert after(state, PartitionEvents(10, 12)) == PartitionProgress(13, 3, streaming=True)
+
+
+def test_a_table_whose_topic_was_made_anew_was_never_swapped_in():
+    """It had offsets of the old topic, beyond all of the new one, so its load caught up for ever."""
+    here = Progress("t", "new", {0: PartitionProgress(4)})
+    there = Progress("t", "new", {0: PartitionProgress(5), 1: PartitionProgress(0)})
+    assert further(there, here)
+    assert not further(here, there)
+    assert not further(here, here)
+    assert not further(Progress("t", "old", {0: PartitionProgress(500)}), here)
