@@ -40,8 +40,8 @@ T_STEPS = (
         "ALTER TABLE {s}.t ADD c bigint GENERATED ALWAYS AS IDENTITY",
         [("'b' was declared anew", True), ("'c' (bigint) was added", True)],
     ),
-    ("ALTER TABLE {s}.t ADD e int DEFAULT 5; ALTER TABLE {s}.t ALTER e DROP DEFAULT", [("'e' (integer) was", True)]),
     ("ALTER TABLE {s}.t ADD d int GENERATED ALWAYS AS (a + 1) STORED", []),
+    ("ALTER TABLE {s}.t ADD e int DEFAULT 5; ALTER TABLE {s}.t ALTER e DROP DEFAULT", [("'e' (integer) was", True)]),
     ("ALTER TYPE {s}.mood ADD VALUE 'fair' BEFORE 'bad'", []),
     (
         "ALTER TYPE {s}.mood RENAME VALUE 'bad' TO 'awful'",
