@@ -51,7 +51,7 @@ class Aside:
     """The settings of a source's connector."""
     _causes: dict[TableName, str] = field(default_factory=dict)
 
-    def findings(self, source: SourceConfig, present: Settings | None, stale: Mapping[str, Stale]) -> list[Finding]:
+    def findings(self, source: SourceConfig, present: Settings, stale: Mapping[str, Stale]) -> list[Finding]:
         """Return the configured tables that the connector, by its present settings, leaves out.
 
         ``stale`` marks, by target, tell after a restart which of them it would misunderstand.

@@ -118,7 +118,7 @@ class Watch:
             seconds = self._silent_seconds(alive.result(), running=status is not None and status.running)
             if stored and not stored.get("snapshot"):
                 findings += silent(source, seconds)
-            if status is not None:
+            if present is not None:  # whoever is not told of them forgets no cause
                 findings += self._aside.findings(source, present, known.stale)
             database = self._database(source, (stored, present), status, known.relations)
             findings += [*database.findings, *topics.result(), *registry.result(), *outdated(source, known.outdated)]

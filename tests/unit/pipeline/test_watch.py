@@ -324,6 +324,23 @@ def test_a_connector_that_is_said_to_run_and_is_silent_is_named_and_restarted():
     assert rig.look() == []
 
 
+def test_why_a_table_was_set_aside_was_forgotten_when_connect_did_not_tell_its_settings_once():
+    rig = Rig()
+    rig.connect.states.append("FAILED")
+    rig.connect.trace = f"an error in {ITEMS[0]}.{ITEMS[1]}"
+    rig.look()
+    assert "set_aside" in rig.look(2)
+    config = rig.connect.config
+
+    def silent(_name):
+        raise TransientError("no answer")
+
+    rig.connect.config = silent
+    rig.look()
+    rig.connect.config = config
+    assert "set_aside" in rig.look(2)
+
+
 def test_a_table_that_is_gone_may_come_back_as_another_one_where_the_database_gives_it_no_identity():
     rig = Rig()
     rig.database.ids = {CUSTOMERS: "", ITEMS: "5"}
