@@ -125,15 +125,16 @@ def _definition(name: TableName, table: Mapping[str, Any], left_out: str) -> Def
     return definition_of(declared, excluded_columns(declared, left_out))
 
 
-def _is(type_: str, name: str) -> bool:
-    return type_ == name or type_.startswith(f"{name} ")
+def _plain(type_: str) -> str:
+    """Return a type by the one of its names that the server keeps."""
+    for old, new in _SAME.items():
+        if type_ == old or type_.startswith(f"{old} "):
+            return new + type_[len(old) :]
+    return type_
 
 
 def _column(column: Mapping[str, Any]) -> SourceColumn:
-    text = str(column.get("typeExpression") or column["typeName"]).lower()
-    name, _, rest = next((f"{new}{text[len(old) :]}" for old, new in _SAME.items() if _is(text, old)), text).partition(
-        " "
-    )
+    name, _, rest = _plain(str(column.get("typeExpression") or column["typeName"]).lower()).partition(" ")
     numbers = [column[key] for key in ("length", "scale") if column.get(key) is not None]
     arguments = column.get("enumValues") or (numbers if name.endswith(_FAMILIES) or name == "varchar2" else [])
     size = f"({','.join(map(str, arguments))})" if arguments else ""

@@ -144,7 +144,8 @@ class KafkaTopics:
             return None
         with translated("describe topics"):
             found = self._admin.describe_topics(TopicCollection([name]), request_timeout=self._timeout)[name].result()
-        return str(found.topic_id), self._watermarks([TopicPartition(name, 0)])[name][0].high
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        return str(found.topic_id), self._offsets([TopicPartition(name, 0)], latest)[name, 0]
 
     def values(self, name: str, start: int, end: int) -> Iterator[bytes]:
         """Yield the values of a topic's first partition between two offsets; raises TransientError if one is late."""

@@ -53,10 +53,8 @@ class Control:
 
     def resume(self, target: TableName | str) -> None:
         """End the pause of a table; nothing happens if there is none."""
-        if str(target) not in self.read().paused:
-            return
-        with suppress(KeyError):  # pyiceberg's answer when somebody else has ended it meanwhile
-            self._change(lambda change: change.remove_properties(f"{PAUSED}{target}"))
+        if str(target) in self.read().paused:
+            self._take_away(f"{PAUSED}{target}")
 
     def moved(self, target: TableName | str) -> None:
         """Tell the pipeline that ``main`` of a table was moved from outside: after the move, or if in doubt."""
@@ -102,12 +100,14 @@ class Control:
 
     def accept(self, target: TableName | str) -> bool:
         """Take away the mark of a table that has old values, as somebody says; return whether there was one."""
-        name = f"{OUTDATED}{target}"
         if str(target) not in self.read().outdated:
             return False
+        self._take_away(f"{OUTDATED}{target}")
+        return True
+
+    def _take_away(self, name: str) -> None:
         with suppress(KeyError):  # pyiceberg's answer when somebody else has done so meanwhile
             self._change(lambda change: change.remove_properties(name))
-        return True
 
     def note(
         self,

@@ -1,7 +1,7 @@
 """Control: what operators and other commands tell a running pipeline of its tables, and what is new of it."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -26,11 +26,28 @@ class Control(Protocol):
         ...
 
     def stale(self, target: TableName, why: str) -> None:
-        """Mark a table as one to be loaded anew; a mark that stands stays. Raises as ``read`` does."""
+        """Mark a table as one to be loaded anew; reasons of a mark that stands stay. Raises as ``read`` does."""
         ...
 
     def outdated(self, target: TableName, why: str) -> None:
         """Mark a table that goes on, and has old values until it is loaded anew. Raises as ``read`` does."""
+        ...
+
+
+class Notes(Control, Protocol):
+    """The control table as a watch writes to it."""
+
+    def note(
+        self,
+        *,
+        relations: Mapping[str, str] | None = None,
+        troubles: Mapping[str, str] | None = None,
+        places: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write down which tables of the sources the targets have, the troubles of sources, and how far logs are read.
+
+        ``places`` are by source and log. Raises as ``read`` does.
+        """
         ...
 
 

@@ -51,26 +51,21 @@ class Definitions:
             now = definition_of(declared, excluded_columns(declared, source.excluded_columns))
             before = self._known.get(str(target))
             now = seen[str(target)] = now.after(before) if before else now
-            if before is None or not before.same_declarations(now) or changes(before, now):
-                rows.append(self._changed(source.name, target, declared.name, (before, now)))
+            found = changes(before, now) if before else []
+            if before is None or found or not before.same_declarations(now):
+                self._tell(source.name, target, found)
+                said, silent = "; ".join(change.what for change in found), any(change.silent for change in found)
+                kept = (source.name, str(declared.name), str(target), said, silent, now.to_json())
+                rows.append(DefinitionRow(self.now(), *kept))
         if rows:
             self.ledger.append(rows)
         self._known |= seen
         return any(row.silent for row in rows)
 
-    def _changed(
-        self, source: str, target: TableName, table: TableName, definitions: tuple[Definition | None, Definition]
-    ) -> DefinitionRow:
-        before, now = definitions
-        found = changes(before, now) if before else []
-        silent = [change.what for change in found if change.silent]
-        if silent:
-            self.outdate(target, f"{'; '.join(silent)}: no event tells what older rows hold")
-        self._tell(source, target, found)
-        said = "; ".join(change.what for change in found)
-        return DefinitionRow(self.now(), source, str(table), str(target), said, bool(silent), now.to_json())
-
     def _tell(self, source: str, target: TableName, found: Sequence[Change]) -> None:
+        """Mark the table first, if its rows may be others now; then tell, and count."""
+        if silent := [change.what for change in found if change.silent]:
+            self.outdate(target, f"{'; '.join(silent)}: no event tells what older rows hold")
         if found:
             self.count(source, str(target), len(found))
         for change in found:

@@ -17,6 +17,7 @@ from cdc.core.names import TableName
 from cdc.core.preflight import Finding
 from cdc.core.schema_history import Incident, SchemaHistory
 from cdc.core.xa import Ended, LogEvent, XaLog
+from cdc.pipeline.control import Notes
 
 log = structlog.get_logger()
 
@@ -49,19 +50,6 @@ class TransactionLog(Protocol):
         """Return events from a place on, and the place behind them; None for that if the log has it no more."""
 
 
-class Marks(Protocol):
-    """Where tables are marked; calls may raise whatever a catalog does."""
-
-    def stale(self, target: TableName, why: str) -> None:
-        """Mark a table as one to be loaded anew before it goes on."""
-
-    def outdated(self, target: TableName, why: str) -> None:
-        """Mark a table that goes on, and has old values until it is loaded anew."""
-
-    def note(self, *, places: Mapping[str, str]) -> None:
-        """Write down how far logs are read, by source and log."""
-
-
 @dataclass
 class Untold:
     """Follows the logs of one source; raises what they and the marks raise, and is asked again with the next look.
@@ -71,7 +59,7 @@ class Untold:
     """
 
     history: History
-    marks: Marks
+    marks: Notes
     leave_out: Callable[[SourceConfig, Mapping[TableName, str]], object]
     replaced: dict[TableName, str] = field(default_factory=dict)
     """The tables that are others than before, as far as this process has seen; until each is loaded anew."""
@@ -171,8 +159,8 @@ class Untold:
         if count == self._count:
             self._place = end
         else:
-            for events in self._pages(source, server):
-                marked |= self._mark(source, self._xa.take(events))
+            for ended in self._pages(server):
+                marked |= self._mark(source, ended)
             self._count = count if self._place >= end else UNKNOWN
         file, position = self._xa.resume or self._place
         text = f"{file}:{position}:{UNKNOWN if self._xa.resume else self._count}"
@@ -181,17 +169,18 @@ class Untold:
             self.marks.note(places={name: text})
         return marked
 
-    def _pages(self, source: SourceConfig, server: TransactionLog) -> Iterator[list[LogEvent]]:
+    def _pages(self, server: TransactionLog) -> Iterator[list[Ended]]:
+        """Yield the transactions that end, page by page; any may have where the log is not what was read before."""
         place = self._place
         for _ in range(PAGES):
             if place is None:
                 return
             events, following = server.events(*place)
+            ended = self._xa.take(events)
             if following is None:
-                self._xa, following = XaLog(), server.end()
-                self._mark(source, [Ended(rolled_back=True, tables=None)])
+                self._xa, following, ended = XaLog(), server.end(), [Ended(rolled_back=True, tables=None)]
             self._place = following
-            yield events
+            yield ended
             place = None if following == place else following
 
     def _mark(self, source: SourceConfig, ended: Collection[Ended]) -> bool:

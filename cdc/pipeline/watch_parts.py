@@ -4,9 +4,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from cdc.config.sources import SourceConfig
-from cdc.core.control import ControlState
-from cdc.core.names import TableName
 from cdc.core.preflight import Finding
+from cdc.pipeline.control import Notes
 from cdc.pipeline.definitions import Ledger
 from cdc.pipeline.preflight import SourceDatabase
 from cdc.pipeline.untold import History, TransactionLog
@@ -42,31 +41,6 @@ class WatchedTopics(History, Protocol):
 
     def newest_at(self, name: str) -> int | None:
         """Return the greatest time of a message of a topic, in Unix milliseconds; None if there is no message."""
-
-
-class Notes(Protocol):
-    """The control table, as far as the watch writes there; calls may raise whatever a catalog does."""
-
-    def read(self) -> ControlState:
-        """Return what stands there now."""
-
-    def note(
-        self,
-        *,
-        relations: Mapping[str, str] | None = None,
-        troubles: Mapping[str, str] | None = None,
-        places: Mapping[str, str] | None = None,
-    ) -> None:
-        """Write down which tables of the sources the targets have, the troubles of sources, and how far logs are read.
-
-        ``places`` are by source and log.
-        """
-
-    def stale(self, target: TableName, why: str) -> None:
-        """Mark a table as one to be loaded anew before it goes on; a mark that stands stays."""
-
-    def outdated(self, target: TableName, why: str) -> None:
-        """Mark a table that goes on, and has old values until it is loaded anew; a mark that stands stays."""
 
 
 class WatchMetrics(Protocol):

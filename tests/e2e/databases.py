@@ -84,6 +84,12 @@ class Database:
                 cursor.execute(statement.replace("{s}.", f"{self.name}."))
             connection.commit()
 
+    def xa(self, xid: str, *statements: str, end: str) -> None:
+        """Carry out an XA transaction of MySQL on a connection of its own, up to ``end``: its prepare, or its end."""
+        with closing(self.connect()) as connection, connection.cursor() as cursor:
+            for statement in (f"XA START '{xid}'", *statements, f"XA END '{xid}'", f"XA {end}"):
+                cursor.execute(statement.replace("{s}.", f"{self.name}."))
+
     def make(self) -> None:
         if self.engine == "mysql":
             self.sql(

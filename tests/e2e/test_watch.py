@@ -12,7 +12,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -216,20 +215,15 @@ def test_an_xa_transaction_that_is_rolled_back_after_it_was_prepared(shop: Watch
     """Its changes are in the log from the prepare on, and the connector tells of them as of any others."""
     if shop.database.engine == "postgres":
         pytest.skip("PostgreSQL decodes a prepared transaction when it is committed")
-    with closing(shop.database.connect()) as connection, connection.cursor() as cursor:
-        for statement in ("START", "", "END", "PREPARE"):
-            change = f"UPDATE {shop.name}.sick SET n = 777 WHERE id < 5"
-            cursor.execute(f"XA {statement} 'one'" if statement else change)
+    shop.database.xa("one", "UPDATE {s}.sick SET n = 777 WHERE id < 5", end="PREPARE 'one'")
     shop.await_calm()
     shop.database.sql("XA ROLLBACK 'one'", role="root")
     shop.await_named("outdated")
     shop.tables("reset", "sick")
     shop.await_over("outdated")
     shop.service.await_equal()
-    with closing(shop.database.connect()) as connection, connection.cursor() as cursor:
-        for statement in ("START", "", "END", "PREPARE", "COMMIT"):
-            change = f"UPDATE {shop.name}.sick SET n = 778 WHERE id < 5"
-            cursor.execute(f"XA {statement} 'two'" if statement else change)
+    shop.database.xa("two", "UPDATE {s}.sick SET n = 778 WHERE id < 5", end="PREPARE 'two'")
+    shop.database.sql("XA COMMIT 'two'", role="root")
 
 
 UNKNOWN = (

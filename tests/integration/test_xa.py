@@ -1,7 +1,6 @@
 """XA transactions in the binary log of a real server, over several files and pages."""
 
 from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 
@@ -25,13 +24,6 @@ def database(mysql_stack: LocalStack) -> Iterator[Database]:
         made.drop()
 
 
-def transaction(database: Database, xid: str, *statements: str, end: str) -> None:
-    """Carry out a transaction on a connection of its own, up to its prepare or its end in one phase."""
-    with closing(database.connect()) as connection, connection.cursor() as cursor:
-        for statement in (f"XA START '{xid}'", *statements, f"XA END '{xid}'", end):
-            cursor.execute(statement.replace("{s}.", f"{database.name}."))
-
-
 def test_the_tables_of_a_prepared_transaction_that_is_rolled_back(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -41,11 +33,11 @@ def test_the_tables_of_a_prepared_transaction_that_is_rolled_back(
     server = MySqlLog(configured)
     place, before = server.end(), server.prepared()
     both = ("INSERT INTO {s}.t VALUES (1)", "INSERT INTO {s}.`o dd)` VALUES (1)")
-    transaction(database, "one", *both, end="XA PREPARE 'one'")
+    database.xa("one", *both, end="PREPARE 'one'")
     database.sql("FLUSH BINARY LOGS", role="root")
-    transaction(database, "two", "INSERT INTO {s}.t VALUES (2)", end="XA COMMIT 'two' ONE PHASE")
-    transaction(database, "three", "INSERT INTO {s}.t VALUES (3)", end="XA PREPARE 'three'")
-    transaction(database, "four", "INSERT INTO {s}.t VALUES (4)", end="XA ROLLBACK 'four'")
+    database.xa("two", "INSERT INTO {s}.t VALUES (2)", end="COMMIT 'two' ONE PHASE")
+    database.xa("three", "INSERT INTO {s}.t VALUES (3)", end="PREPARE 'three'")
+    database.xa("four", "INSERT INTO {s}.t VALUES (4)", end="ROLLBACK 'four'")
     database.sql("XA COMMIT 'three'", "XA ROLLBACK 'one'", role="root")
     assert server.prepared() > before
 
