@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -15,6 +16,7 @@ from cdc.bootstrap.databases import source_database
 from cdc.bootstrap.declared import Completion
 from cdc.bootstrap.engine import SparkEngine
 from cdc.bootstrap.health import add_dependencies, add_liveness, add_troubles, new_health
+from cdc.bootstrap.keep import Keeper
 from cdc.bootstrap.reload import Reloader
 from cdc.bootstrap.specs import specs_of
 from cdc.bootstrap.watches import watches_of, watching
@@ -103,7 +105,8 @@ def run_stream(
 ) -> None:
     """Run the pipelines of all sources until ``stop`` is set.
 
-    A pipeline that cannot go on leaves the others alone; the first one's error is raised when all have ended.
+    A pipeline that cannot go on leaves the others alone, and is begun again; the first one's error is raised when all
+    have ended.
     ``reload`` returns the configuration as it is by then: other tables of a source are taken up now and then, and at
     once when ``reload_now`` is set.
     """
@@ -146,7 +149,7 @@ def run_stream(
                         reload_now or threading.Event(),
                     ),
                 ):
-                    _run_all(pipelines, stop, standby, health)
+                    Keeper(pipelines, stop, standby).run(partial(add_liveness, health))
         finally:
             session.stop()
 
@@ -252,26 +255,6 @@ def stale_tables(config: Config, source: SourceConfig) -> list[TableName]:
     """Return the tables of a source that are marked as to be loaded anew; raises TransientError."""
     marks = Control(open_catalog(config.catalog), config.metadata_namespace).read().stale
     return [table.source for table in source.captured if str(source.target_of(table)) in marks]
-
-
-def _run_all(pipelines: Sequence[Pipeline], stop: threading.Event, standby: bool, health: Health) -> None:  # noqa: FBT001
-    failures: list[Exception] = []
-
-    def run(pipeline: Pipeline) -> None:
-        try:
-            pipeline.run(stop, standby=standby)
-        except Exception as error:  # noqa: BLE001 - raised again below, when the others have ended
-            failures.append(error)
-            log.error("pipeline ended", pipeline=pipeline.name, error=str(error))  # noqa: TRY400 - raised below
-
-    threads = [threading.Thread(target=run, args=(pipeline,), name=pipeline.name) for pipeline in pipelines]
-    for thread in threads:
-        thread.start()
-    add_liveness(health, threads)
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
 
 
 @contextmanager

@@ -38,7 +38,9 @@ class StreamConfig(Section):
         "15s", validate_default=True, description="Silence after which a standby may take over the lease."
     )
     retry_for: Duration = Field(
-        "60s", validate_default=True, description="How long a transient failure of a table is retried before it stops."
+        "60s",
+        validate_default=True,
+        description="How long a transient failure of a table is retried before the table rests for a while.",
     )
     blocked_keys: int = Field(
         1000,

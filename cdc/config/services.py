@@ -47,7 +47,7 @@ class KafkaConfig(Section):
         validate_default=True,
         ge=1024 * 1024,
         le=1024 * 1024 * 1024,
-        description="Largest change event, compressed: an update has the old and the new row. Brokers must allow it.",
+        description="Largest change event, uncompressed: an update has the old and the new row. Brokers must allow it.",
         json_schema_extra={"unit": "bytes, or with k, m or g"},
     )
 

@@ -19,6 +19,9 @@ AVRO_CONVERTER = "cdc.connect.NullKeepingAvroConverter"
 _PRODUCER_BUFFER = 32 * 1024 * 1024
 """Bytes of Kafka's default."""
 
+_BESIDE_VALUE = 64 * 1024
+"""Bytes of a message that are left for its key and what Kafka adds."""
+
 
 def render(source: SourceConfig, config: Config) -> dict[str, str]:
     """Return the settings of the source's connector, secrets as references; raises ConfigError for unsafe overrides."""
@@ -75,6 +78,7 @@ def _values(source: SourceConfig, config: Config) -> Mapping[str, str]:
         "replication_factor": str(config.kafka.replication_factor),
         "retention_ms": _milliseconds(config.kafka.retention),
         "max_message_bytes": str(config.kafka.max_message),
+        "max_value_bytes": str(config.kafka.max_message - _BESIDE_VALUE),
         "producer_buffer_bytes": str(max(_PRODUCER_BUFFER, 2 * config.kafka.max_message)),
         "bootstrap_servers": config.kafka.bootstrap_servers,
         "history_topic": history_topic(source) or "",

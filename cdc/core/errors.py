@@ -1,7 +1,7 @@
 """The errors of the project; each class is a decision, not only a name.
 
 CdcError
-├── TransientError           retried with backoff and a deadline, then terminal
+├── TransientError           retried with backoff; a table that it stops is tried again later
 │   ├── CommitConflict       somebody else committed first; start again from a fresh table
 │   ├── HeldBack             a table left messages for a later batch; start the query again
 │   └── Moved                somebody else moved a table's main; start the query again where it is now

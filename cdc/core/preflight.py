@@ -48,6 +48,19 @@ def unfit(findings: Iterable[Finding]) -> dict[TableName, Finding]:
     return reasons
 
 
+_ROOTS = frozenset(
+    {"table_missing", "not_a_table", "unlogged", "temporary", "index_organised", "table_name", "column_case"}
+)
+"""Findings that explain the others of their table: what is no table in the log has no key and no publication."""
+
+
+def causes(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings without those that others of the same table explain."""
+    listed = list(findings)
+    explained = {finding.table for finding in listed if finding.table is not None and finding.name in _ROOTS}
+    return [finding for finding in listed if finding.name in _ROOTS or finding.table not in explained]
+
+
 class Retained(NamedTuple):
     """How many seconds of changes something keeps, at the rate of late, and what makes it keep more."""
 

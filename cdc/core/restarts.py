@@ -1,7 +1,7 @@
-"""Restarts: whether and when a connector or task that failed is tried again."""
+"""Restarts: whether and when what has failed is tried again."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 FIRST, LONGEST = 5.0, 300.0
 """Seconds before the first restart, and the most between two; they double in between."""
@@ -27,27 +27,44 @@ _FINAL = re.compile(
 
 
 @dataclass
-class Restarts:
-    """The restarts of one connector since it last was well; times are seconds of one clock."""
+class Pauses:
+    """Pauses between tries of one thing, in seconds of one clock; they double from ``first`` to ``longest``."""
 
-    tries: int = 0
     first: float = FIRST
+    longest: float = LONGEST
+    tries: int = 0
     _due_at: float | None = None
 
-    def well(self) -> None:
-        """Forget what was: the connector runs."""
-        self.tries, self._due_at = 0, None
-
-    def due(self, trace: str, now: float) -> bool:
-        """Return whether a connector that has failed with this trace is to be restarted now."""
-        if not may_pass(trace) and (lasts(trace) or self.tries >= TRIES):
-            return False
+    def over(self, now: float) -> bool:
+        """Return whether the next try is due; the pause before it begins with the first time that this is asked."""
         if self._due_at is None:
-            self._due_at = now + min(LONGEST, self.first * 2**self.tries)
+            doubled = min(self.tries, 30)  # a power beyond the range of floats came after three days
+            self._due_at = now + min(self.longest, self.first * 2**doubled)
         if now < self._due_at:
             return False
         self.tries, self._due_at = self.tries + 1, None
         return True
+
+    def forget(self) -> None:
+        """Begin anew: it went well."""
+        self.tries, self._due_at = 0, None
+
+
+@dataclass
+class Restarts:
+    """The restarts of one connector since it last was well; times are seconds of one clock."""
+
+    pauses: Pauses = field(default_factory=Pauses)
+
+    def well(self) -> None:
+        """Forget what was: the connector runs."""
+        self.pauses.forget()
+
+    def due(self, trace: str, now: float) -> bool:
+        """Return whether a connector that has failed with this trace is to be restarted now."""
+        if not may_pass(trace) and (lasts(trace) or self.pauses.tries >= TRIES):
+            return False
+        return self.pauses.over(now)
 
 
 def may_pass(trace: str) -> bool:

@@ -5,6 +5,7 @@ token: unique, and greater with every holder. The holder beats by changing a pro
 with anybody else's: a candidate takes over when it has seen no beat for a whole time-to-live by its own clock.
 """
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -39,6 +40,7 @@ class Lease:
         self._me = holder or this_process()
         self._beats = 0
         self._seen_at = 0.0
+        self._beating = threading.Lock()
         self._namespace = ".".join(quote(part, "`") for part in (catalog, namespace))
         self._name = f"{self._namespace}.{quote(table_of(pipeline), '`')}"
         self.token = 0
@@ -87,7 +89,7 @@ class Lease:
 
     def renew(self) -> None:
         """Beat; raises Fenced when somebody else has taken the lease."""
-        with java_errors(f"renew the lease of {self._pipeline}"):
+        with self._beating, java_errors(f"renew the lease of {self._pipeline}"):
             started = time.monotonic()
             table = self._load()
             self._require_mine(table)
@@ -96,13 +98,13 @@ class Lease:
             self._seen_at = started
 
     def check(self) -> None:
-        """Refuse to go on when the last beat is older than the time-to-live; raises Fenced."""
+        """Refuse to go on without the lease; raises Fenced when somebody else has it, as ``renew`` does.
+
+        A beat that is late, because the catalog was away or the process slept, is made up for here: that nobody has
+        taken over can be seen, and against who does so from now on there is the fence of each table.
+        """
         if time.monotonic() - self._seen_at > self._ttl:
-            self._require_mine(self._load())
-            raise Fenced(
-                f"the lease of pipeline {self._pipeline!r} was not renewed for {self._ttl:.0f} s",
-                hint="the process was paused or the catalog was away; start it again",
-            )
+            self.renew()
 
     def release(self) -> None:
         """Give the lease back, if it is still ours."""

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import structlog
 
-from cdc.core.errors import CdcError, TransientError
+from cdc.core.errors import CdcError, CommitStateUnknown, TransientError
 
 log = structlog.get_logger()
 
@@ -24,7 +24,7 @@ class Lease(Protocol):
         ...
 
     def check(self) -> None:
-        """Raise Fenced unless the lease was renewed lately."""
+        """Raise Fenced if another instance has the lease; what ``renew`` raises, if that has to be looked up."""
         ...
 
     def release(self) -> None:
@@ -41,7 +41,7 @@ def beating(lease: Lease, interval: float, pipeline: str, on_lost: Callable[[Exc
         while not ended.wait(interval):
             try:
                 lease.renew()
-            except TransientError as error:
+            except (TransientError, CommitStateUnknown) as error:
                 log.warning("lease not renewed", pipeline=pipeline, error=str(error))
             except Exception as error:  # noqa: BLE001 - whatever it is, the pipeline must end with it
                 on_lost(error)

@@ -10,6 +10,7 @@ from cdc.core.preflight import (
     Finding,
     LogRoom,
     SourceTable,
+    causes,
     check_connector_snapshot,
     check_key,
     check_names,
@@ -61,9 +62,9 @@ def check_tables(source: SourceConfig, found: Mapping[TableName, SourceTable | P
 
 
 def check_source(source: SourceConfig, database: SourceDatabase) -> list[Finding]:
-    """Return everything that is not as it should be, the fatal first."""
+    """Return everything that is not as it should be and explains itself, the fatal first."""
     tables = database.tables([table.source for table in source.tables])
-    found = [*database.findings(), *check_tables(source, tables)]
+    found = causes([*database.findings(), *check_tables(source, tables)])
     return sorted(found, key=lambda finding: not finding.fatal)
 
 

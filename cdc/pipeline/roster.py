@@ -54,7 +54,7 @@ class Roster:
         return self.memory.setdefault(spec.topic, TableMemory())
 
     def stop(self, spec: TableSpec, error: Exception) -> None:
-        """Take a table out until somebody moves it."""
+        """Take a table out until somebody moves it, or it is worth another try."""
         self.stopped[spec.topic] = error
         self.reading.discard(spec.topic)
 
@@ -62,10 +62,10 @@ class Roster:
         """Let a table begin again with the next query, if it was stopped or is stopped before that."""
         self.pardoned.add(spec.topic)
 
-    def reason_to_end(self) -> Exception | None:
-        """Return the first error if every table is stopped, and none may begin again; who is unfit may."""
-        left = [spec for spec in self.specs if spec.topic not in self.stopped or spec.topic in self.pardoned]
-        return None if left else next(iter(self.stopped.values()), None)
+    def forget(self) -> None:
+        """Begin anew with the same tables, of which others may have been the writers meanwhile."""
+        self.memory, self.stopped, self.reading, self.pardoned = {}, {}, set(), set()
+        self.loading.clear()
 
     def take(self, specs: Sequence[TableSpec]) -> list[TableSpec]:
         """Replace the tables and return those that went; what is remembered of those that stay as they are stays."""

@@ -36,6 +36,7 @@ from cdc.core.preflight import Finding
 from cdc.core.progress import Progress, TopicState, backlog, check_continuity, past_markers, same_capture
 from cdc.pipeline.apply import Applied, Applier
 from cdc.pipeline.begin import begin, loaded
+from cdc.pipeline.comeback import Comeback, may_pass
 from cdc.pipeline.control import POLL_SECONDS, Control, Marks
 from cdc.pipeline.engine import Batch, Engine, Query, capture_id
 from cdc.pipeline.fitness import RESET, Fitness
@@ -56,7 +57,7 @@ STALE = "stale"
 """The name of the trouble of a table that has to be loaded anew, whatever it began with."""
 
 HEALTHY_SECONDS = 60.0
-"""A query that ran this long was well: when it ends, the time for retries begins anew."""
+"""A query that ran this long was well: when it ends, pauses are short again."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +105,10 @@ class Pipeline:
     def run(self, stop: threading.Event, *, standby: bool = False) -> None:
         """Stream until ``stop`` is set.
 
-        Raises LeaseHeld or Fenced when another instance writes, the first TerminalError when no table can go on, and
-        TransientError when a dependency stays away.
+        Tables that stop, all of them too, and dependencies that stay away do not end it: both are tried again. Raises
+        LeaseHeld or Fenced when another instance writes. What has ended may be run again.
         """
-        self._idle.set()
+        self._begin_anew()
         log.info("asking for the lease", pipeline=self.name, standby=standby)
         try:
             token = self.lease.acquire(wait=standby, stopping=stop.is_set, pause=stop.wait)
@@ -126,6 +127,13 @@ class Pipeline:
             self.report.flush(stopping=True)
             release(self.lease, self.name)
 
+    def _begin_anew(self) -> None:
+        """Forget what was true while the last run had the lease."""
+        self._fatal, self._marks = None, Marks(self.name, self.control, self.poll)
+        self._roster.forget()
+        self._comeback = Comeback(self._roster, self._marks.stale_of)
+        self._idle.set()
+
     def reconfigure(self, specs: Sequence[TableSpec], engine: Engine) -> None:
         """Go on with these tables on this engine, from the next batch on; safe to call from another thread.
 
@@ -138,19 +146,15 @@ class Pipeline:
         self._fitness.judge(unfit)
 
     def _run_queries(self, applier: Applier, stop: threading.Event) -> None:
-        """Run one query after another: a dependency that was away for a while does not end the service."""
-        waited, failing_since = 0.0, 0.0
+        """Run one query after another: a dependency that is away, for however long, does not end the service."""
+        waited = 0.0
         while not stop.is_set():
             batches, began = self._batches, time.monotonic()
             try:
                 self._run_query(applier, stop)
             except (TransientError, CommitStateUnknown) as error:
-                now = time.monotonic()
-                if self._batches > batches or now - began > HEALTHY_SECONDS:
+                if self._batches > batches or time.monotonic() - began > HEALTHY_SECONDS:
                     waited = 0.0
-                failing_since = failing_since if waited else now
-                if waited and now - failing_since > self.limits.retry_for.total_seconds():
-                    raise
                 waited = min(waited * 2 + 1, 15.0)
                 log.warning("query ended, starting again", pipeline=self.name, error=str(error), seconds=waited)
                 stop.wait(waited)
@@ -172,6 +176,7 @@ class Pipeline:
                 self._heed()
                 self._look_for_loaded()
                 self._look_at_capture()
+                self._again = self._comeback.due() or self._again
                 self.report.flush_when_due()
         finally:
             self._drain(query, stop)
@@ -268,7 +273,6 @@ class Pipeline:
                 self._stop_table(spec, error)
             else:
                 found |= {spec.topic: position} if position else {}
-        self._require_tables()
         self._roster.reading = set(found)
         return found
 
@@ -324,7 +328,6 @@ class Pipeline:
             futures = {pool.submit(self._apply, applier, batch, spec): spec for spec in specs}
             for future in as_completed(futures):  # a table that takes long does not keep quiet about the others
                 self._note(applier, futures[future], future)
-        self._end_without_tables()
 
     def _note(self, applier: Applier, spec: TableSpec, future: Future[Applied]) -> None:
         error = future.exception()
@@ -376,21 +379,10 @@ class Pipeline:
         )
         self.report.stopped(spec, known.said_of(spec.target) if known else f"{type(error).__name__}: see the log")
 
-    def _require_tables(self) -> None:
-        self._end_without_tables()
-        if self._fatal is not None:
-            raise self._fatal
-
-    def _end_without_tables(self) -> None:
-        """End the pipeline once no table is left that could go on."""
-        reason = self._roster.reason_to_end()
-        if reason is not None and self._fatal is None:
-            self._fatal = reason
-
     def _end_with(self, error: Exception) -> None:
         self._fatal = error
 
 
 def _worth_another_try(error: BaseException) -> bool:
     """A table that was moved is not: the batch does not begin where it is now."""
-    return isinstance(error, (TransientError, CommitStateUnknown)) and not isinstance(error, Moved)
+    return may_pass(error) and not isinstance(error, Moved)

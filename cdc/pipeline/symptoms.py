@@ -53,7 +53,7 @@ def misunderstood(trace: str) -> bool:
 
 def mend(name: str, trace: str, command: str = "") -> str:
     """Return what helps: MySQL's connector notes only once, when it is new, the tables that its user may see then."""
-    if "RecordTooLarge" in trace:
+    if "RecordTooLarge" in trace or "is too large: it has" in trace:
         return f"raise kafka.max_message, then cdc connectors apply {name}"
     if not misunderstood(trace):
         return f"mend the cause, then {command or f'cdc connectors restart {name}'}"

@@ -17,8 +17,8 @@ from cdc.config.sources import SourceConfig
 from cdc.core.control import ControlState
 from cdc.core.errors import CdcError, TransientError
 from cdc.core.names import TableName, heartbeat_topic
-from cdc.core.preflight import Finding, SourceTable, check_room, unfit
-from cdc.core.restarts import Restarts
+from cdc.core.preflight import Finding, SourceTable, causes, check_room, unfit
+from cdc.core.restarts import Pauses, Restarts
 from cdc.core.trouble import Trouble, Troubles, Turn, to_json
 from cdc.pipeline.aside import Aside
 from cdc.pipeline.connector_state import ConnectorStatus, parse_status
@@ -58,7 +58,7 @@ class Watch:
     current: tuple[Trouble, ...] = ()
     _troubles: Troubles = field(default_factory=lambda: Troubles(PASSING))
     _restarts: Restarts = field(default_factory=Restarts)
-    _wakes: Restarts = field(default_factory=lambda: Restarts(first=60.0))
+    _wakes: Restarts = field(default_factory=lambda: Restarts(Pauses(first=60.0)))
     _noted: str = ""
     _marked: bool = False
     _heard: tuple[int | None, float] = (None, 0.0)
@@ -124,7 +124,7 @@ class Watch:
             findings += [*database.findings, *topics.result(), *registry.result(), *outdated(source, known.outdated)]
             if status is None or not status.tasks:  # it makes them, or is asked to
                 findings = [finding for finding in findings if finding.name != "topic_missing"]
-        return database._replace(status=status, findings=findings)
+        return database._replace(status=status, findings=causes(findings))
 
     def _connector(self, source: SourceConfig) -> tuple[ConnectorStatus | None, list[Finding]]:
         try:
@@ -317,4 +317,4 @@ class Watch:
         except CdcError as error:
             log.warning("connector not restarted", pipeline=source.name, error=str(error))
         else:
-            log.info("connector restarted", pipeline=source.name, tries=restarts.tries, trace=status.trace)
+            log.info("connector restarted", pipeline=source.name, tries=restarts.pauses.tries, trace=status.trace)

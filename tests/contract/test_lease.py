@@ -110,11 +110,15 @@ def test_a_paused_holder_that_wakes_is_fenced(candidate: Callable[..., Lease]) -
         paused.renew()
 
 
-def test_a_holder_that_could_not_beat_does_not_publish(candidate: Callable[..., Lease]) -> None:
-    lonely = candidate(0.01)
+def test_a_holder_that_could_not_beat_goes_on_if_nobody_has_taken_over(candidate: Callable[..., Lease]) -> None:
+    """A catalog that was away for longer than the time-to-live ended the pipeline."""
+    lonely, next_one = candidate(0.01), candidate(0.01)
     acquire(lonely)
     threading.Event().wait(0.02)
-    with pytest.raises(Fenced, match="was not renewed"):
+    lonely.check()
+    acquire(next_one)
+    threading.Event().wait(0.02)
+    with pytest.raises(Fenced, match="was taken over by process"):
         lonely.check()
 
 

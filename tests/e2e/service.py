@@ -139,12 +139,6 @@ class Service:
         if self._process is not None and self._process.poll() is not None:
             raise AssertionError(f"the service ended with code {self._process.returncode}:\n{self.tail()}")
 
-    def supervise(self) -> None:
-        """Start the service again if it has ended, as a supervisor does."""
-        if self._process is not None and self._process.poll() is not None:
-            self._process = None
-            self.start()
-
     def tail(self, lines: int = 200) -> str:
         return "\n".join(self.log.read_text(errors="replace").replace("\r", "\n").splitlines()[-lines:])
 

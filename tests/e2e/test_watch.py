@@ -70,6 +70,28 @@ class Watched(Shop):
         await_true(lambda: len(self.named(name)) == 4, seconds, f"{name} is named everywhere")
         print(f"{self.name}: {name} is named after {time.monotonic() - began:.1f} s")
 
+    def await_told(self, name: str, seconds: float = 60) -> None:
+        """Wait until the service names a trouble with which `cdc status` cannot tell: the catalog is away."""
+
+        def told() -> bool:
+            self.service.check_alive()
+            there = f"trouble={name}" in self.service.log.read_text(errors="replace")[self.began :]
+            return there and f"{name}:" in self.get("/health/ready") and f'trouble="{name}"}} 1' in self.get("/metrics")
+
+        began = time.monotonic()
+        await_true(told, seconds, f"{name} is named")
+        print(f"{self.name}: {name} is named after {time.monotonic() - began:.1f} s (log, health, metrics)")
+
+    def await_age(self, began: float, seconds: float) -> None:
+        """Wait until so much time has passed since; the service lives, and its operations server answers."""
+
+        def passed() -> bool:
+            self.service.check_alive()
+            assert self.get("/health/live")
+            return time.monotonic() - began >= seconds
+
+        await_true(passed, seconds + 60, f"{seconds} s have passed")
+
     def await_over(self, name: str, seconds: float = 60) -> None:
         def over() -> bool:
             self.service.check_alive()
@@ -409,19 +431,29 @@ def test_a_topic_that_is_deleted_under_the_connector(shop: Watched) -> None:
 
 
 @pytest.mark.campaign
+def test_a_message_that_is_too_large_sets_its_table_aside(shop: Watched) -> None:
+    """It ended the connector, and its trace did not tell which of the tables it was. The hint is followed."""
+    shop.sql(f"UPDATE {{s}}.sick SET payload = repeat('x', {17 << 20}) WHERE id = 1")
+    shop.await_named("set_aside", 60)
+    shop.await_calm(90)
+    shop.await_over("connector_failed")
+    hint = next(one["hint"] for one in shop.status() if one.get("name") == "set_aside")
+    assert hint == f"raise kafka.max_message, then cdc connectors apply {shop.name}"
+    reconfigure(shop.service, lambda c: c.setdefault("kafka", {}).update(max_message="64m"))
+    shop.command("connectors", "apply", shop.name)
+    shop.await_over("set_aside")
+    shop.await_states({"sick": "stopped"})
+    shop.tables("reset", "sick")
+    shop.sql("UPDATE {s}.sick SET payload = repeat('y', 50) WHERE id = 1")  # an event with the old row
+
+
+@pytest.mark.campaign
 def test_a_catalog_that_is_away(shop: Watched) -> None:
     """`cdc status` cannot tell: what it has to say stands in the catalog."""
     with admin(shop) as connection:
         connection.execute("ALTER DATABASE catalog ALLOW_CONNECTIONS false")
         connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'catalog'")
-        began = time.monotonic()
-
-        def told() -> bool:
-            there = "trouble=catalog_away" in shop.service.log.read_text(errors="replace")[shop.began :]
-            return there and "catalog_away:" in shop.get("/health/ready") and "catalog_away" in shop.get("/metrics")
-
-        await_true(told, 60, "catalog_away is named")
-        print(f"{shop.name}: catalog_away is named after {time.monotonic() - began:.1f} s (log, health, metrics)")
+        shop.await_told("catalog_away")
         status = shop.service.run("status")
         assert status.returncode != 0
         assert "Traceback" not in status.stderr
@@ -468,7 +500,6 @@ def test_a_slot_that_is_dropped_and_the_way_out_that_is_shown(shop: Watched) -> 
     assert len(commands) == 3
     for command in commands:
         shop.command(*shlex.split(command.removeprefix("cdc ")))
-    shop.service.supervise()  # none of its tables could go on
     shop.await_over("slot_missing")
 
 
@@ -482,16 +513,21 @@ def test_a_registry_that_is_away(shop: Watched) -> None:
 
 
 @pytest.mark.campaign
-def test_a_database_that_restarts(shop: Watched) -> None:
-    """A connector that fails of it is restarted by the service."""
+@pytest.mark.parametrize("seconds", [0, 120])
+def test_a_database_that_is_away(shop: Watched, seconds: int) -> None:
+    """A connector that fails of it is restarted by the service. PostgreSQL holds the catalog of the stack, too."""
     engine = shop.database.engine
     process = read_state(shop.stack.folder).processes[engine]
+    began = time.monotonic()
     os.kill(process.pid, signal.SIGQUIT if engine == "postgres" else signal.SIGKILL)
-    if engine == "mysql":  # PostgreSQL holds the catalog of the stack too
+    if engine == "mysql":
         shop.await_named("source_away")
+    elif seconds:
+        shop.await_told("source_away")
+    shop.await_age(began, seconds)
     start(shop.stack, engine)
     shop.sql("UPDATE {s}.sick SET n = n + 1")
-    shop.await_calm(300)
+    shop.await_calm(400)
 
 
 @pytest.mark.campaign
@@ -505,10 +541,12 @@ def test_connect_that_is_away(shop: Watched) -> None:
 
 
 @pytest.mark.campaign
-def test_kafka_that_is_away_for_a_while(shop: Watched) -> None:
+def test_kafka_that_is_away_for_45_seconds(shop: Watched) -> None:
     process = read_state(shop.stack.folder).processes["kafka"]
+    began = time.monotonic()
     os.kill(process.pid, signal.SIGKILL)
     shop.await_named("kafka_away", 60)
+    shop.await_age(began, 45)
     start(shop.stack, shop.database.engine)
     shop.await_over("kafka_away", 120)
     shop.await_calm(300)

@@ -10,7 +10,6 @@ from cdc.core.errors import (
     CommitStateUnknown,
     Fenced,
     LeaseHeld,
-    PositionLost,
     PreflightError,
     TerminalError,
     TransientError,
@@ -18,7 +17,7 @@ from cdc.core.errors import (
 from cdc.core.names import heartbeat_topic
 from cdc.core.progress import PartitionProgress, Progress, TopicState
 from cdc.core.status import TableState
-from cdc.pipeline import stream
+from cdc.pipeline import comeback, stream
 from cdc.pipeline.apply import PROGRESS, TOKEN, TableMemory
 from cdc.pipeline.begin import begin
 from tests.fakes.pipeline import MemoryMicroBatch, MemoryTable
@@ -100,14 +99,46 @@ def test_a_transient_error_that_stays_stops_the_table() -> None:
     assert rig.next_offset(B) == 12
 
 
-def test_the_run_ends_when_no_table_is_left() -> None:
-    rig = Rig(BOTH, LATER)
+def test_a_pipeline_without_a_table_that_could_go_on_stays_and_tries_them_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It ended, and with it what told of it; with several sources nobody began it again."""
+    monkeypatch.setattr(comeback, "FIRST_SECONDS", 0.05)
+    rig = Rig()
     for spec in (A, B):
         rig.table(spec).failures["stage"] = [TerminalError(f"{spec.topic} cannot go on")]
-    with pytest.raises(TerminalError, match="cannot go on"):
-        rig.run()
-    assert {state for state, _ in rig.states().values()} == {TableState.STOPPED}
+
+    rig.script(lambda: iter([BOTH]), lambda: iter([BOTH]))
+    rig.run()
+    assert (rig.next_offset(A), rig.next_offset(B)) == (5, 10)
+    assert {state for state, _ in rig.states().values()} == {TableState.RUNNING}
     assert rig.lease.released
+
+
+def test_a_table_that_stopped_because_something_was_away_begins_again_beside_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A catalog that was away for longer than ``retry_for`` left its tables stopped until somebody came."""
+    monkeypatch.setattr(comeback, "FIRST_SECONDS", 0.05)
+    rig = Rig(retry=0.05)
+    rig.table(A).failures["stage"] = [TransientError("catalog away")] * 2
+
+    rig.script(lambda: iter([BOTH]), lambda: iter([{A.topic: BOTH[A.topic], B.topic: LATER[B.topic]}]))
+    rig.run()
+    assert rig.started_at(B) == [0, 10]
+    assert (rig.next_offset(A), rig.next_offset(B)) == (5, 12)
+    assert rig.states()["ns.a"] == (TableState.RUNNING, "")
+
+
+def test_a_pipeline_that_has_ended_can_be_run_again() -> None:
+    rig = Rig(BOTH)
+    rig.table(A).failures["publish"] = [Fenced("a newer instance")]
+    with pytest.raises(Fenced):
+        rig.run()
+    rig.stop.clear()
+    rig.engine._pending = list(rig.engine.batches)  # noqa: SLF001
+    rig.run()
+    assert (rig.next_offset(A), rig.next_offset(B)) == (5, 10)
 
 
 def test_a_fenced_instance_ends_at_once() -> None:
@@ -178,15 +209,18 @@ def test_a_recreated_topic_stops_its_table_before_the_query_starts() -> None:
     assert rig.next_offset(B) == 10
 
 
-def test_offsets_that_are_gone_everywhere_end_the_run() -> None:
+def test_offsets_that_are_gone_everywhere_stop_all_tables() -> None:
     """K1."""
     rig = Rig()
     for spec in (A, B):
         progress = Progress(spec.topic, "id", {0: PartitionProgress(42)})
         rig.table(spec).holding({"id": "int"}, {PROGRESS: progress.to_json()})
         rig.engine.existing[spec.topic] = TopicState("id", {0: (50, 60)})
-    with pytest.raises(PositionLost, match="offset 42"):
-        rig.run()
+    thread = rig.run_beside()
+    until(lambda: len(rig.pipeline.report.resting()) == 2)
+    rig.finish(thread)
+    assert all("offset 42" in told for _, told in rig.states().values())
+    assert rig.engine.starts == []
 
 
 def test_a_topic_that_is_not_there_is_named_with_a_hint() -> None:

@@ -13,12 +13,14 @@ from cdc.core.preflight import (
     Finding,
     SourceColumn,
     SourceTable,
+    causes,
     check_connector_snapshot,
     check_generated,
     check_key,
     check_names,
     check_text,
     each_declared,
+    of_table,
     unfit,
 )
 from cdc.pipeline.preflight import check_source, require_fit
@@ -53,6 +55,23 @@ def test_text_that_names_no_array_is_told_with_the_column():
     assert [finding.what for finding in found] == [
         "column 'name' of public.t, which `text` names, is text",
         "column 'M' of public.t, which `text` names, does not exist",
+    ]
+
+
+def test_a_table_that_is_not_there_is_not_said_to_be_unpublished_too():
+    """The hint of the last finding was to publish what does not exist."""
+    gone, keyless = TableName("s", "gone"), TableName("s", "keyless")
+    found = [
+        Finding("wal_level", "", ""),
+        *of_table(gone, [Finding("not_published", "", "", gap=True), Finding("table_missing", "", "")]),
+        *of_table(keyless, [Finding("not_published", "", "", gap=True), Finding("key_nullable", "", "")]),
+    ]
+    told = [(finding.table, finding.name) for finding in causes(found)]
+    assert told == [
+        (None, "wal_level"),
+        (gone, "table_missing"),
+        (keyless, "not_published"),
+        (keyless, "key_nullable"),
     ]
 
 
