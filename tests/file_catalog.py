@@ -1,9 +1,11 @@
 """The Hadoop catalog of the contract tests, made writable for pyiceberg: what the product does on other catalogs."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.table import CommitTableResponse, Table
 from pyiceberg.table.update import update_table_metadata
 
 from cdc.config.models import Config
@@ -19,9 +21,15 @@ class FileCatalog:
         self._reader = HadoopReader(config.catalog.name, config.catalog.warehouse)
 
     def load_table(self, identifier: Any) -> Any:
-        return self._reader.load_table(identifier)
+        found = self._reader.load_table(identifier)
+        return Table(found.name(), found.metadata, found.metadata_location, found.io, cast("Catalog", self))
 
-    def commit_table(self, table: Any, requirements: tuple[Any, ...], updates: tuple[Any, ...]) -> None:
+    _delete_old_metadata = staticmethod(Catalog._delete_old_metadata)  # noqa: SLF001 - a table calls it of its catalog
+
+    def supports_server_side_planning(self) -> bool:
+        return False
+
+    def commit_table(self, table: Any, requirements: tuple[Any, ...], updates: tuple[Any, ...]) -> CommitTableResponse:
         current = self.load_table(_identifier(table))
         for requirement in requirements:
             requirement.validate(current.metadata)
@@ -30,12 +38,14 @@ class FileCatalog:
         path = Path(location.removeprefix("file:"))
         version = int(path.name.partition(".")[0].removeprefix("v")) + 1
         try:
-            with path.with_name(f"v{version}.metadata.json").open("x") as file:
+            made = path.with_name(f"v{version}.metadata.json")
+            with made.open("x") as file:
                 file.write(changed.model_dump_json(exclude_none=True))
         except FileExistsError:
             raise CommitFailedException("somebody else has made this version") from None
         path.with_name(".version-hint.text.crc").unlink(missing_ok=True)
         path.with_name("version-hint.text").write_text(str(version))
+        return CommitTableResponse(metadata=changed, metadata_location=f"file:{made}")
 
 
 def _identifier(table: Any) -> tuple[str, ...]:

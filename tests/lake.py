@@ -17,6 +17,7 @@ from cdc.core.evolution import CDC_COLUMNS
 from cdc.core.names import TableName
 from cdc.core.positions import LAYOUTS
 from cdc.core.types import parse_avro_key, parse_avro_row
+from cdc.lake.rewriting import RewrittenTable
 from cdc.lake.tables import IcebergTable
 from cdc.local.artifacts import spark_jars
 from cdc.pipeline.apply import Applied, Applier, TableMemory
@@ -26,6 +27,7 @@ from cdc.spark.envelope import Writer, fixed_decimals
 from cdc.spark.microbatch import MicroBatch
 from cdc.spark.session import SessionPool, build_session
 from cdc.spark.staging import TableTarget, create_quarantine
+from tests.file_catalog import FileCatalog
 
 PLACEHOLDER = "__debezium_unavailable_value"
 EVERY_PLACE = "ffffffffffffffff-f-ffffffffffffffff"
@@ -135,6 +137,8 @@ class LakeTable:
         self.pending: list[Message] = []
         self.token = token
         self.blocked_keys = 1000
+        self.files: Any = FileCatalog(config)
+        self.rewrites = True
         self.before_publish: Callable[[], None] = lambda: None
         self.quarantine = f"`{self.catalog}`.`cdc`.`quarantine`"
         session.sql(f"CREATE NAMESPACE IF NOT EXISTS {self.catalog}.cdc")
@@ -193,12 +197,19 @@ class LakeTable:
             table_format = TableFormat(
                 "shop", self.spec.topic, self.spec.engine, self.event_format, self.spec.key, PLACEHOLDER
             )
-            batch = SparkTableBatch(session, micro.view, part, table_format, target, self.resolver(micro, writers))
+            resolve = self.resolver(micro, writers)
+            small = self.small_table() if self.rewrites else None
+            batch = SparkTableBatch(session, micro.view, part, table_format, target, resolve, small)
             try:
                 yield batch
             finally:
                 batch.close()
                 micro.close()
+
+    def small_table(self) -> RewrittenTable:
+        """Return the table as one that may be rewritten without Spark."""
+        tombstones = TableName("cdc", f"tombstones_{self.spec.target.table}")
+        return RewrittenTable(self.files, self.spec.target, tombstones)
 
     def resolver(self, _micro: MicroBatch, writers: dict[int, Writer]) -> Resolve:
         """Return what finds the schemas of messages."""

@@ -13,6 +13,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from cdc.bootstrap.writers import Writers, source_columns
 from cdc.config.models import Config
+from cdc.config.services import HadoopCatalog
 from cdc.config.sources import SourceConfig
 from cdc.core.errors import CdcError, ConfigError, IncompatibleSchema
 from cdc.core.names import quote, tombstones_of
@@ -21,6 +22,8 @@ from cdc.kafka.client import java_settings
 from cdc.kafka.registry import SchemaRegistry
 from cdc.kafka.topics import KafkaTopics
 from cdc.lake.java import java_errors
+from cdc.lake.pyiceberg_catalog import open_catalog
+from cdc.lake.rewriting import RewrittenTable
 from cdc.lake.tables import IcebergTable
 from cdc.pipeline.engine import Batch
 from cdc.pipeline.table import TableBatch, TableSpec, TargetTable
@@ -42,6 +45,8 @@ class SparkEngine:
         self._topics = KafkaTopics(config.kafka)
         registry = SchemaRegistry(config.registry) if config.registry else None
         self._writers = Writers(registry, source.format, source_columns(source))
+        hadoop = isinstance(config.catalog, HadoopCatalog)
+        self._catalog = None if hadoop else open_catalog(config.catalog)
         self._quarantine = _qualified(config.catalog.name, config.metadata_namespace, "quarantine")
         create_quarantine(session, self._quarantine)
         for namespace in {source.target_of(table).namespace for table in source.tables}:
@@ -138,7 +143,8 @@ class SparkEngine:
         with self._pool.borrow(part.messages + table.row_count()) as session:
             session.sparkContext.setLocalProperty("spark.scheduler.pool", spec.topic)
             resolve = self._writers.resolver(spec.topic, batch)
-            share = SparkTableBatch(session, batch.view, part, table_format, target, resolve)
+            small = RewrittenTable(self._catalog, spec.target, beside) if self._catalog else None
+            share = SparkTableBatch(session, batch.view, part, table_format, target, resolve, small)
             try:
                 with java_errors(f"apply a batch to {spec.target}"):
                     yield share

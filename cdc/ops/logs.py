@@ -39,6 +39,7 @@ def set_up_logs(
     threading.excepthook = _thread_ended
     for noisy in ("py4j", "pyiceberg", "httpx", "httpx2", "httpcore", "httpcore2", "urllib3"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(log_level)))
+    logging.getLogger("pyiceberg.io.pyarrow").setLevel(logging.ERROR)  # it warns of every dictionary that is read
 
 
 def _thread_ended(ended: threading.ExceptHookArgs) -> None:

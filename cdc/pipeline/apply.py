@@ -19,15 +19,11 @@ import structlog
 from cdc.core.batch import Collapsed, Problem, Skip
 from cdc.core.errors import Fenced, Moved, TerminalError
 from cdc.core.evolution import SchemaPlan, filled, plan_schema, unify
-from cdc.core.history import LAST_DELETE, PIPELINE, PROGRESS, TOKEN, TRUNCATED
+from cdc.core.history import DELETED, INSERTED, LAST_DELETE, PIPELINE, PROGRESS, TOKEN, TRUNCATED, UPDATED
 from cdc.core.progress import PartitionEvents, PartitionProgress, Progress, after, epochs, short_of
 from cdc.pipeline.table import Epochs, TableBatch, TableSpec, TargetState, TargetTable
 
 log = structlog.get_logger()
-
-_INSERTED = "spark.merge-into.num-target-rows-inserted"
-_UPDATED = "spark.merge-into.num-target-rows-updated"
-_DELETED = "spark.merge-into.num-target-rows-deleted"
 
 
 HOLD_SECONDS = 30.0
@@ -68,6 +64,8 @@ class Applied:
     seconds: Mapping[str, float] = field(default_factory=dict)
     blocked: int = 0
     held: bool = False
+    way: str = ""
+    """How the rows were staged, nothing where there were none."""
     schema: SchemaPlan | None = None
     """What was changed in the target's columns for the batch."""
 
@@ -259,7 +257,8 @@ class Applier:
             table.publish(state.snapshot_id, staged, summary)
             memory.progress = progress
         merged = {name: int(counts.get(key, "0")) for name, key in _COUNTS.items()}
-        return Applied(collapsed, progress, staged, state.snapshot_id, merged, watch.seconds, len(memory.blocked))
+        way, blocked = batch.way if changed else "", len(memory.blocked)
+        return Applied(collapsed, progress, staged, state.snapshot_id, merged, watch.seconds, blocked, way=way)
 
     def _summary(
         self, spec: TableSpec, state: TargetState, collapsed: Collapsed, progress: Progress, truncate: str
@@ -278,7 +277,7 @@ class Applier:
         return {name: value for name, value in entries.items() if value}
 
 
-_COUNTS = {"inserted": _INSERTED, "updated": _UPDATED, "deleted": _DELETED}
+_COUNTS = {"inserted": INSERTED, "updated": UPDATED, "deleted": DELETED}
 
 
 def progress_of(state: TargetState | None, spec: TableSpec, topic_id: str) -> Progress:
@@ -329,7 +328,7 @@ def audit(spec: TableSpec, collapsed: Collapsed, counts: Mapping[str, str]) -> N
 
     More rows touched than keys means that the table holds a key twice.
     """
-    inserted, updated, deleted = (int(counts.get(name, "0")) for name in (_INSERTED, _UPDATED, _DELETED))
+    inserted, updated, deleted = (int(counts.get(name, "0")) for name in (INSERTED, UPDATED, DELETED))
     if inserted + updated > collapsed.upserts or updated + deleted > collapsed.keys:
         raise TerminalError(
             f"audit of {spec.target} failed: {inserted} inserted, {updated} updated and {deleted} deleted rows "

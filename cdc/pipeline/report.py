@@ -134,6 +134,7 @@ class Report:
             table=str(spec.target),
             snapshot=result.snapshot_id,
             lag_seconds=lag,
+            way=result.way or None,
             seconds={name: round(value, 3) for name, value in result.seconds.items()},
             **counts,
         )

@@ -160,6 +160,11 @@ class TableBatch(Protocol):
         """Write tombstones, then merge into the staging branch with ``summary``."""
         ...
 
+    @property
+    def way(self) -> str:
+        """Return in which way the batch was staged; why not in a quicker one, where there is one."""
+        ...
+
     def close(self) -> None:
         """Let go of cached data."""
         ...

@@ -17,6 +17,7 @@ from cdc.spark.decode import Epochs, RowShape, decode, unusable
 from cdc.spark.envelope import Writer, open_avro, open_json
 from cdc.spark.large import collapse_large
 from cdc.spark.microbatch import SchemaPair, TopicSlice, messages_of, schema_marks
+from cdc.spark.rewrite import SmallTable, bury, rewrite
 from cdc.spark.small import collapse_small, is_small
 from cdc.spark.work import Share, Work, planned
 
@@ -51,6 +52,7 @@ class SparkTableBatch:
         table_format: TableFormat,
         target: staging.TableTarget,
         resolve: Resolve,
+        small_table: SmallTable | None = None,
     ) -> None:
         self._session = session
         self._view = view
@@ -58,6 +60,8 @@ class SparkTableBatch:
         self._target = target
         self._writers = {pair: resolve(pair) for pair in part.schemas}
         self._part = part
+        self._small_table = small_table
+        self.way = ""
         self._work: Work | None = None
         self.first_offsets: Mapping[int, int] = part.first_offsets
         self.last_offsets: Mapping[int, int] = part.last_offsets
@@ -76,7 +80,9 @@ class SparkTableBatch:
         key = tuple(name for name in self._format.key if name in columns)
         shape = RowShape(self._format.engine, key, columns, self._format.placeholder)
         events = self._events(shape, skip, epochs, truncated)
-        share = Share(self._session, self._target, shape, events, skip, truncated, self._missing(shape))
+        share = Share(
+            self._session, self._target, shape, events, skip, truncated, self._missing(shape), self._small_table
+        )
         work = collapse_small(share) if is_small(self._part, shape) else None
         self._work = work or collapse_large(share)
         return self._work.collapsed
@@ -163,13 +169,17 @@ class SparkTableBatch:
         work, share = self._current, self._current.share
         if work.changes is None:
             raise RuntimeError("a torn batch cannot be staged")
-        if work.collapsed.deletes:
-            staging.write_tombstones(self._session, self._target, share.shape, work.changes)
+        if work.collapsed.deletes and not (share.small and work.gathered and bury(share.small, work.gathered)):
+            staging.write_tombstones(self._session, self._target, share.shape, work.changes())
+        why = _rewrite(work, truncate, summary)
+        self.way = "rewrite" if why is None else f"merge: {why}"
+        if why is None:
+            return
         staging.merge_changes(
             self._session,
             self._target,
             share.shape,
-            work.changes,
+            work.changes(),
             floors=work.floors,
             truncate=truncate,
             bounds=work.bounds,
@@ -192,6 +202,17 @@ class SparkTableBatch:
         """Return the columns that some of the writers do not know."""
         rows = [{x.name for x in w.row.fields} for w in self._writers.values() if isinstance(w, Writer)]
         return [name for row in rows for name in shape.columns if name not in row]
+
+
+def _rewrite(work: Work, truncate: str, summary: Mapping[str, str]) -> str | None:
+    """Stage without Spark; returns why it could not be done."""
+    if work.share.small is None:
+        return "the catalog is written to by Spark alone"
+    if work.gathered is None:
+        return "a large batch"
+    if work.floors is not None:
+        return "keys that may have been deleted before"
+    return rewrite(work.share.small, work.gathered, work.share.shape, truncate, summary)
 
 
 def _any_of(conditions: Iterable[Column]) -> Column:

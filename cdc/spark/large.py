@@ -18,7 +18,7 @@ def collapse_large(share: Share) -> Work:
     try:
         row = keys.agg(*_statistics(share.shape)).collect()[0]
         plain = collapse.plain_changes(keys)
-        work = Work(share, _counted(row), lambda: keys, plain, cached=[keys])
+        work = Work(share, _counted(row), lambda: keys, lambda: plain, cached=[keys])
         if not row.entangled:
             return replace(work, bounds=bounds_of(share.shape, row.low, row.high))
         return _disentangled(work, keys, plain, moved=row.moved)
@@ -58,7 +58,7 @@ def _disentangled(work: Work, keys: DataFrame, plain: DataFrame, *, moved: bool)
         raise unavailable(folded.unknown, share.target.table)
     changes = cached(collapse.union([plain, collapse.folded_changes(states, share.missing)]))
     collapsed = found.with_more(folded.keys, folded.deletes, folded.last_delete or "")
-    return replace(work, collapsed=collapsed, changes=changes, cached=[keys, changes])
+    return replace(work, collapsed=collapsed, changes=lambda: changes, cached=[keys, changes])
 
 
 def _statistics(shape: RowShape) -> list[Column]:

@@ -11,6 +11,7 @@ from cdc.spark.collapse import changes_ddl
 from cdc.spark.decode import RowShape
 from cdc.spark.gathered import Folded, GatheredEvents, floors_of
 from cdc.spark.microbatch import TopicSlice
+from cdc.spark.rewrite import known_rows
 from cdc.spark.work import Share, Work, bounds_of, cached, free
 
 MESSAGES, VALUES, BYTES = 20_000, 400_000, 16 << 20
@@ -44,10 +45,11 @@ def _folded(work: Work, events: GatheredEvents) -> Folded | None:
     if not events.entangled:
         return Folded(events)
     wanted = f.broadcast(_frame(share, events.wanted(), f"k {share.shape.key_type}"))
-    rows = share.rows().join(wanted, "k", "left_semi")
     floors = work.floors
     found = None if floors is None else floors.join(wanted, "k", "left_semi").toArrow()
-    known = _gathered(rows, share.shape)
+    known = known_rows(share.small, share.shape, events.wanted(), share.truncated) if share.small else None
+    if known is None:
+        known = _gathered(share.rows().join(wanted, "k", "left_semi"), share.shape)
     return None if known is None else events.fold(known, floors_of(found), share.skip.doubtful)
 
 
@@ -69,10 +71,12 @@ def _finished(work: Work, events: GatheredEvents, folded: Folded) -> Work:
     if torn := folded.torn(share.skip.given_up):
         return replace(work, collapsed=replace(work.collapsed, torn=torn))
     folded = folded.completed(share.missing, share.target.table, lenient=bool(share.skip.doubtful))
+    changes = folded.changes()
     return replace(
         work,
         collapsed=folded.added_to(work.collapsed),
-        changes=_frame(share, folded.changes(), changes_ddl(share.shape)),
+        changes=lambda: _frame(share, changes, changes_ddl(share.shape)),
+        gathered=changes,
         bounds=bounds_of(share.shape, *events.first_key_column()),
     )
 

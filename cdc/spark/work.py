@@ -6,6 +6,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
+import pyarrow as pa  # type: ignore[import-untyped]
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
@@ -14,6 +15,7 @@ from cdc.core.batch import Collapsed, Skip
 from cdc.spark import staging
 from cdc.spark.decode import RowShape
 from cdc.spark.merge import KeyBounds
+from cdc.spark.rewrite import SmallTable
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Share:
     """The decoded events of one table (``cdc.spark.decode``), and the table that they change.
 
     Columns in ``missing`` are unknown to a writer of the events: null, where no event and no row says otherwise.
+    ``small`` is the table as one that may be small, where the catalog is written to without Spark.
     """
 
     session: SparkSession
@@ -30,6 +33,7 @@ class Share:
     skip: Skip
     truncated: str
     missing: Sequence[str]
+    small: SmallTable | None = None
 
     def rows(self) -> DataFrame:
         """Return the table's rows as ``k, position, operation, v``, without those that a truncate has removed."""
@@ -42,13 +46,15 @@ class Work:
     """A share of a micro-batch after its collapse, ready to be staged.
 
     ``keys`` gives all its keys as ``k, partition``; ``changes`` are as ``cdc.spark.collapse`` describes, None if the
-    collapse went no further. ``close`` frees what is ``cached``.
+    collapse went no further, and so are ``gathered``, those of a small batch at the driver. ``close`` frees what is
+    ``cached``.
     """
 
     share: Share
     collapsed: Collapsed
     keys: Callable[[], DataFrame]
-    changes: DataFrame | None
+    changes: Callable[[], DataFrame] | None
+    gathered: pa.Table | None = None
     bounds: KeyBounds | None = None
     cached: Sequence[DataFrame] = field(default=())
 

@@ -1,9 +1,9 @@
 """``python -m tests.bench.small``: many small batches, one after another, as a service that is up to date sees them.
 
 A hundred changes a batch and table, or as many as asked for: updates (half of them leave the large value out), deletes,
-inserts and key changes, through decode, collapse, merge and publish on local files. Batches that the core collapses and
-batches that Spark does take turns. Half of the batches warm the JVM up, the others are timed. Afterwards every column
-of every row is compared with what the changes make of it.
+inserts and key changes, through decode, collapse, merge and publish on local files. Batches that
+rewrite their table without Spark, that the core collapses, and that Spark does, take turns. Half of the batches warm
+the JVM up, the others are timed. Afterwards every column of every row is compared with what the changes make of it.
 """
 
 import argparse
@@ -16,13 +16,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from cdc.lake import rewriting
 from cdc.spark import small
 from tests.contract.events import INT, TEXT, Topic, column
 from tests.lake import PLACEHOLDER, LakeTable, Message, start_session
 
 COLUMNS = [column("id", "int"), column("n", INT), column("name", TEXT), column("large", TEXT)]
-WAYS = {"core": small.MESSAGES, "spark": 0}
-"""Up to how many messages the core collapses a batch."""
+WAYS = {"rewrite": (small.MESSAGES, rewriting.ROWS), "core": (small.MESSAGES, -1), "spark": (0, -1)}
+"""Up to how many messages the core collapses a batch, and up to how many rows a table is rewritten without Spark."""
 
 
 def main() -> None:
@@ -61,7 +62,7 @@ def measure(tables: dict[str, list["Source"]], batches: int) -> dict[str, Any]:
     figures = {way: Figures(len(sources), batches - batches // 2) for way, sources in tables.items()}
     for number in range(batches):
         for way, sources in tables.items():
-            small.MESSAGES = WAYS[way]
+            small.MESSAGES, rewriting.ROWS = WAYS[way]
             for source in sources:
                 figures[way].add(source, number, batches)
     return {way: one.told() for way, one in figures.items()}

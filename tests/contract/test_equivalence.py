@@ -58,14 +58,16 @@ def message(event: ChangeEvent, partition: int) -> Message:
     [
         (True, {"cdc.spark.small.MESSAGES": 0}),
         (False, {"cdc.spark.small.MESSAGES": 0, "cdc.spark.session.INTERPRETED_ROWS": 0}),
+        (True, {"cdc.lake.rewriting.ROWS": -1}),
         (True, {}),
         (False, {}),
     ],
     ids=[
         "key changes whole, in Spark, interpreted",
         "key changes torn, in Spark, compiled",
-        "key changes whole, in the core",
-        "key changes torn, in the core",
+        "key changes whole, in the core, merged",
+        "key changes whole, in the core, rewritten",
+        "key changes torn, in the core, rewritten",
     ],
 )
 @given(seed=st.integers(0, 2**32 - 1))

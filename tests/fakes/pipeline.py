@@ -95,6 +95,7 @@ class MemoryBatch:
     torn_offsets: dict[str, Mapping[int, int]] = field(default_factory=dict)
     asked: list[tuple[Skip, Mapping[int, Any], str]] = field(default_factory=list)
     staged: tuple[Mapping[str, str], str] | None = None
+    way: str = "merge"
 
     def collapse(self, columns: Mapping[str, str], skip: Skip, epochs: Mapping[int, Any], truncated: str) -> Collapsed:
         self.table.calls.append("collapse")

@@ -142,6 +142,7 @@ class RowBatch:
     """Events that are merged by their offsets, the model's positions."""
 
     rows = (ROW,)
+    way = "merge"
 
     def __init__(self, world: World, table: RowTable, events: Sequence[Event]) -> None:
         self.world, self.into, self.events = world, table, events

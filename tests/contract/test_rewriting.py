@@ -1,0 +1,127 @@
+"""Small tables that are rewritten without Spark: when they are, what they hold, and what Spark then finds."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cdc.core.errors import CommitConflict, TerminalError
+from tests.contract.events import INT, NUMBERED, TEXT, Topic, column
+from tests.contract.test_commit import files, numbers
+from tests.lake import LakeTable
+
+NewTable = Callable[..., LakeTable]
+
+
+def updates(topic: Topic, n: int, *ids: int) -> list[Any]:
+    return [topic.change("u", {"id": i, "n": n}, (100 * n, 100 * n + i)) for i in ids]
+
+
+def test_a_small_table_is_one_file_after_every_batch(new_table: NewTable) -> None:
+    table, topic = new_table("one_file", NUMBERED), Topic()
+    for n in range(1, 5):
+        assert table.apply(updates(topic, n, 1, 2, n + 2)).way == "rewrite"
+        assert files(table) == (1, 0)
+    assert numbers(table) == {1: 4, 2: 4, 3: 1, 4: 2, 5: 3, 6: 4}
+    assert table.table.row_count() == 6
+    gone = table.apply([topic.change("d", {"id": i}, (900, 900 + i)) for i in range(1, 7)])
+    assert (gone.way, gone.counts) == ("rewrite", {"inserted": 0, "updated": 0, "deleted": 6})
+    assert (files(table), numbers(table)) == ((0, 0), {})
+
+
+@pytest.mark.parametrize(
+    ("options", "patched", "why"),
+    [
+        ({"properties": {"write.merge.mode": "merge-on-read"}}, {}, "its merge mode is not copy-on-write"),
+        ({"properties": {"format-version": "3"}}, {}, "format version 3"),
+        ({}, {"cdc.lake.rewriting.ROWS": 1}, "it has 2 rows"),
+        ({}, {"cdc.lake.rewriting.SMALL_BYTES": 10}, r"it has \d+ bytes"),
+        ({}, {"cdc.lake.rewriting.ROW_BYTES": 10}, "its rows take 0 MiB"),
+    ],
+)
+def test_spark_merges_what_is_not_to_be_rewritten(
+    new_table: NewTable, monkeypatch: pytest.MonkeyPatch, options: Any, patched: dict[str, int], why: str
+) -> None:
+    name = "merged_" + "".join(c for c in why if c.isalnum())
+    table, topic = new_table(name, [*NUMBERED, column("name", TEXT)], **options), Topic()
+    table.apply([topic.change("c", {"id": i, "n": 1, "name": f"name {i}"}, (10, 10 + i)) for i in (1, 2)])
+    for limit, value in patched.items():
+        monkeypatch.setattr(limit, value)
+    applied = table.apply([topic.change("u", {"id": 1, "n": 5, "name": "new"}, (500, 501))])
+    assert applied.way.startswith("merge: ")
+    assert re.fullmatch(why, applied.way.removeprefix("merge: "))
+    assert numbers(table) == {1: 5, 2: 1}
+
+
+def test_delete_files_are_left_to_spark_and_gone_afterwards(
+    new_table: NewTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, topic = new_table("with_deletes", NUMBERED), Topic()
+    with monkeypatch.context() as large:
+        large.setattr("cdc.lake.tables.SMALL_BYTES", 0)
+        large.setattr("cdc.lake.rewriting.ROWS", -1)
+        for n in (1, 2):
+            table.apply(updates(topic, n, 1, 2, 3))
+    assert files(table)[1] > 0
+    table.apply(updates(topic, 3, 1))  # sets the mode by the size, for the next one
+    assert table.apply(updates(topic, 4, 1, 2, 3)).way == "merge: it has delete files"
+    assert numbers(table) == {1: 4, 2: 4, 3: 4}
+
+
+def test_a_key_that_is_there_twice_stops_the_table_as_it_does_in_a_merge(new_table: NewTable) -> None:
+    table, topic = new_table("twice", NUMBERED), Topic()
+    table.apply(updates(topic, 1, 1, 2))
+    table.session.sql(f"INSERT INTO {table.table.sql_name} SELECT * FROM {table.table.sql_name} WHERE id = 1")
+    with pytest.raises(TerminalError, match="audit"):
+        table.apply(updates(topic, 2, 1))
+
+
+def test_columns_that_a_batch_does_not_know_keep_their_values(new_table: NewTable) -> None:
+    """A column that was added is null in the rows from before, which nothing has written to."""
+    wide = [*NUMBERED, column("more", INT), column("text", TEXT)]
+    table, topic = new_table("narrower", wide), Topic()
+    table.apply([topic.change("c", {"id": i, "n": 1, "more": i, "text": "t"}, (10, 10 + i)) for i in (1, 2)])
+    applied = table.apply(updates(topic, 2, 1, 3), NUMBERED)
+    assert applied.way == "rewrite"
+    assert {r.id: (r.n, r.more, r.text) for r in table.rows()} == {1: (2, 1, "t"), 2: (1, 2, "t"), 3: (2, None, None)}
+    later = [*wide, column("added", INT)]
+    row = {"id": 2, "n": 3, "more": 9, "text": "u", "added": 7}
+    assert table.apply([topic.change("u", row, (900, 901))], later).way == "rewrite"
+    assert {r.id: (r.n, r.added) for r in table.rows()} == {1: (2, None), 2: (3, 7), 3: (2, None)}
+
+
+def test_a_partitioned_table_keeps_its_partitions(new_table: NewTable) -> None:
+    table, topic = new_table("partitioned", NUMBERED), Topic()
+    table.spec = replace(table.spec, partition_by=("bucket(4, id)",))
+    for n in (1, 2):
+        assert table.apply(updates(topic, n, *range(1, 20))).way == "rewrite"
+    partitions = table.session.sql(f"SELECT partition FROM {table.table.sql_name}.files").collect()
+    assert 1 < len(partitions) == len(set(partitions)) <= 4
+    assert numbers(table) == dict.fromkeys(range(1, 20), 2)
+    found = table.session.sql(f"SELECT n FROM {table.table.sql_name} WHERE id = 7").collect()
+    assert [row.n for row in found] == [2]
+
+
+def test_whoever_was_overtaken_while_it_wrote_stages_nothing(new_table: NewTable) -> None:
+    """Promise 4: the branch that it wrote to is not where it was."""
+    table, topic = new_table("overtaken", NUMBERED), Topic()
+    table.apply(updates(topic, 1, 1, 2))
+    small, state = table.small_table(), table.table.read()
+    rows = small.rows()
+    table.apply(updates(topic, 2, 1))
+    with pytest.raises(CommitConflict):
+        small.replace(rows, state.summary)
+    assert numbers(table) == {1: 2, 2: 1}
+
+
+def test_spark_merges_into_what_was_rewritten(new_table: NewTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, topic = new_table("in_turns", NUMBERED), Topic()
+    for n in range(1, 7):
+        with monkeypatch.context() as patched:
+            if n % 2:
+                patched.setattr("cdc.lake.rewriting.ROWS", -1)
+            applied = table.apply(updates(topic, n, n, n + 1))
+        assert applied.way.startswith("merge" if n % 2 else "rewrite")
+    assert numbers(table) == {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 6}
