@@ -81,9 +81,11 @@ def apply(
 
     unfit: list[Finding] = []
     _warn(finding for findings in found.left_out.values() for finding in findings)
-    _each(chosen, checked, as_json=as_json)
-    for finding in unfit:
-        sys.stderr.write(f"error: {finding.what}\nhint: {finding.hint}\n")
+    try:
+        _each(chosen, checked, as_json=as_json)
+    finally:  # a connector that fails may do so because of one of them
+        for finding in unfit:
+            sys.stderr.write(f"error: {finding.what}\nhint: {finding.hint}\n")
     if unfit:
         raise typer.Exit(1)
 

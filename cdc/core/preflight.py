@@ -58,7 +58,13 @@ def causes(findings: Iterable[Finding]) -> list[Finding]:
     """Return the findings without those that others of the same table explain."""
     listed = list(findings)
     explained = {finding.table for finding in listed if finding.table is not None and finding.name in _ROOTS}
-    return [finding for finding in listed if finding.name in _ROOTS or finding.table not in explained]
+    kept_out = {finding.table for finding in listed if finding.name in ENDS_CONNECTOR}
+    return [
+        finding
+        for finding in listed
+        if finding.name in _ROOTS
+        or not (finding.table in explained or (finding.name == "left_out" and finding.table in kept_out))
+    ]
 
 
 class Retained(NamedTuple):
@@ -224,7 +230,7 @@ def _check_identity(table: SourceTable, key: frozenset[str]) -> list[Finding]:
     ]
 
 
-ENDS_CONNECTOR = frozenset({"table_name", "zerofill"})
+ENDS_CONNECTOR = frozenset({"table_name", "zerofill", "column_case"})
 """Findings for which the connector is not told of a table: it would end, or hang, and with it every other table."""
 
 

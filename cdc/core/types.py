@@ -60,7 +60,7 @@ class EventField:
     name: str
     physical: str
     semantic: str | None = None
-    parameters: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, str] = field(default_factory=dict, hash=False)
     item: "EventField | None" = None
     children: tuple["EventField", ...] = ()
     filled: bool = False

@@ -61,10 +61,10 @@ class RewrittenTable:
 
     def replace(self, rows: pa.Table, summary: Mapping[str, str]) -> None:
         """Commit these rows, in place of all that are there, to the staging branch, with ``summary``."""
-        table = self._table
-        if table is None:
+        if self._table is None:
             raise RuntimeError("rows come first")
         with commit_errors(f"rewrite {self._name}"):
+            table = self._staging(self._table)
             old = [task.file for task in table.scan().plan_files()]
             transaction = table.transaction()
             with transaction.update_snapshot(dict(summary), branch=BRANCH).overwrite() as update:
@@ -76,6 +76,13 @@ class RewrittenTable:
             # Committed here and not by the transaction, which would begin again on what another writer has made of it.
             requirements = (*transaction._requirements, AssertTableUUID(uuid=table.metadata.table_uuid))  # noqa: SLF001
             self._catalog.commit_table(table, requirements, transaction._updates)  # noqa: SLF001
+
+    def _staging(self, read: Table) -> Table:
+        """Return the table with its branch where the rows were read; raises CommitConflict where that is not so."""
+        table = read if _branch(read) == _main(read) else self._catalog.load_table(self._name)
+        if not (_branch(table) == _main(table) == _main(read)):
+            raise CommitConflict(f"could not rewrite {self._name}: it was moved by another writer")
+        return table
 
 
 def _read(table: Table) -> pa.Table | str:
@@ -96,16 +103,23 @@ def _typed(rows: pa.Table, table: Table) -> pa.Table:
     return rows.cast(schema_to_pyarrow(table.schema(), include_field_ids=False))
 
 
+def _main(table: Table) -> int | None:
+    return table.metadata.current_snapshot_id
+
+
+def _branch(table: Table) -> int | None:
+    branch = table.metadata.refs.get(BRANCH)
+    return branch.snapshot_id if branch else None
+
+
 def unfit(table: Table) -> str | None:
     """Return why a table is not to be rewritten in this way, None if it is."""
-    snapshot, branch = table.current_snapshot(), table.metadata.snapshot_by_name(BRANCH)
+    snapshot = table.current_snapshot()
     if table.metadata.format_version != _FORMAT:
         return f"format version {table.metadata.format_version}"
     if table.properties.get(MERGE_MODE) != "copy-on-write":
         return "its merge mode is not copy-on-write"
-    if snapshot is None or branch is None or branch.snapshot_id != snapshot.snapshot_id:
-        raise CommitConflict(f"{'.'.join(table.name()[-2:])} was moved by another writer")
-    return _too_large(snapshot)
+    return _too_large(snapshot) if snapshot else "it has no commit yet"
 
 
 def _too_large(snapshot: Snapshot) -> str | None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
 from cdc.core.ddl import iceberg_type, spark_type
@@ -16,11 +17,12 @@ from cdc.core.errors import CommitConflict, CommitStateUnknown
 from cdc.core.evolution import CDC_COLUMNS, SchemaPlan
 from cdc.core.names import TableName, quote
 from cdc.core.partitioning import parse_term, shown_term
-from cdc.lake.java import java_class, java_errors, load_table
+from cdc.lake.java import java_causes, java_class, java_errors, load_table
 
 BRANCH = "cdc"
 SUMMARY_PREFIX = "cdc."
 FENCE = "cdc.fence"
+_MISSING = "org.apache.spark.sql.catalyst.analysis.NoSuchTableException"
 
 DEFAULT_PROPERTIES = {
     "format-version": "2",
@@ -86,7 +88,7 @@ class IcebergTable:
     def exists(self) -> bool:
         """Return whether the table is in the catalog."""
         with java_errors(f"look up table {self._name}"):
-            return self._session.catalog.tableExists(self.sql_name)
+            return self._found() is not None
 
     def create(
         self,
@@ -117,20 +119,19 @@ class IcebergTable:
     def read(self) -> TableSnapshot:
         """Return the table's present state; ``snapshot_id`` is -1 before the first commit."""
         with java_errors(f"read table {self._name}"):
-            table = self._load()
-            current = table.currentSnapshot()
-            summary = recorded(table)
-            columns = {f.name(): iceberg_type(f.type().toString()) for f in table.schema().columns()}
-            snapshot_id = -1 if current is None else int(current.snapshotId())
-            key = frozenset(str(name) for name in table.schema().identifierFieldNames())
-            return TableSnapshot(snapshot_id, str(table.uuid()), columns, summary, key, partitioning_of(table))
+            return _state(self._load())
+
+    def find(self) -> TableSnapshot | None:
+        """Return the table's present state, None if it is not there."""
+        with java_errors(f"read table {self._name}"):
+            table = self._found()
+            return None if table is None else _state(table)
 
     def row_count(self) -> int:
         """Return the number of rows on ``main``, 0 if there is no table; rows that were deleted since may count."""
-        if not self.exists():
-            return 0
         with java_errors(f"read table {self._name}"):
-            snapshot = self._load().currentSnapshot()
+            table = self._found()
+            snapshot = None if table is None else table.currentSnapshot()
             return 0 if snapshot is None else int(snapshot.summary().get("total-records") or 0)
 
     def fence(self, summary: Mapping[str, str]) -> None:
@@ -218,6 +219,22 @@ class IcebergTable:
 
     def _load(self) -> Any:  # noqa: ANN401 - py4j
         return load_table(self._session, self.sql_name)
+
+    def _found(self) -> Any:  # noqa: ANN401 - py4j
+        try:
+            return self._load()
+        except AnalysisException as error:
+            if _MISSING in dict(java_causes(error)):
+                return None
+            raise
+
+
+def _state(table: Any) -> TableSnapshot:  # noqa: ANN401 - py4j
+    current = table.currentSnapshot()
+    columns = {f.name(): iceberg_type(f.type().toString()) for f in table.schema().columns()}
+    snapshot_id = -1 if current is None else int(current.snapshotId())
+    key = frozenset(str(name) for name in table.schema().identifierFieldNames())
+    return TableSnapshot(snapshot_id, str(table.uuid()), columns, recorded(table), key, partitioning_of(table))
 
 
 def recorded(table: Any, at: int | None = None) -> dict[str, str]:  # noqa: ANN401 - py4j

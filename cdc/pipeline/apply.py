@@ -110,7 +110,7 @@ class Applier:
         """Return what became of the batch; raises the errors of ``cdc.core.errors`` as they concern this table."""
         watch = Stopwatch()
         with watch.stage("read"):
-            state = table.read() if table.exists() else None
+            state = table.find()
             progress = progress_of(state, spec, memory.topic_id)
             if state:
                 check_token(state, self.token, spec)

@@ -57,6 +57,10 @@ class TargetTable(Protocol):
         """Return the present state."""
         ...
 
+    def find(self) -> "TargetState | None":
+        """Return the present state in one look, None if the table is not there."""
+        ...
+
     def fence(self, summary: Mapping[str, str]) -> None:
         """Commit an empty snapshot with this summary to main."""
         ...

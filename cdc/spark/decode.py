@@ -7,7 +7,8 @@ a message cannot be used; its key is null then. No filter follows the decoding: 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
+from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
@@ -21,6 +22,9 @@ from cdc.spark.envelope import Writer, json_type
 
 Epochs = Mapping[int, tuple[tuple[int, int], ...]]
 """Per partition: (first offset, epoch) pairs, ascending."""
+
+REMEMBERED = 300
+"""Kinds of messages whose expressions are kept, those used last; one takes some hundred kilobytes of the JVM."""
 
 OLD_KEY, NEW_KEY = "__debezium.oldkey", "__debezium.newkey"
 
@@ -51,8 +55,34 @@ def decode(opened: DataFrame, writer: Writer, shape: RowShape, epochs: Epochs) -
     The messages have a column ``behind`` that tells which wait behind a quarantined one. Values are converted in one
     projection and judged in the next: in a single one Spark would convert those that may fail twice.
     """
+    converted, judged = _projections(writer, _Frozen.of(shape), tuple(sorted(epochs.items())))
+    return opened.select(*converted).select(*judged)
+
+
+class _Frozen(NamedTuple):
+    """A shape as a key of what is remembered."""
+
+    engine: str
+    key: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...]
+    placeholder: str
+
+    @classmethod
+    def of(cls, shape: RowShape) -> "_Frozen":
+        return cls(shape.engine, shape.key, tuple(shape.columns.items()), shape.placeholder)
+
+    def shape(self) -> RowShape:
+        return RowShape(self.engine, self.key, dict(self.columns), self.placeholder)
+
+
+@lru_cache(REMEMBERED)
+def _projections(
+    writer: Writer, frozen: _Frozen, steps: tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
+) -> tuple[list[Column | str], list[Column | str]]:
+    """Return the columns of both projections: a question to the JVM for each part, the same ones in every batch."""
+    shape, epochs = frozen.shape(), dict(steps)
     after = {x.name: f.col("envelope.after")[x.event_name] for x in writer.row.fields}
-    converted = opened.select(
+    converted: list[Column | str] = [
         "partition",
         "offset",
         "behind",
@@ -64,9 +94,9 @@ def decode(opened: DataFrame, writer: Writer, shape: RowShape, epochs: Epochs) -
         _unavailable(writer.row, shape, after).alias("unavailable"),
         _struct(_key_values(writer, shape)).alias("k"),
         _struct(_row_values(writer.row, shape, after)).alias("v"),
-    )
+    ]
     problem = _problem(writer, shape, after)
-    return converted.select(
+    judged: list[Column | str] = [
         "partition",
         "offset",
         problem.alias("problem"),
@@ -80,7 +110,8 @@ def decode(opened: DataFrame, writer: Writer, shape: RowShape, epochs: Epochs) -
         "unavailable",
         f.when(problem.isNull(), f.col("k")).alias("k"),
         f.when(f.col("envelope.after").isNotNull(), f.col("v")).alias("v"),
-    )
+    ]
+    return converted, judged
 
 
 def unusable(messages: DataFrame, reason: str, shape: RowShape) -> DataFrame:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
@@ -54,12 +55,17 @@ def schema_id(frame: bytes) -> int:
 
 def open_avro(raw: DataFrame, writer: Writer, engine: str) -> DataFrame:
     """Return the messages of one writer with the columns ``key_row`` and ``envelope`` added."""
+    return raw.withColumns(_avro_columns(writer, engine))
+
+
+@lru_cache(300)
+def _avro_columns(writer: Writer, engine: str) -> dict[str, Column]:
     envelope = json.dumps(reduced_envelope(json.loads(writer.value_schema), engine))
     key = f.lit(None).cast(_json_struct(writer.key))
     if writer.key_schema:
         key = from_avro(_body("key"), writer.key_schema, {"mode": "PERMISSIVE"})
     value = from_avro(_body("value"), writer.value_schema, {"mode": "PERMISSIVE", "avroSchema": envelope})
-    return raw.withColumns({"key_row": key, "envelope": value})
+    return {"key_row": key, "envelope": value}
 
 
 def open_json(raw: DataFrame, writer: Writer, engine: str, *, wrapped: bool) -> DataFrame:

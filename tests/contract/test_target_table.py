@@ -38,10 +38,12 @@ def table(request: pytest.FixtureRequest) -> Any:
 
 def test_create_is_idempotent_and_starts_without_a_snapshot(table: Any) -> None:
     assert not table.exists()
+    assert table.find() is None
     for _ in range(2):
         table.create(COLUMNS, ("id",), (), {})
         assert table.exists()
     state = table.read()
+    assert table.find() == state
     assert state.snapshot_id == -1
     assert dict(state.columns) == {**COLUMNS, **CDC_COLUMNS}
     assert dict(state.summary) == {}

@@ -36,6 +36,9 @@ class FakeTargetTable:
     def exists(self) -> bool:
         return bool(self.columns)
 
+    def find(self) -> "FakeState | None":
+        return self.read() if self.exists() else None
+
     def create(
         self,
         columns: Mapping[str, str],

@@ -75,6 +75,15 @@ def test_a_table_that_is_not_there_is_not_said_to_be_unpublished_too():
     ]
 
 
+def test_a_table_that_the_connector_is_not_told_of_is_not_said_to_be_left_out_too():
+    padded, other = TableName("s", "padded"), TableName("s", "other")
+    found = [
+        *of_table(padded, [Finding("left_out", "", "", gap=True), Finding("zerofill", "", "")]),
+        *of_table(other, [Finding("left_out", "", "", gap=True)]),
+    ]
+    assert [(finding.table, finding.name) for finding in causes(found)] == [(padded, "zerofill"), (other, "left_out")]
+
+
 def test_the_primary_key_is_a_key():
     assert check_key(table(), ["id"]) == []
 
