@@ -10,7 +10,7 @@ COMPILE := $(RUN)/pip-compile --quiet --generate-hashes --allow-unsafe --no-emit
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test campaign check unit format docs lock bench bench-load clean
+.PHONY: help venv demo test campaign check unit format docs lock bench bench-fresh bench-load clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -63,6 +63,9 @@ lock: $(STAMP) ## Pin the newest allowed Python packages with their hashes
 
 bench: $(STAMP) ## Measure the sink alone on a pre-filled topic
 	@$(RUN)/python -m tests.bench
+
+bench-fresh: $(STAMP) ## Measure the time from a commit in the source to its row in the lake; BENCH_OPTIONS
+	@$(RUN)/python -m tests.bench.fresh $(BENCH_OPTIONS)
 
 bench-load: $(STAMP) ## Measure the bulk load of a table beside its database's own client, Spark JDBC and a snapshot; BENCH_OPTIONS
 	@$(RUN)/python -m tests.bench.load $(BENCH_OPTIONS)

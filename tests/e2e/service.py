@@ -62,6 +62,12 @@ class Service:
         return cls(path, secrets, folder / "stream.log")
 
     @property
+    def pid(self) -> int:
+        """Return the process of the service that runs."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def config(self) -> Config:
         return Completion().of(load_config(self.path, self.environment)).strict()
 

@@ -1,0 +1,214 @@
+"""``python -m tests.bench.fresh``: from the commit in the source to the row in the lake, on a stack of its own.
+
+Many tables change at a rate, in transactions of ten changes: of ten, six update a row, three insert one, one deletes
+one. An inserted row is never changed again, and holds the moment before its transaction was committed; when it was
+published the ledger of commits tells. So the figures are by rows, over the whole of the run, and the clock is one.
+The configuration is the default one. Afterwards every column of every row of all tables is compared.
+"""
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import time
+from bisect import bisect_left
+from collections import defaultdict
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pyiceberg.catalog import Catalog
+
+from cdc.lake.pyiceberg_catalog import open_catalog
+from cdc.local.artifacts import spark_jars
+from cdc.local.stack import LocalStack
+from tests.bench.load_meter import cpu_seconds, memory
+from tests.bench.load_meter import family as processes_of
+from tests.e2e.databases import Database
+from tests.e2e.service import Service
+from tests.e2e.shop import Shop, shop_of
+
+COLUMNS = {
+    "postgres": "id bigint PRIMARY KEY, short text, long text, amount numeric(12,2), n int, flag boolean, sent_at "
+    "timestamptz, code uuid",
+    "mysql": "id bigint PRIMARY KEY, short varchar(20), `long` varchar(100), amount decimal(12,2), n int, "
+    "flag tinyint, sent_at datetime(6), code char(36)",
+}
+SENT = 1_000_000_000
+"""Ids from here on are of rows that are inserted while it is measured, and never changed."""
+TRANSACTION = 10
+
+
+def main() -> None:
+    """Run the workload, compare, print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.fresh", description=__doc__)
+    parser.add_argument("--engine", choices=["postgres", "mysql"], default="postgres")
+    parser.add_argument("--tables", type=int, default=7)
+    parser.add_argument("--rows", type=int, default=1000, help="rows of a table at first")
+    parser.add_argument("--rate", type=float, default=200, help="changes a second, over all tables")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--warm", type=float, default=30, help="seconds of the same before it is measured")
+    parser.add_argument(
+        "--idle", type=float, default=30, help="seconds without changes before it, of which the cost is told"
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    spark_jars()
+    stack = LocalStack("bench-fresh")
+    try:
+        stack.up(["postgres", "mysql"] if options.engine == "mysql" else ["postgres"])
+        with tempfile.TemporaryDirectory() as folder:
+            figures = measure(stack, Path(folder), options)
+    finally:
+        stack.down(wipe=True)
+    print(json.dumps({**vars(options), **figures}, indent=2))
+    sys.exit(0 if figures["contents"] == "equal" else 1)
+
+
+def default(document: dict[str, Any]) -> None:
+    """Take away what the tests set, so that everything is as a user has it."""
+    document["stream"] = {"checkpoint": document["stream"]["checkpoint"]}
+    del document["spark"]
+    for source in document["sources"]:
+        del source["heartbeat"]
+
+
+def measure(stack: LocalStack, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Return the figures of one run."""
+    database = Database(stack.addresses(), options.engine, "fresh", 96)
+    tables = [f"t{number:03}" for number in range(options.tables)]
+    with shop_of(Shop, stack, folder, database, tables, default) as shop:
+        prepare(shop, tables, options)
+        workload = Workload(shop, tables, options)
+        idle = cost(shop.service, lambda: time.sleep(options.idle))
+        workload.run(options.warm, 0)
+        busy = cost(shop.service, lambda: workload.run(options.seconds, SENT))
+        began = time.monotonic()
+        try:
+            shop.service.await_equal(600)
+        except AssertionError as error:
+            print(str(error)[-4000:], file=sys.stderr)
+            return {"contents": "DIFFERENT"}
+        return {
+            "idle": idle,
+            "busy": {**busy, "changes": workload.changes, "equal_after": round(time.monotonic() - began, 1)},
+            "fresh_seconds": fresh(open_catalog(shop.service.config.catalog), tables),
+            "contents": "equal",
+        }
+
+
+def prepare(shop: Shop, tables: list[str], options: argparse.Namespace) -> None:
+    """Make the tables, capture them, start the service and wait until all are loaded."""
+    for table in tables:
+        shop.sql(f"CREATE TABLE {{s}}.{table} ({COLUMNS[options.engine]})")
+    with closing(shop.database.connect()) as connection, connection.cursor() as cursor:
+        for table in tables:
+            rows = [row(number, options.seed) for number in range(options.rows)]
+            cursor.executemany(insert(shop, table), rows)
+        connection.commit()
+    shop.database.publish(shop.service)
+    shop.command("connectors", "apply", shop.name)
+    shop.service.start()
+    shop.await_states(dict.fromkeys(tables, "running"), rows=options.rows, seconds=60 + 15 * len(tables))
+
+
+def insert(shop: Shop, table: str) -> str:
+    """Return the statement that inserts a row."""
+    return f"INSERT INTO {shop.name}.{table} VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+
+
+def row(number: int, seed: int) -> tuple[Any, ...]:
+    """Return a row's values; its moment is now."""
+    code = f"{seed:08x}-0000-4000-8000-{number:012x}"
+    return (
+        number,
+        f"name {number % 100000}",
+        f"{number} " + "x" * 60,
+        number % 9999,
+        number % 7,
+        bool(number % 2),
+        now(),
+        code,
+    )
+
+
+def now() -> datetime:
+    """Return the time in UTC, without a zone for MySQL's sake: sessions are at UTC."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class Workload:
+    """Changes the tables at a rate."""
+
+    def __init__(self, shop: Shop, tables: list[str], options: argparse.Namespace) -> None:
+        self._shop, self._tables, self._options = shop, tables, options
+        self._random = random.Random(options.seed)
+        self._next = dict.fromkeys(tables, options.rows)
+        self.changes = 0
+
+    def run(self, seconds: float, first: int) -> None:
+        """Change rows for so long; those inserted have ids from ``first`` on."""
+        self.changes, began = 0, time.monotonic()
+        with closing(self._shop.database.connect()) as connection, connection.cursor() as cursor:
+            if self._options.engine == "postgres":
+                cursor.execute("SET timezone = 'UTC'")
+            while (passed := time.monotonic() - began) < seconds:
+                if self.changes > passed * self._options.rate:
+                    time.sleep(0.002)
+                    continue
+                for _ in range(TRANSACTION):
+                    self._change(cursor, self._random.choice(self._tables), first)
+                connection.commit()
+                self.changes += TRANSACTION
+
+    def _change(self, cursor: Any, table: str, first: int) -> None:
+        target, dice = f"{self._shop.name}.{table}", self._random.random()
+        key = self._random.randrange(self._options.rows)
+        if dice < 0.6:
+            cursor.execute(f"UPDATE {target} SET n = n + 1, short = %s WHERE id = %s", (f"new {dice}", key))
+        elif dice < 0.9:
+            self._next[table] += 1
+            values = row(self._next[table], self._options.seed)
+            cursor.execute(insert(self._shop, table), (first + self._next[table], *values[1:]))
+        else:
+            cursor.execute(f"DELETE FROM {target} WHERE id = %s", (key,))
+
+
+def cost(service: Service, work: Any) -> dict[str, float]:
+    """Return processor seconds of the service, cores that it kept busy, and the memory that it has at the end."""
+    root = service.pid
+    before, began = cpu_seconds(root), time.monotonic()
+    work()
+    seconds, spent = time.monotonic() - began, cpu_seconds(root) - before
+    pss, _ = memory(processes_of({root}))
+    return {
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(spent, 1),
+        "cores": round(spent / seconds, 3),
+        "pss_mb": pss >> 20,
+    }
+
+
+def fresh(catalog: Catalog, tables: list[str]) -> dict[str, float]:
+    """Return quantiles of the seconds from a row's commit in the source to its publication in the lake."""
+    commits = defaultdict(list)
+    for line in catalog.load_table(("cdc", "commits")).scan().to_arrow().to_pylist():
+        commits[line["target"]].append(line["committed_at"])
+    found = []
+    for table in tables:
+        published = sorted(commits[f"fresh.{table}"])
+        rows = catalog.load_table(("fresh", table)).scan(f"id >= {SENT}").to_arrow()
+        for sent, staged in zip(rows["sent_at"].to_pylist(), rows["_cdc_committed_at"].to_pylist(), strict=True):
+            at = published[bisect_left(published, staged)]
+            found.append((at - sent.replace(tzinfo=UTC)).total_seconds())
+    found.sort()
+    quantiles = {
+        f"p{percent}": round(found[min(len(found) - 1, len(found) * percent // 100)], 2) for percent in (50, 95, 99)
+    }
+    return {"rows": len(found), **quantiles, "max": round(found[-1], 2)}
+
+
+if __name__ == "__main__":
+    main()
