@@ -46,7 +46,7 @@ def connector_plugins(archives: Path, target: Path) -> None:
 
 
 def converter_plugin(archives: Path, target: Path) -> None:
-    """Make a plugin folder of Apicurio's jars and of one more: our own converter, and the file that names both."""
+    """Make a plugin folder of Apicurio's jars and of one more: our own converters, and the file that names them."""
     folder = target / "apicurio"
     folder.mkdir()
     for jar in archives.glob("*.jar"):
@@ -61,6 +61,11 @@ def _compile(sources: Path, libraries: Sequence[Path], classes: Path) -> None:
     """Compile the classes of a folder with the compiler and the jars of others."""
     jars = [jar for folder in libraries for jar in sorted(folder.glob("*.jar"))]
     (compiler,) = (jar for jar in jars if jar.name.startswith("ecj-"))
+    compile_java(sources, compiler, jars, classes)
+
+
+def compile_java(sources: Path, compiler: Path, jars: Sequence[Path], classes: Path) -> None:
+    """Compile the classes of a folder; raises PreflightError with what the compiler says."""
     path = ":".join(map(str, jars))
     command = [java(), "-jar", str(compiler), "-17", "-nowarn", "-cp", path, "-d", str(classes), str(sources)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
