@@ -33,6 +33,15 @@ def web_address(text: str | None) -> str | None:
     return _plain(text)
 
 
+def confluent_address(text: str | None) -> str | None:
+    """Return an address of Confluent's API, or that there is none; raises ValueError as `web_address` does.
+
+    Apicurio's own API, which an earlier converter spoke, has the other one beside it.
+    """
+    address = web_address(text)
+    return None if address is None else re.sub(r"/apis/registry/v\d+/*$", "/apis/ccompat/v7", address)
+
+
 def thrift_address(text: str) -> str:
     """Return addresses of a Hive Metastore, with commas; raises ValueError if one is none."""
     for one in text.split(","):

@@ -15,18 +15,11 @@ def own_services(kafka: str, registry: str, connect: str, catalog: str, warehous
     """
     return {
         "kafka": {"bootstrap_servers": kafka},
-        "registry": _registry(registry),
+        "registry": {"url": registry},
         "connect": {"url": connect},
         "catalog": {**_catalog(catalog), "warehouse": warehouse},
         "stream": {"checkpoint": str(folder / "checkpoint")},
     }
-
-
-def _registry(url: str) -> dict[str, object]:
-    """Return the registry; Apicurio's converter speaks Apicurio's own API."""
-    base, found, _ = url.partition("/apis/ccompat/")
-    section: dict[str, object] = {"url": url}
-    return section | ({"converter_url": f"{base}/apis/registry/v2"} if found else {})
 
 
 def _catalog(address: str) -> dict[str, object]:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from cdc.config.addresses import brokers, jdbc_address, thrift_address, web_address
+from cdc.config.addresses import brokers, confluent_address, jdbc_address, thrift_address, web_address
 from cdc.config.values import Duration, Secret, Settings, Size, some_time
 
 
@@ -60,12 +60,18 @@ class RegistryConfig(Section):
 
     url: str = Field(description="Base address of the Confluent-compatible API.")
     converter_url: str | None = Field(
-        None, description="Address that the Connect converter uses, where it differs (Apicurio's own API)."
+        None, description="Address of the same API as the Connect worker reaches it, where that differs from url."
     )
     username: str | None = Field(None, description="Basic authentication user.")
     password: Secret | None = Field(None, description="Basic authentication password, by reference.")
 
-    _addresses = field_validator("url", "converter_url")(web_address)
+    _address = field_validator("url")(web_address)
+    _converter_address = field_validator("converter_url")(confluent_address)
+
+    @property
+    def worker_url(self) -> str:
+        """Return the address that the converter in the Connect worker uses."""
+        return self.converter_url or self.url
 
 
 class ConnectConfig(Section):

@@ -122,7 +122,12 @@ REFUSALS: Mapping[str, Refusal] = {
 
 _SECRET = re.compile(r"(password|secret|token|credential|sasl\.jaas\.config|connection\.?string)", re.IGNORECASE)
 _REFERENCE = re.compile(r"\$\{(env|dir|file):[^}]+\}")
-_PREFIXES = {"transforms.": _UNWRAP, "predicates.": _UNWRAP}
+_PREFIXES = {
+    "transforms.": _UNWRAP,
+    "predicates.": _UNWRAP,
+    "key.converter.": _DERIVED,
+    "value.converter.": _DERIVED,
+}
 
 
 def check_overrides(source: str, overrides: Mapping[str, str]) -> None:

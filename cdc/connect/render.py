@@ -13,7 +13,7 @@ from cdc.connect.templates import filled
 from cdc.core.errors import ConfigError
 from cdc.core.types import unfit_text
 
-AVRO_CONVERTER = "cdc.connect.NullKeepingAvroConverter"
+AVRO_CONVERTER = "cdc.connect.CompiledAvroConverter"
 """The converter class; its settings stand in connectors/avro.yaml."""
 
 _PRODUCER_BUFFER = 32 * 1024 * 1024
@@ -31,7 +31,7 @@ def render(source: SourceConfig, config: Config) -> dict[str, str]:
             f"source {source.name!r} has no table with a key yet", hint="`cdc doctor` tells of each table"
         )
     values = _values(source, config)
-    settings = filled("common", values) | filled(source.type, values) | _format_settings(source, values)
+    settings = filled("common", values) | filled(source.type, values) | _format_settings(source, config, values)
     settings |= _history_security(source, config.kafka) | _particular(source) | _snapshot_tables(source)
     empty = {"database.pdb.name"} if isinstance(source, OracleSource) and source.pdb is None else set()
     return {key: value for key, value in (settings | source.connector).items() if key not in empty}
@@ -60,7 +60,6 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _values(source: SourceConfig, config: Config) -> Mapping[str, str]:
-    registry = config.registry or RegistryConfig(url="", converter_url=None, username=None, password=None)
     common = {
         "name": source.name,
         "host": source.host,
@@ -83,7 +82,7 @@ def _values(source: SourceConfig, config: Config) -> Mapping[str, str]:
         "bootstrap_servers": config.kafka.bootstrap_servers,
         "history_topic": history_topic(source) or "",
         "avro_converter": AVRO_CONVERTER,
-        "registry_url": registry.converter_url or registry.url,
+        "registry_url": config.registry.worker_url if config.registry else "",
         "with_schema": str(source.format is EventFormat.JSON_SCHEMA).lower(),
     }
     return common | _engine_values(source)
@@ -124,15 +123,24 @@ def _snapshot_tables(source: SourceConfig) -> dict[str, str]:
     return {"snapshot.include.collection.list": ",".join(listed)} if 0 < len(listed) < len(source.captured) else {}
 
 
-def _format_settings(source: SourceConfig, values: Mapping[str, str]) -> dict[str, str]:
+def _format_settings(source: SourceConfig, config: Config, values: Mapping[str, str]) -> dict[str, str]:
     if source.format is not EventFormat.AVRO:
         return filled("json", values)
-    if not values["registry_url"]:
+    if config.registry is None:
         raise ConfigError(
             f"source {source.name!r} uses the avro format, and registry is missing",
             hint="write registry.url into the configuration",
         )
-    return filled("avro", values)
+    return filled("avro", values) | _registry_login(config.registry)
+
+
+def _registry_login(registry: RegistryConfig) -> dict[str, str]:
+    """Return the login of both converters, the password as a reference."""
+    if not registry.username:
+        return {}
+    login = {"username": registry.username}
+    login |= {"password": reference(registry.password)} if registry.password else {}
+    return {f"{part}.converter.schema.registry.{key}": v for part in ("key", "value") for key, v in login.items()}
 
 
 def table_pattern(name: Iterable[str]) -> str:

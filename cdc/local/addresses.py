@@ -13,7 +13,6 @@ class Addresses:
 
     kafka: str
     registry: str
-    registry_converter: str
     connect: str
     catalog_uri: str
     warehouse: Path
@@ -32,7 +31,6 @@ class Addresses:
         return {
             "CDC_KAFKA__BOOTSTRAP_SERVERS": self.kafka,
             "CDC_REGISTRY__URL": self.registry,
-            "CDC_REGISTRY__CONVERTER_URL": self.registry_converter,
             "CDC_CONNECT__URL": self.connect,
             "CDC_CATALOG__URI": self.catalog_uri,
             "CDC_CATALOG__WAREHOUSE": str(self.warehouse),
@@ -55,12 +53,10 @@ def addresses_of(
     folder: Path, ports: Mapping[str, int], sources: frozenset[str], secrets: Mapping[str, str]
 ) -> Addresses:
     """Return the addresses of a stack with these ports."""
-    registry = f"http://{LOOPBACK}:{ports['registry']}/apis"
     postgres, mysql = "postgres" in sources, "mysql" in sources
     return Addresses(
         kafka=f"{LOOPBACK}:{ports['kafka']}",
-        registry=f"{registry}/ccompat/v7",
-        registry_converter=f"{registry}/registry/v2",
+        registry=f"http://{LOOPBACK}:{ports['registry']}/apis/ccompat/v7",
         connect=f"http://{LOOPBACK}:{ports['connect']}",
         catalog_uri=f"jdbc:postgresql://{LOOPBACK}:{ports['postgres']}/catalog",
         warehouse=folder / "warehouse",

@@ -23,7 +23,7 @@ def _prepare(site: Site) -> None:
         "bootstrap_servers": f"{LOOPBACK}:{site.ports['kafka']}",
         "rest_host": LOOPBACK,
         "rest_port": str(site.ports["connect"]),
-        "registry_url": f"http://{LOOPBACK}:{site.ports['registry']}/apis/registry/v2",
+        "registry_url": f"http://{LOOPBACK}:{site.ports['registry']}/apis/ccompat/v7",
         "plugin_path": f"{site.distributions['converter']},{site.distributions['connectors']}",
         "secrets_folder": str(folder / FILES),
         "replication_factor": "1",

@@ -16,7 +16,7 @@ def stack_services(stack: LocalStack) -> dict[str, dict[str, object]]:
     at = stack.addresses()
     return {
         "kafka": {"bootstrap_servers": at.kafka},
-        "registry": {"url": at.registry, "converter_url": at.registry_converter},
+        "registry": {"url": at.registry},
         "connect": {"url": at.connect},
         "catalog": {
             "type": "jdbc",

@@ -2,7 +2,7 @@
 # Fills the placeholders of debezium/worker.properties from the environment and becomes the Connect worker.
 set -eu
 
-: "${BOOTSTRAP_SERVERS:?address of Kafka}" "${REGISTRY_URL:?address of the registry for the converter}"
+: "${BOOTSTRAP_SERVERS:?address of Kafka}" "${REGISTRY_URL:?address of the registry (its Confluent-compatible API)}"
 
 sed -e "s|\${bootstrap_servers}|$BOOTSTRAP_SERVERS|" \
     -e "s|\${rest_host}|${REST_HOST:-0.0.0.0}|" \

@@ -93,7 +93,7 @@ class Bench:
         at, name = self.stack.addresses(), str(source["name"])
         document = {
             "kafka": {"bootstrap_servers": at.kafka},
-            "registry": {"url": at.registry, "converter_url": at.registry_converter},
+            "registry": {"url": at.registry},
             "connect": {"url": at.connect},
             "catalog": {
                 "type": "jdbc",

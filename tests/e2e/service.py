@@ -27,7 +27,7 @@ def configuration(stack: LocalStack, sources: list[dict[str, object]]) -> dict[s
     at = stack.addresses()
     return {
         "kafka": {"bootstrap_servers": at.kafka},
-        "registry": {"url": at.registry, "converter_url": at.registry_converter},
+        "registry": {"url": at.registry},
         "connect": {"url": at.connect},
         "catalog": {
             "type": "jdbc",

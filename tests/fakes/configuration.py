@@ -42,7 +42,7 @@ def configuration(*sources: dict[str, Any], **sections: Any) -> Config:
     """Return the configuration of these sources (all three engines by default), sections overridden."""
     data = {
         "kafka": {"bootstrap_servers": "kafka:9092"},
-        "registry": {"url": "http://registry/apis/ccompat/v7", "converter_url": "http://registry/apis/registry/v2"},
+        "registry": {"url": "http://registry/apis/ccompat/v7"},
         "connect": {"url": "http://connect:8083"},
         "catalog": {"type": "jdbc", "uri": "jdbc:postgresql://db/catalog", "warehouse": "/w"},
         "sources": sources or (POSTGRES, MYSQL, ORACLE),

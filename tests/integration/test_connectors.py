@@ -79,7 +79,7 @@ class Stand:
     def data(self, *sources) -> dict:
         return {
             "kafka": {"bootstrap_servers": self.addresses.kafka, "partitions": 2},
-            "registry": {"url": self.addresses.registry, "converter_url": self.addresses.registry_converter},
+            "registry": {"url": self.addresses.registry},
             "connect": {"url": self.addresses.connect},
             "catalog": {"type": "jdbc", "uri": self.addresses.catalog_uri, "warehouse": "/w"},
             "sources": [*(sources or (self.postgres, self.mysql))],

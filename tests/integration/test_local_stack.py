@@ -70,7 +70,7 @@ def test_every_server_is_healthy(mysql_stack):
 def test_the_worker_has_all_connectors_and_the_converter(stack):
     address = f"{stack.addresses().connect}/connector-plugins?connectorsOnly=false"
     plugins = {one["class"].rpartition(".")[2] for one in httpx.get(address).json()}
-    assert {"PostgresConnector", "MySqlConnector", "OracleConnector", "NullKeepingAvroConverter"} <= plugins
+    assert {"PostgresConnector", "MySqlConnector", "OracleConnector", "CompiledAvroConverter"} <= plugins
 
 
 def test_up_on_a_running_stack_changes_nothing(stack):

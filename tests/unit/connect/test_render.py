@@ -114,7 +114,6 @@ def test_oracle_abandons_no_transaction():
         ("errors.tolerance", "none"),  # K11
         ("provide.transaction.metadata", "false"),  # P28
         ("heartbeat.interval.ms", "2000"),  # P21
-        ("value.converter.replace.null.with.default", "false"),  # P73
         ("producer.override.acks", "all"),  # K7
         ("exactly.once.support", "required"),  # K9
     ],
@@ -156,12 +155,28 @@ def test_postgres_notices_a_slot_that_was_made_anew():
 def test_the_format_chooses_the_converters():
     avro = rendered(POSTGRES)
     assert avro["value.converter"] == AVRO_CONVERTER
-    assert avro["value.converter.apicurio.registry.url"] == "http://registry/apis/registry/v2"
-    assert avro["value.converter.apicurio.registry.use-id"] == "contentId"
+    for part in ("key", "value"):
+        assert avro[f"{part}.converter.schema.registry.url"] == "http://registry/apis/ccompat/v7"
+    assert not [key for key in avro if "username" in key or "password" in key.removeprefix("database.password")]
     plain = rendered(POSTGRES | {"format": "json"})
     assert plain["value.converter.schemas.enable"] == "false"
     assert plain["value.converter.decimal.format"] == "NUMERIC"
     assert rendered(POSTGRES | {"format": "json_schema"})["value.converter.schemas.enable"] == "true"
+
+
+@pytest.mark.parametrize(
+    ("address", "rendered_address"),
+    [
+        ("http://inside:8081/apis/ccompat/v7", "http://inside:8081/apis/ccompat/v7"),
+        ("http://inside:8081", "http://inside:8081"),
+        ("http://inside:8081/apis/registry/v2", "http://inside:8081/apis/ccompat/v7"),  # of the converter before
+        ("http://inside:8081/apis/registry/v2/", "http://inside:8081/apis/ccompat/v7"),
+    ],
+)
+def test_the_worker_may_reach_the_registry_by_another_address(address, rendered_address):
+    settings = rendered(POSTGRES, registry={"url": "http://outside:8081", "converter_url": address})
+    for part in ("key", "value"):
+        assert settings[f"{part}.converter.schema.registry.url"] == rendered_address
 
 
 @pytest.mark.parametrize("source", [POSTGRES, MYSQL, ORACLE], ids=lambda s: s["type"])
@@ -175,8 +190,11 @@ def test_no_secret_is_rendered(source):
         "password": "${env:CDC_KAFKA_PASSWORD}",
         "ca_file": "/etc/ca.pem",
     }
-    settings = rendered(source, kafka=kafka)
+    registry = {"url": "http://registry", "username": "cdc", "password": "${file:/run/secrets/registry}"}
+    settings = rendered(source, kafka=kafka, registry=registry)
     assert CANARY not in str(settings)
+    assert settings["key.converter.schema.registry.username"] == "cdc"
+    assert settings["value.converter.schema.registry.password"] == "${dir:/run/secrets:registry}"
     assert not [value for value in settings.values() if re.search(r"\$\{[a-z_]+\}", value)]
 
 
@@ -204,6 +222,9 @@ def test_the_history_client_is_secured_like_the_rest():
         ("offset.mismatch.strategy", "no_validation"),
         ("include.unknown.datatypes", "false"),
         ("value.converter.replace.null.with.default", "true"),
+        ("value.converter.schema.registry.url", "http://another"),
+        ("value.converter.max.message.bytes", "1"),
+        ("key.converter.apicurio.registry.use-id", "globalId"),
         ("transforms", "unwrap"),
         ("transforms.unwrap.type", "io.debezium.transforms.ExtractNewRecordState"),
         ("transforms.r.type", "io.debezium.connector.mysql.transforms.ReadToInsertEvent"),

@@ -13,6 +13,8 @@ AWAY = (
     "org.postgresql.util.PSQLException: Connection to 127.0.0.1:5432 refused. Check that the hostname is right",
     "org.apache.kafka.common.errors.TimeoutException: Topic shop.a not present in metadata after 60000 ms.",
     'org.postgresql.util.PSQLException: ERROR: replication slot "cdc_shop" is active for PID 4711',
+    "org.apache.kafka.connect.errors.ConnectException: schema registry http://registry:8081 did not answer, tried for"
+    " 60 s; connection timed out, at last: status 503",
 )
 FINAL = (
     "io.debezium.DebeziumException: The connector is trying to read binlog starting at .., but this is no longer"
@@ -20,6 +22,8 @@ FINAL = (
     'org.postgresql.util.PSQLException: ERROR: can no longer get changes from replication slot "cdc_shop"',
     'org.postgresql.util.PSQLException: FATAL: password authentication failed for user "cdc"',
     "io.debezium.DebeziumException: The db history topic is missing. | Caused by: IOException: connection reset",
+    "org.apache.kafka.connect.errors.ConnectException: schema registry http://registry:8081: access denied (401); see"
+    " registry.username and registry.password",
 )
 UNKNOWN = "java.lang.NegativeArraySizeException: -3"
 
