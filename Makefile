@@ -10,10 +10,10 @@ COMPILE := $(RUN)/pip-compile --quiet --generate-hashes --allow-unsafe --no-emit
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test campaign check unit format docs lock bench bench-fresh bench-load clean
+.PHONY: help venv demo test campaign check unit format docs lock bench bench-fresh bench-load bench-converter clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 	@printf '\nSOURCES=postgres,mysql make demo   both databases\nDEMO_SECONDS=60 make demo          end by itself\n'
 
 venv: $(STAMP) ## Make the environment in .venv from the hash-pinned lock
@@ -69,6 +69,9 @@ bench-fresh: $(STAMP) ## Measure the time from a commit in the source to its row
 
 bench-load: $(STAMP) ## Measure the bulk load of a table beside its database's own client, Spark JDBC and a snapshot; BENCH_OPTIONS
 	@$(RUN)/python -m tests.bench.load $(BENCH_OPTIONS)
+
+bench-converter: $(STAMP) ## Measure the Avro converter beside the one before it; BENCH_OPTIONS
+	@$(RUN)/python -m tests.bench.converter $(BENCH_OPTIONS)
 
 clean: ## Remove the environment and caches of this folder; the download cache of the user stays
 	@rm -rf .venv build dist cdc.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
