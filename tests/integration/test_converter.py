@@ -162,6 +162,12 @@ def test_a_schema_that_does_not_fit_names_its_subject(own, address):
     assert not may_pass(answer)
 
 
+def test_a_value_that_does_not_fit_names_topic_and_field_and_shows_nothing(own):
+    answer = own.ask("write", "own", "conv.public.lacks", "row_lacking")
+    why = "field id is NULL, and its schema does not allow that"
+    assert answer == f"error DataException a message for topic conv.public.lacks cannot be written as Avro: {why}"
+
+
 def test_a_message_that_is_too_large_names_its_topic(peer, address):
     peer.ask("open", "small", OWN, "value", *settings(address, max_message_bytes=100))
     answer = peer.ask("write", "small", "conv.public.large", "envelope")
@@ -170,13 +176,15 @@ def test_a_message_that_is_too_large_names_its_topic(peer, address):
 
 
 def test_a_registry_that_comes_back_is_waited_for(stack, classes, address):
-    """While its process is stopped requests time out; what is written then comes as soon as it answers."""
+    """While its process is stopped known schemas go on, and a new one is written as soon as it answers."""
     pid = next(one.pid for one in stack.status() if one.name == "registry")
     other = Peer(classes)
     try:
         other.ask("open", "own", OWN, "value", *settings(address))
+        known = written(other, "own", "conv.public.goes_on", "row")
         os.kill(pid, signal.SIGSTOP)
         try:
+            assert written(other, "own", "conv.public.goes_on", "row") == known
             with ThreadPoolExecutor(1) as pool:
                 waiting = pool.submit(written, other, "own", "conv.public.waits", "row")
                 with pytest.raises(TimeoutError):

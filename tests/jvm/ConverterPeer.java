@@ -39,6 +39,7 @@ final class ConverterPeer {
         samples.put("row_wider", new SchemaAndValue(second, struct(second, 10L, "b").put("phone", "1")));
         samples.put("row_broken", sample(SchemaBuilder.struct().name("shop.Row")
                 .field("id", Schema.BOOLEAN_SCHEMA).field("name", Schema.STRING_SCHEMA).build(), true, "c"));
+        samples.put("row_lacking", new SchemaAndValue(first, new Struct(first).put("name", "canary")));
         Schema nulls = SchemaBuilder.struct().name("shop.Nulls")
                 .field("number", SchemaBuilder.int32().optional().defaultValue(5).build())
                 .field("text", SchemaBuilder.string().optional().defaultValue("x").build()).build();
