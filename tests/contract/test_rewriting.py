@@ -106,7 +106,7 @@ def test_a_partitioned_table_keeps_its_partitions(new_table: NewTable) -> None:
 
 def test_whoever_was_overtaken_while_it_wrote_stages_nothing(new_table: NewTable) -> None:
     """Promise 4: the branch that it wrote to is not where it was."""
-    table, topic = new_table("overtaken", NUMBERED), Topic()
+    table, topic = new_table("rewriter_overtaken", NUMBERED), Topic()
     table.apply(updates(topic, 1, 1, 2))
     small, state = table.small_table(), table.table.read()
     rows = small.rows()
