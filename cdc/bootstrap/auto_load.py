@@ -66,10 +66,10 @@ class AutoLoads:
 
     def _look(self, session: SparkSession) -> float:
         """Load what waits now; return the seconds after which to look again."""
-        waiting = [spec for spec in specs_of(self.source) if self._waits(session, spec)]
-        if not waiting:
-            return _LOOK_SECONDS
         try:
+            waiting = [spec for spec in specs_of(self.source) if self._waits(session, spec)]
+            if not waiting:
+                return _LOOK_SECONDS
             if not (ready := self._ready(waiting)):
                 return _LOOK_SECONDS
             loads = SourceLoads(self.config, self.source, session, self._show, self.stop.is_set, None, self.capture)

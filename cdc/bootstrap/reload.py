@@ -46,7 +46,10 @@ class Reloader:
         while not ended.is_set():
             if now.wait(_PATIENCE) or time.monotonic() >= due:
                 now.clear()
-                self.look()
+                try:
+                    self.look()
+                except Exception:  # a mistake of ours must not end what follows the configuration
+                    log.exception("configuration not followed")
                 due = time.monotonic() + interval
 
     def look(self) -> None:

@@ -88,7 +88,8 @@ class IcebergTable:
     def exists(self) -> bool:
         """Return whether the table is in the catalog."""
         with java_errors(f"look up table {self._name}"):
-            return self._found() is not None
+            # Not as ``find`` does: this makes the catalog known to a session that has not used it yet.
+            return self._session.catalog.tableExists(self.sql_name)
 
     def create(
         self,

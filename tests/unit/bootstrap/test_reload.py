@@ -162,3 +162,20 @@ def test_after_each_look_it_is_told_which_configuration_holds() -> None:
     rig.look(configuration(MORE, MYSQL))
     rig.look(configuration(MORE, MYSQL))
     assert [len(config.sources[0].tables) for config in rig.held] == [2, 3]
+
+
+def test_a_mistake_in_a_look_did_not_end_the_thread_that_follows_the_configuration() -> None:
+    rig, ended, now = Rig(), threading.Event(), threading.Event()
+    looks: list[int] = []
+
+    def held(_config: Config) -> None:
+        looks.append(1)
+        if len(looks) == 1:
+            raise KeyError("a mistake")
+        ended.set()
+
+    rig.reloader._looked = held  # noqa: SLF001 - as what a pattern brings in may be mistaken
+    thread = threading.Thread(target=rig.reloader.run, args=(ended, now, 0.01), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
