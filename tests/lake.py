@@ -139,6 +139,7 @@ class LakeTable:
         self.blocked_keys = 1000
         self.files: Any = FileCatalog(config)
         self.rewrites = True
+        self.avoided: dict[TableName, str] = {}
         self.before_publish: Callable[[], None] = lambda: None
         self.quarantine = f"`{self.catalog}`.`cdc`.`quarantine`"
         session.sql(f"CREATE NAMESPACE IF NOT EXISTS {self.catalog}.cdc")
@@ -208,8 +209,7 @@ class LakeTable:
 
     def small_table(self) -> RewrittenTable:
         """Return the table as one that may be rewritten without Spark."""
-        tombstones = TableName("cdc", f"tombstones_{self.spec.target.table}")
-        return RewrittenTable(self.files, self.spec.target, tombstones)
+        return RewrittenTable(self.files, self.spec.target, self.avoided)
 
     def resolver(self, _micro: MicroBatch, writers: dict[int, Writer]) -> Resolve:
         """Return what finds the schemas of messages."""

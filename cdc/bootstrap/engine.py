@@ -13,10 +13,10 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from cdc.bootstrap.writers import Writers, source_columns
 from cdc.config.models import Config
-from cdc.config.services import HadoopCatalog
+from cdc.config.services import HadoopCatalog, HiveCatalog
 from cdc.config.sources import SourceConfig
 from cdc.core.errors import CdcError, ConfigError, IncompatibleSchema
-from cdc.core.names import quote, tombstones_of
+from cdc.core.names import TableName, quote, tombstones_of
 from cdc.core.progress import Progress, TopicState
 from cdc.kafka.client import java_settings
 from cdc.kafka.registry import SchemaRegistry
@@ -45,8 +45,10 @@ class SparkEngine:
         self._topics = KafkaTopics(config.kafka)
         registry = SchemaRegistry(config.registry) if config.registry else None
         self._writers = Writers(registry, source.format, source_columns(source))
-        hadoop = isinstance(config.catalog, HadoopCatalog)
-        self._catalog = None if hadoop else open_catalog(config.catalog)
+        # A hadoop catalog cannot be written to with pyiceberg, and that of Hive has one connection for all threads.
+        by_spark_alone = isinstance(config.catalog, HadoopCatalog | HiveCatalog)
+        self._catalog = None if by_spark_alone else open_catalog(config.catalog)
+        self._avoided: dict[TableName, str] = {}
         self._quarantine = _qualified(config.catalog.name, config.metadata_namespace, "quarantine")
         create_quarantine(session, self._quarantine)
         for namespace in {source.target_of(table).namespace for table in source.tables}:
@@ -143,7 +145,7 @@ class SparkEngine:
         with self._pool.borrow(part.messages + table.row_count()) as session:
             session.sparkContext.setLocalProperty("spark.scheduler.pool", spec.topic)
             resolve = self._writers.resolver(spec.topic, batch)
-            small = RewrittenTable(self._catalog, spec.target, beside) if self._catalog else None
+            small = RewrittenTable(self._catalog, spec.target, self._avoided) if self._catalog else None
             share = SparkTableBatch(session, batch.view, part, table_format, target, resolve, small)
             try:
                 with java_errors(f"apply a batch to {spec.target}"):

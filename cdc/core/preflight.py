@@ -59,8 +59,9 @@ def causes(findings: Iterable[Finding]) -> list[Finding]:
     listed = list(findings)
     explained = {finding.table for finding in listed if finding.table is not None and finding.name in _ROOTS}
     kept_out = {finding.table for finding in listed if finding.name in ENDS_CONNECTOR}
+    gaps = {finding.table for finding in listed if finding.gap}  # which goes with what is told
     return [
-        finding
+        finding._replace(gap=finding.table in gaps) if finding.table is not None else finding
         for finding in listed
         if finding.name in _ROOTS
         or not (finding.table in explained or (finding.name == "left_out" and finding.table in kept_out))

@@ -22,6 +22,7 @@ from cdc.lake.java import java_causes, java_class, java_errors, load_table
 BRANCH = "cdc"
 SUMMARY_PREFIX = "cdc."
 FENCE = "cdc.fence"
+_TOKEN = "cdc.token"  # noqa: S105 - the name of an entry
 _MISSING = "org.apache.spark.sql.catalyst.analysis.NoSuchTableException"
 
 DEFAULT_PROPERTIES = {
@@ -176,11 +177,17 @@ class IcebergTable:
             append.commit()
 
     def staged(self, base: int) -> tuple[int, Mapping[str, str]]:
-        """Return the branch's newest snapshot and the counts of its summary; nothing staged gives ``base`` itself."""
+        """Return the branch's newest snapshot and the counts of its summary; nothing staged gives ``base`` itself.
+
+        Raises CommitConflict if what is staged does not begin at ``base``, or several writers have staged it.
+        """
         with java_errors(f"read the staging branch of {self._name}"):
             table = self._load()
             head = table.refs().get(BRANCH).snapshotId()
-            return int(head), {} if head == base else dict(table.snapshot(head).summary())
+            staged = _from(table, head, base)
+        if staged is None or len({summary.get(_TOKEN) for summary in staged}) > 1:
+            raise CommitConflict(f"another writer has staged a commit of {self._name}")
+        return int(head), staged[0] if staged else {}
 
     def publish(self, base: int, staged: int, properties: Mapping[str, str]) -> None:
         """Move ``main`` from ``base`` to ``staged`` and mirror ``properties``, atomically.
@@ -228,6 +235,18 @@ class IcebergTable:
             if _MISSING in dict(java_causes(error)):
                 return None
             raise
+
+
+def _from(table: Any, head: int, base: int) -> list[dict[str, str]] | None:  # noqa: ANN401 - py4j
+    """Return the summaries of the snapshots from ``head`` back to ``base``, that one left out; None if it is no way."""
+    found: list[dict[str, str]] = []
+    while head != base:
+        snapshot = table.snapshot(head)
+        if snapshot is None or snapshot.parentId() is None:
+            return None
+        found.append(dict(snapshot.summary()))
+        head = snapshot.parentId()
+    return found
 
 
 def _state(table: Any) -> TableSnapshot:  # noqa: ANN401 - py4j

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from cdc.core.batch import Collapsed, Problem, Skip
-from cdc.core.errors import Fenced, Moved, TerminalError
+from cdc.core.errors import CommitConflict, Fenced, Moved, TerminalError
 from cdc.core.evolution import SchemaPlan, filled, plan_schema, unify
 from cdc.core.history import DELETED, INSERTED, LAST_DELETE, PIPELINE, PROGRESS, TOKEN, TRUNCATED, UPDATED
 from cdc.core.progress import PartitionEvents, PartitionProgress, Progress, after, epochs, short_of
@@ -251,6 +251,8 @@ class Applier:
             staged, counts = table.staged(state.snapshot_id)
             if staged == state.snapshot_id:
                 return Applied(collapsed, progress, seconds=watch.seconds)
+            if counts.get(TOKEN) != str(self.token):
+                raise CommitConflict(f"another writer has staged a commit of {spec.target}")
             audit(spec, collapsed, counts)
             self.still_holder()
             memory.intended = progress

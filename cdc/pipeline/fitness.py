@@ -47,12 +47,23 @@ class Fitness:
         return bool(self.roster.judge(unfit))
 
     def _set_aside(self, spec: TableSpec, finding: Finding) -> None:
-        if finding.gap and spec.topic in self.roster.reading:
+        if finding.gap and self._goes_on(spec, finding):
+            self._told[spec.topic] = finding.name
             self._unmarked[spec.target] = finding.what
             self.stop(spec, TerminalError(finding.what, hint=RESET), finding.name)
         elif spec.topic not in self.roster.stopped and self._told.get(spec.topic) != finding.name:
             self._told[spec.topic] = finding.name
             self.tell(spec, PreflightError(finding.what, hint=finding.hint), finding.name)
+
+    def _goes_on(self, spec: TableSpec, finding: Finding) -> bool:
+        """Return whether a table is read, or would be once more: one that rests, and has been told of nothing yet."""
+        known = self.roster.memory.get(spec.topic)
+        begun = known is not None and known.progress is not None and bool(known.progress.partitions)
+        return spec.topic in self.roster.reading or (begun and self._told.get(spec.topic) != finding.name)
+
+    def unmarked(self, spec: TableSpec) -> str:
+        """Return why a table has to be loaded anew where that could not be written down yet; nothing if it has not."""
+        return self._unmarked.get(spec.target, "")
 
     def _mark(self) -> None:
         """Mark stale tables where it outlives this process; the catalog may be away, and is asked again."""

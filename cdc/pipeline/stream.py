@@ -87,6 +87,8 @@ class Pipeline:
     poll: float = POLL_SECONDS
     holding: bool = False
     _fatal: Exception | None = None
+    _token: int = 0
+    _failing: dict[str, float] = field(default_factory=dict)
     _batches: int = 0
     _held: HeldBack | Moved | None = None
     _again: bool = False
@@ -117,6 +119,7 @@ class Pipeline:
                 return
             raise
         log.info("lease taken", pipeline=self.name, token=token)
+        self._token = token
         self.holding = True
         try:
             with beating(self.lease, self.limits.lease_ttl.total_seconds() / 4, self.name, self._end_with):
@@ -131,7 +134,9 @@ class Pipeline:
         """Forget what was true while the last run had the lease."""
         self._fatal, self._marks = None, Marks(self.name, self.control, self.poll)
         self._roster.forget()
-        self._comeback = Comeback(self._roster, self._marks.stale_of)
+        self._comeback = Comeback(self._roster, lambda spec: self._marks.stale_of(spec) or self._fitness.unmarked(spec))
+        self._failing, self._held, self._again = {}, None, False
+        self._draining.clear()
         self._idle.set()
 
     def reconfigure(self, specs: Sequence[TableSpec], engine: Engine) -> None:
@@ -189,9 +194,11 @@ class Pipeline:
             self.report.flush_when_due()  # nothing is wrong: the batch may take its time
         if not self._idle.wait(DRAIN_SECONDS):
             log.warning("running batch abandoned", pipeline=self.name)
-        if query:
-            query.stop()
-        self._draining.clear()
+        try:
+            if query:
+                query.stop()
+        finally:
+            self._draining.clear()
 
     def _heed(self) -> None:
         """Take up what the control table and a new configuration ask for."""
@@ -267,14 +274,25 @@ class Pipeline:
         for spec in active:
             try:
                 position = self._position(applier, spec, topics.get(spec.topic), blocked)
-            except (Fenced, TransientError, CommitStateUnknown):
+            except Fenced:
                 raise
+            except (TransientError, CommitStateUnknown) as error:
+                self._wait_for(spec, error)
             except Exception as error:  # noqa: BLE001 - as with its batches: one table stops alone
                 self._stop_table(spec, error)
             else:
+                self._failing.pop(spec.topic, None)
                 found |= {spec.topic: position} if position else {}
         self._roster.reading = set(found)
         return found
+
+    def _wait_for(self, spec: TableSpec, error: TransientError | CommitStateUnknown) -> None:
+        """Begin again while a table may answer yet; after ``retry_for`` it alone stops, to be tried again later."""
+        since = self._failing.setdefault(spec.topic, time.monotonic())
+        if time.monotonic() - since < self.limits.retry_for.total_seconds():
+            raise error
+        self._failing.pop(spec.topic)
+        self._stop_table(spec, error)
 
     def _position(
         self,
@@ -331,6 +349,8 @@ class Pipeline:
 
     def _note(self, applier: Applier, spec: TableSpec, future: Future[Applied]) -> None:
         error = future.exception()
+        if applier.token != self._token:
+            return  # a batch that was abandoned, of a run that is over
         if error is None:
             applied = future.result()
             self.report.applied(spec, applier.token, applied)

@@ -17,7 +17,7 @@ from cdc.spark.decode import Epochs, RowShape, decode, unusable
 from cdc.spark.envelope import Writer, open_avro, open_json
 from cdc.spark.large import collapse_large
 from cdc.spark.microbatch import SchemaPair, TopicSlice, messages_of, schema_marks
-from cdc.spark.rewrite import SmallTable, bury, rewrite
+from cdc.spark.rewrite import SmallTable, rewrite
 from cdc.spark.small import collapse_small, is_small
 from cdc.spark.work import Share, Work, planned
 
@@ -169,7 +169,7 @@ class SparkTableBatch:
         work, share = self._current, self._current.share
         if work.changes is None:
             raise RuntimeError("a torn batch cannot be staged")
-        if work.collapsed.deletes and not (share.small and work.gathered and bury(share.small, work.gathered)):
+        if work.collapsed.deletes:
             staging.write_tombstones(self._session, self._target, share.shape, work.changes())
         why = _rewrite(work, truncate, summary)
         self.way = "rewrite" if why is None else f"merge: {why}"

@@ -19,18 +19,17 @@ from cdc.spark.gathered import keys_of
 
 
 class SmallTable(Protocol):
-    """A table that is small enough to be written anew as a whole; both may raise as a commit does."""
+    """A table that may be small enough to be written anew as a whole."""
 
     def rows(self) -> pa.Table | str:
         """Return the rows of ``main``, every column as Iceberg has it in Arrow, or why they are not to be rewritten."""
         ...
 
-    def bury(self, keys: pa.Table) -> bool:
-        """Append deleted keys, with ``_cdc_position`` and ``deleted_at``, to the tombstones, if there is that table."""
-        ...
+    def replace(self, rows: pa.Table, summary: Mapping[str, str]) -> str | None:
+        """Commit these rows, in place of all that are there, to the staging branch; raises as a commit does.
 
-    def replace(self, rows: pa.Table, summary: Mapping[str, str]) -> None:
-        """Commit these rows, in place of all that are there, to the staging branch."""
+        Returns why it cannot be done, and has committed nothing then; None if it was.
+        """
         ...
 
 
@@ -59,22 +58,8 @@ def rewrite(
         return f"column {differing!r} has another type in Arrow"
     found = rewritten(rows, changes, shape, truncate, datetime.now(UTC))
     if found is None:
-        return "a key is there more than once"
-    table.replace(found.rows, {**summary, **found.counts})
-    return None
-
-
-def bury(table: SmallTable, changes: pa.Table) -> bool:
-    """Remember the deleted keys of a batch, before the deletes are published (S14); returns whether it was done.
-
-    Whoever makes the table of tombstones has to do it where it is not there yet.
-    """
-    gone = changes.filter(changes["deleted"])
-    keys = gone["k"].combine_chunks()
-    at = pa.repeat(pa.scalar(datetime.now(UTC), pa.timestamp("us", tz="UTC")), gone.num_rows)
-    names = [field.name for field in keys.type]
-    columns = [*keys.flatten(), gone["position"], at]
-    return table.bury(pa.table(columns, names=[*names, "_cdc_position", "deleted_at"]))
+        return "a key is there more than once, or a row without a position"
+    return table.replace(found.rows, {**summary, **found.counts})
 
 
 def known_rows(table: SmallTable, shape: RowShape, wanted: pa.Table, truncated: str) -> pa.Table | None:
@@ -83,7 +68,7 @@ def known_rows(table: SmallTable, shape: RowShape, wanted: pa.Table, truncated: 
     Rows below ``truncated`` are none of them.
     """
     rows = table.rows()
-    if isinstance(rows, str):
+    if isinstance(rows, str) or rows["_cdc_position"].null_count:
         return None
     keys = set(keys_of(wanted["k"]))
     live = rows["_cdc_position"].to_pylist()
@@ -100,7 +85,9 @@ def known_rows(table: SmallTable, shape: RowShape, wanted: pa.Table, truncated: 
 
 
 def rewritten(rows: pa.Table, changes: pa.Table, shape: RowShape, truncate: str, now: datetime) -> Rewritten | None:
-    """Return the rows with the changes (``cdc.spark.collapse``) in them; None if rows share a key."""
+    """Return the rows with the changes (``cdc.spark.collapse``) in them; None if rows share a key, or are not ours."""
+    if rows["_cdc_position"].null_count:
+        return None
     if truncate:
         rows = rows.filter(pc.greater_equal(rows["_cdc_position"], truncate))
     held = {key: number for number, key in enumerate(_keys(rows, shape))}
@@ -201,7 +188,8 @@ def _struct(rows: pa.Table, names: Iterable[str]) -> pa.Array:
 
 
 def _value(changes: pa.Table, name: str) -> pa.Array:
-    return pc.struct_field(changes["v"].combine_chunks(), name)
+    values = changes["v"].combine_chunks()
+    return pc.struct_field(values, [values.type.get_field_index(name)])  # a name may look like a path
 
 
 def _differing(rows: pa.Table, changes: pa.Table, shape: RowShape) -> str | None:

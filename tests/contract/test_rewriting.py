@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,11 +25,31 @@ def test_a_small_table_is_one_file_after_every_batch(new_table: NewTable) -> Non
     for n in range(1, 5):
         assert table.apply(updates(topic, n, 1, 2, n + 2)).way == "rewrite"
         assert files(table) == (1, 0)
+        manifests = table.session.sql(f"SELECT path FROM {table.table.sql_name}.manifests").collect()
+        assert len(manifests) <= 2, "one of the new file, and one of the file that it replaces"
     assert numbers(table) == {1: 4, 2: 4, 3: 1, 4: 2, 5: 3, 6: 4}
     assert table.table.row_count() == 6
     gone = table.apply([topic.change("d", {"id": i}, (900, 900 + i)) for i in range(1, 7)])
     assert (gone.way, gone.counts) == ("rewrite", {"inserted": 0, "updated": 0, "deleted": 6})
     assert (files(table), numbers(table)) == ((0, 0), {})
+
+
+def test_metadata_of_a_table_that_is_rewritten_is_bounded(new_table: NewTable) -> None:
+    table, topic = new_table("bounded", NUMBERED, properties={"write.metadata.previous-versions-max": "3"}), Topic()
+    for n in range(1, 9):
+        table.apply(updates(topic, n, 1))
+    folder = Path(table.files.load_table(table.spec.target).metadata.location.removeprefix("file:"), "metadata")
+    assert len(list(folder.glob("*.metadata.json"))) <= 6
+
+
+def test_a_value_that_pyiceberg_cannot_write_stopped_its_table(new_table: NewTable) -> None:
+    """PostgreSQL's infinity lies outside of Python's years; Spark merges it, from then on too."""
+    column_at = column("at", {"type": "long", "connect.name": "io.debezium.time.MicroTimestamp"})
+    table, topic = new_table("endless", [*NUMBERED, column_at]), Topic()
+    for n, at in ((1, 0), (2, 2**63 - 1), (3, 5)):
+        applied = table.apply([topic.change("u", {"id": i, "n": n, "at": at}, (100 * n, 100 * n + i)) for i in (1, 2)])
+        assert applied.way == ("rewrite" if n == 1 else "merge: it was not written without Spark: OverflowError")
+    assert numbers(table) == {1: 3, 2: 3}
 
 
 @pytest.mark.parametrize(

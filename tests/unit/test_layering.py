@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted(ROOT.glob("cdc/**/*.py"))
-LONG: dict[str, str] = {}
+LONG = {"cdc/pipeline/stream.py": "one run of a pipeline, whose steps share what is held, stopped and begun again"}
 """Modules of more than 400 lines, each with the reason."""
 
 

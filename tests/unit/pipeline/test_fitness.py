@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from cdc.core.errors import TerminalError
 from cdc.core.preflight import Finding
 from cdc.core.status import TableState
 from tests.unit.pipeline.rig import BOTH, LATER, A, B, Offsets, Rig, until
@@ -131,3 +132,26 @@ def test_a_pipeline_whose_tables_are_all_unfit_waits() -> None:
     rig.pipeline.judge({})
     thread.join(10)
     assert (rig.next_offset(A), rig.next_offset(B)) == (5, 10)
+
+
+def test_a_gap_that_opened_while_a_table_was_stopped_is_a_gap_all_the_same() -> None:
+    """The table was tried again by itself, and went on behind what nobody had captured."""
+    rig = Rig()
+    rig.table(A).failures["publish"] = [TerminalError("no room")]
+    set_aside = Finding("set_aside", "the connector goes on without it", "", gap=True)
+
+    def running() -> Iterator[Offsets]:
+        yield {A.topic: (0, 4)}
+        rig.table(A).failures["publish"] = [TerminalError("no room")]
+        yield {A.topic: (5, 6), B.topic: (0, 9)}
+        until(lambda: rig.state(A) == TableState.STOPPED)
+        rig.pipeline.judge({A.topic: set_aside})
+        until(lambda: set(rig.control.marks) == {"ns.a"})
+        rig.pipeline.judge({A.topic: set_aside})
+        rig.pipeline.judge({})
+
+    rig.table(A).failures.clear()
+    rig.script(running)
+    rig.run()
+    assert rig.next_offset(A) == 5
+    assert rig.states()["ns.a"][0] == TableState.STOPPED

@@ -406,3 +406,38 @@ def test_an_idle_table_whose_messages_have_all_expired_goes_on_with_the_next_cha
     rig.run()
     assert rig.started_at(A) == [6]
     assert (rig.states()["ns.a"][0], rig.next_offset(A)) == (TableState.RUNNING, 10)
+
+
+def test_a_table_that_never_answers_kept_all_tables_of_its_source_waiting() -> None:
+    """The query did not start, for ever, and no state told why."""
+    rig = Rig({B.topic: (0, 9)}, retry=0.3)
+    rig.table(A).holding({"id": "int"}, {PROGRESS: progress_at(A, 0)})
+    rig.table(A).failures["read"] = [TransientError("metadata away")] * 100
+    rig.run()
+    assert rig.next_offset(B) == 10
+    assert rig.states()["ns.a"] == (TableState.STOPPED, "metadata away")
+
+
+def test_a_query_that_could_not_be_stopped_made_the_next_run_skip_its_batches() -> None:
+    rig = Rig(BOTH)
+    started = rig.engine.start
+
+    def start(*given: Any) -> Any:
+        query = started(*given)
+        stop = query.stop
+
+        def stop_badly() -> None:
+            stop()
+            raise KeyError("a mistake")
+
+        query.stop = stop_badly  # type: ignore[method-assign]
+        return query
+
+    rig.engine.start = start  # type: ignore[method-assign]
+    with pytest.raises(KeyError):
+        rig.run()
+    rig.engine.start = started  # type: ignore[method-assign]
+    rig.stop.clear()
+    rig.engine._pending = [MemoryMicroBatch(rig.engine, LATER)]  # noqa: SLF001
+    rig.run()
+    assert (rig.next_offset(A), rig.next_offset(B)) == (7, 12)

@@ -10,7 +10,7 @@ import pytest
 from cdc.core.collapse import MOVED_IN
 from cdc.core.positions import LAYOUTS
 from cdc.spark.decode import RowShape
-from cdc.spark.rewrite import bury, known_rows, rewrite, rewritten
+from cdc.spark.rewrite import known_rows, rewrite, rewritten
 
 SHAPE = RowShape("postgres", ("id",), {"id": "int", "name": "string"}, "?")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -110,15 +110,11 @@ def test_rows_that_share_a_key_are_not_rewritten():
 class Memory:
     """A small table in memory; a text in place of the rows says why it is none."""
 
-    def __init__(self, held: pa.Table | str, *, tombstones: bool = True) -> None:
-        self.held, self.tombstones, self.buried, self.summary = held, tombstones, None, dict[str, str]()
+    def __init__(self, held: pa.Table | str) -> None:
+        self.held, self.summary = held, dict[str, str]()
 
     def rows(self) -> pa.Table | str:
         return self.held
-
-    def bury(self, keys: pa.Table) -> bool:
-        self.buried = keys
-        return self.tombstones
 
     def replace(self, rows: pa.Table, summary: Mapping[str, str]) -> None:
         self.held, self.summary = rows, dict(summary)
@@ -139,7 +135,11 @@ def test_the_summary_has_what_a_merge_counts():
     ("held", "why"),
     [
         ("it has 30000 rows", "it has 30000 rows"),
-        (pa.concat_tables([BEFORE, BEFORE]), "a key is there more than once"),
+        (pa.concat_tables([BEFORE, BEFORE]), "a key is there more than once, or a row without a position"),
+        (
+            BEFORE.set_column(3, ROWS.field(3), pa.array([None] * 3, pa.large_string())),
+            "a key is there more than once, or a row without a position",
+        ),
         (BEFORE.set_column(1, "name", pa.array([b"x"] * 3)), "column 'name' has another type in Arrow"),
     ],
 )
@@ -147,13 +147,6 @@ def test_why_a_table_is_not_rewritten_is_told_and_nothing_is_written(held, why):
     table = Memory(held)
     assert rewrite(table, changes((1, "uno", 400, "u")), SHAPE, "", {}) == why
     assert table.summary == {}
-
-
-def test_deleted_keys_are_buried_where_there_are_tombstones_s14():
-    table = Memory(BEFORE)
-    assert bury(table, changes((1, "uno", 400, "u"), (2, None, 410, "d")))
-    assert [(r["id"], r["_cdc_position"]) for r in table.buried.to_pylist()] == [(2, at(410, 9))]
-    assert not bury(Memory(BEFORE, tombstones=False), changes((2, None, 410, "d")))
 
 
 def test_known_rows_are_those_of_the_wanted_keys_that_no_truncate_has_removed():
