@@ -42,14 +42,17 @@ class Keeper:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, on_started: Callable[[Sequence[threading.Thread]], None]) -> None:
-        """Run all; ``on_started`` gets their threads. Raises the error of the first that ended and did not go on."""
+        """Run all; ``on_started`` gets their threads.
+
+        Raises the error of the first that ended and did not go on, unless all were told to stop.
+        """
         threads = [threading.Thread(target=self._keep, args=(one,), name=one.name) for one in self.pipelines]
         for thread in threads:
             thread.start()
         on_started(threads)
         for thread in threads:
             thread.join()
-        if self._ended:
+        if self._ended and not self.stop.is_set():
             raise next(iter(self._ended.values()))
 
     def _keep(self, pipeline: Pipeline) -> None:
