@@ -185,7 +185,8 @@ class IcebergTable:
             table = self._load()
             head = table.refs().get(BRANCH).snapshotId()
             staged = _from(table, head, base)
-        if staged is None or len({summary.get(_TOKEN) for summary in staged}) > 1:
+        # The deletes of a truncate may be a commit of metadata alone, which Spark makes without our entries.
+        if staged is None or len({summary[_TOKEN] for summary in staged if _TOKEN in summary}) > 1:
             raise CommitConflict(f"another writer has staged a commit of {self._name}")
         return int(head), staged[0] if staged else {}
 

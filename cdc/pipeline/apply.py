@@ -251,7 +251,7 @@ class Applier:
             staged, counts = table.staged(state.snapshot_id)
             if staged == state.snapshot_id:
                 return Applied(collapsed, progress, seconds=watch.seconds)
-            if counts.get(TOKEN) != str(self.token):
+            if counts.get(TOKEN, str(self.token)) != str(self.token):
                 raise CommitConflict(f"another writer has staged a commit of {spec.target}")
             audit(spec, collapsed, counts)
             self.still_holder()
