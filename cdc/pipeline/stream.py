@@ -161,7 +161,8 @@ class Pipeline:
                 if self._batches > batches or time.monotonic() - began > HEALTHY_SECONDS:
                     waited = 0.0
                 waited = min(waited * 2 + 1, 15.0)
-                log.warning("query ended, starting again", pipeline=self.name, error=str(error), seconds=waited)
+                said = {"error": str(error), "hint": error.hint}
+                log.warning("query ended, starting again", pipeline=self.name, seconds=waited, **said)
                 stop.wait(waited)
 
     def _run_query(self, applier: Applier, stop: threading.Event) -> None:
