@@ -385,8 +385,7 @@ def test_dependencies_that_are_away_are_named(stand: Stand) -> None:
     registry.await_log("table stopped")
     registry.await_log("stopped table tried again")
     assert "Traceback" not in registry.text()
-    registry.send(signal.SIGTERM)
-    assert registry.ended(30) == 0
+    registry.kill()
     kafka = stand.start(CDC_KAFKA__BOOTSTRAP_SERVERS="127.0.0.1:1", **soon)
     kafka.await_log("kafka.bootstrap_servers")
     kafka.await_log("starting again")
