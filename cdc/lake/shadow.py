@@ -19,11 +19,12 @@ from pyspark.sql.functions import partitioning
 from cdc.core.collapse import READ_AGAIN
 from cdc.core.ddl import spark_type
 from cdc.core.errors import CommitConflict, CommitStateUnknown, IncompatibleSchema
+from cdc.core.history import PREFIX
 from cdc.core.names import TableName, quote, shadow_of, tombstones_of
 from cdc.core.partitioning import PartitionTerm
 from cdc.lake.data_files import FileWriter, WrittenFile
 from cdc.lake.java import java_class, java_errors, load_table
-from cdc.lake.tables import BRANCH, MODE_BY_SIZE, SUMMARY_PREFIX, IcebergTable, merge_mode, recorded
+from cdc.lake.tables import BRANCH, MODE_BY_SIZE, IcebergTable, merge_mode, recorded
 
 _OWN_IDS = 1000
 """Columns that a shadow gets while it is made have ids from here on: the target's new columns have others."""
@@ -247,7 +248,7 @@ class Shadow:
         schema_id = int(builder.build().currentSchemaId())
         snapshot = self._snapshot(metadata, made, base, schema_id, entries)
         builder.setBranchSnapshot(snapshot, "main")
-        mirrored = {name: value for name, value in entries.items() if name.startswith(SUMMARY_PREFIX)}
+        mirrored = {name: value for name, value in entries.items() if name.startswith(PREFIX)}
         wanted = {**mirrored, **merge_mode(metadata.properties(), dict(snapshot.summary()))}
         operations.commit(metadata, builder.setProperties(wanted).build())
 
@@ -312,7 +313,7 @@ def _copied(metadata: Mapping[str, Any], snapshot: int | None, properties: Mappi
     """Return the metadata of a shadow: those of its target, with no history but the one snapshot."""
     location = metadata["location"].rstrip("/")
     present = metadata.get("properties", {})
-    kept = {n: v for n, v in present.items() if n == MODE_BY_SIZE or not n.startswith(SUMMARY_PREFIX)}
+    kept = {n: v for n, v in present.items() if n == MODE_BY_SIZE or not n.startswith(PREFIX)}
     shared = {} if snapshot is None else _SHARED
     paths = {"write.data.path": f"{location}/data", "write.metadata.path": f"{location}/metadata"}
     chosen = [s for s in metadata.get("snapshots", ()) if s["snapshot-id"] == snapshot]

@@ -15,14 +15,12 @@ from pyspark.sql import SparkSession
 from cdc.core.ddl import iceberg_type, spark_type
 from cdc.core.errors import CommitConflict, CommitStateUnknown
 from cdc.core.evolution import CDC_COLUMNS, SchemaPlan
+from cdc.core.history import FENCE, PREFIX, TOKEN
 from cdc.core.names import TableName, quote
 from cdc.core.partitioning import parse_term, shown_term
 from cdc.lake.java import java_causes, java_class, java_errors, load_table
 
 BRANCH = "cdc"
-SUMMARY_PREFIX = "cdc."
-FENCE = "cdc.fence"
-_TOKEN = "cdc.token"  # noqa: S105 - the name of an entry
 _MISSING = "org.apache.spark.sql.catalyst.analysis.NoSuchTableException"
 
 DEFAULT_PROPERTIES = {
@@ -186,7 +184,7 @@ class IcebergTable:
             head = table.refs().get(BRANCH).snapshotId()
             staged = _from(table, head, base)
         # The deletes of a truncate may be a commit of metadata alone, which Spark makes without our entries.
-        if staged is None or len({summary[_TOKEN] for summary in staged if _TOKEN in summary}) > 1:
+        if staged is None or len({summary[TOKEN] for summary in staged if TOKEN in summary}) > 1:
             raise CommitConflict(f"another writer has staged a commit of {self._name}")
         return int(head), staged[0] if staged else {}
 
@@ -287,7 +285,7 @@ def merge_mode(properties: Mapping[str, str], summary: Mapping[str, str]) -> dic
 
 
 def _own(entries: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in entries.items() if name.startswith(SUMMARY_PREFIX)}
+    return {name: value for name, value in entries.items() if name.startswith(PREFIX)}
 
 
 def _literal(text: str) -> str:
