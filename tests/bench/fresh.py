@@ -91,9 +91,11 @@ def measure(stack: LocalStack, folder: Path, options: argparse.Namespace) -> dic
         except AssertionError as error:
             print(str(error)[-4000:], file=sys.stderr)
             return {"contents": "DIFFERENT"}
+        equal_after = round(time.monotonic() - began, 1)
+        shop.service.stop()  # which writes what the ledger of commits lacks yet
         return {
             "idle": idle,
-            "busy": {**busy, "changes": workload.changes, "equal_after": round(time.monotonic() - began, 1)},
+            "busy": {**busy, "changes": workload.changes, "equal_after": equal_after},
             "fresh_seconds": fresh(open_catalog(shop.service.config.catalog), tables),
             "contents": "equal",
         }
