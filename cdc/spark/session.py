@@ -17,6 +17,7 @@ from cdc.config.models import Config
 from cdc.config.services import CatalogConfig, GlueCatalog, HiveCatalog, JdbcCatalog, RestCatalog
 from cdc.core.errors import ConfigError
 from cdc.spark.jvm import LOG_OPTION, start_jvm
+from cdc.spark.local_files import local_file_settings
 
 SETTINGS = {
     "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
@@ -62,6 +63,8 @@ def build_session(config: Config, jars: Path, *, brief: bool = False) -> SparkSe
     files = sorted(str(jar) for jar in jars.glob("*.jar"))
     if not files:
         raise ConfigError(f"no jars in {jars}", hint="run `cdc local fetch`, or set spark.jars to a directory of them")
+    one_process = config.spark.master.startswith("local")
+    local_files = local_file_settings(files, config.spark.properties) if one_process else {}
     settings: dict[str, bool | float | int | str | None] = {
         **SETTINGS,
         "spark.app.name": "cdc",
@@ -69,8 +72,9 @@ def build_session(config: Config, jars: Path, *, brief: bool = False) -> SparkSe
         "spark.driver.memory": config.spark.driver_memory,
         "spark.pyspark.python": sys.executable,
         "spark.sql.shuffle.partitions": "2",
-        **(IN_ONE_PROCESS if config.spark.master.startswith("local") else {}),
+        **(IN_ONE_PROCESS if one_process else {}),
         **config.spark.properties,
+        **local_files,
         _OPTIONS: _java_options(config, brief=brief),
     }
     builder = SparkSession.builder.master(config.spark.master)

@@ -4,6 +4,7 @@ import pytest
 
 from cdc.core.errors import ConfigError
 from cdc.core.progress import PartitionProgress, Progress
+from cdc.spark.local_files import local_file_settings
 from cdc.spark.session import INTERPRETED_ROWS, SessionPool, build_session, catalog_properties
 from cdc.spark.source import starting_offsets
 from tests.fakes.configuration import CANARY, configuration
@@ -50,6 +51,17 @@ def test_optional_parts_of_a_catalog_stay_out() -> None:
 def test_a_session_without_jars_is_refused_before_java_starts(tmp_path: Any) -> None:
     with pytest.raises(ConfigError, match="no jars in"):
         build_session(configuration(), tmp_path)
+
+
+JARS = ["/jars/globalmentor-core-0.7.3.jar", "/jars/hadoop-bare-naked-local-fs-0.1.0.jar", "/jars/other.jar"]
+
+
+def test_local_files_need_no_process_each_where_the_jars_for_it_are() -> None:
+    settings = local_file_settings(JARS, {"spark.driver.extraClassPath": "/own"})
+    assert settings["spark.driver.extraClassPath"] == f"{JARS[0]}:{JARS[1]}:/own"
+    assert settings["spark.hadoop.fs.file.impl"].endswith("BareLocalFileSystem")
+    assert local_file_settings(JARS, {"spark.hadoop.fs.file.impl": "own"})["spark.hadoop.fs.file.impl"] == "own"
+    assert local_file_settings(JARS[1:], {}) == {}, "jars of an older release"
 
 
 class MemorySession:
