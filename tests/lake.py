@@ -138,7 +138,7 @@ class LakeTable:
         self.token = token
         self.blocked_keys = 1000
         self.files: Any = FileCatalog(config)
-        self.rewrites = True
+        self.rewrites = self.gathers = True
         self.avoided: dict[TableName, str] = {}
         self.before_publish: Callable[[], None] = lambda: None
         self.quarantine = f"`{self.catalog}`.`cdc`.`quarantine`"
@@ -186,9 +186,10 @@ class LakeTable:
     @contextmanager
     def batch(self, frame: Any, writers: dict[int, Writer]) -> Iterator[SparkTableBatch]:
         """Open a micro-batch without applying it."""
-        micro = MicroBatch(frame, "cdc_messages_test", {self.spec.topic: self.event_format})
+        at_most = frame.count() if self.gathers else None
+        micro = MicroBatch(frame, "cdc_messages_test", {self.spec.topic: self.event_format}, at_most)
         part = micro.slices()[self.spec.topic]
-        with self.pool.borrow(part.messages + self.table.row_count()) as session:
+        with self.pool.borrow(lambda: part.messages + self.table.row_count(), self.spec.topic) as session:
             target = TableTarget(
                 self.table.sql_name,
                 self.table.branch_sql,

@@ -36,7 +36,7 @@ class RangeBatch:
         tombstones = f"`{lake.catalog}`.`cdc`.`tombstones_{(spec.beside or spec.target).table}`"
         target = TableTarget(table.sql_name, table.branch_sql, tombstones, lake.quarantine)
         table_format = TableFormat("shop", spec.topic, spec.engine, "avro", spec.key, PLACEHOLDER)
-        with lake.pool.borrow(part.messages + table.row_count()) as session:
+        with lake.pool.borrow(lambda: part.messages + table.row_count(), spec.topic) as session:
             batch = SparkTableBatch(
                 session,
                 micro.view,

@@ -30,7 +30,7 @@ from cdc.pipeline.table import TableBatch, TableSpec, TargetTable
 from cdc.spark.batch import SparkTableBatch, TableFormat
 from cdc.spark.microbatch import MicroBatch, TopicSlice
 from cdc.spark.session import SessionPool
-from cdc.spark.source import query_failure, read_range, start_query
+from cdc.spark.source import OffsetLog, query_failure, read_range, start_query
 from cdc.spark.staging import TableTarget, blocked_keys, create_quarantine, release_quarantined
 
 
@@ -86,9 +86,10 @@ class SparkEngine:
     ) -> "SparkQuery":
         """Start the query with an empty checkpoint: where to go on is what the tables say."""
         checkpoint = self._empty_checkpoint()
+        log = OffsetLog(checkpoint)
 
-        def handle(messages: DataFrame, _number: int) -> None:
-            on_batch(EngineBatch(self, messages))
+        def handle(messages: DataFrame, number: int) -> None:
+            on_batch(EngineBatch(self, messages, at_most=log.size_of(number)))
 
         query = start_query(
             self._session,
@@ -125,12 +126,14 @@ class SparkEngine:
     def read(self, topic: str, start: Mapping[int, int], end: Mapping[int, int]) -> "EngineBatch":
         """Return the messages of a topic from ``start`` to before ``end`` as a micro-batch of its own."""
         messages = read_range(self._session, java_settings(self._config.kafka), topic, start, end)
-        return EngineBatch(self, messages, f"cdc_messages_{uuid.uuid4().hex}")
+        size = sum(end[p] - start[p] for p in end if start[p] >= 0)
+        at_most = size if min(start.values(), default=0) >= 0 else None
+        return EngineBatch(self, messages, f"cdc_messages_{uuid.uuid4().hex}", at_most)
 
-    def micro_batch(self, messages: DataFrame, view: str | None = None) -> MicroBatch:
-        """Return the cached messages of one trigger, or of a range that is read once, under a view of its own."""
+    def micro_batch(self, messages: DataFrame, view: str | None = None, at_most: int | None = None) -> MicroBatch:
+        """Return the messages of one trigger, or of a range that is read once, under a view of its own."""
         formats = {self._source.topic_of(table): self._source.format.value for table in self._source.tables}
-        return MicroBatch(messages, view or f"cdc_messages_{self._source.name}", formats)
+        return MicroBatch(messages, view or f"cdc_messages_{self._source.name}", formats, at_most)
 
     @contextmanager
     def open(self, spec: TableSpec, batch: MicroBatch, part: TopicSlice) -> Iterator[TableBatch]:
@@ -142,8 +145,7 @@ class SparkEngine:
         table_format = TableFormat(
             spec.pipeline, spec.topic, spec.engine, self._source.format.value, spec.key, self._source.placeholder
         )
-        with self._pool.borrow(part.messages + table.row_count()) as session:
-            session.sparkContext.setLocalProperty("spark.scheduler.pool", spec.topic)
+        with self._pool.borrow(lambda: part.messages + table.row_count(), spec.topic) as session:
             resolve = self._writers.resolver(spec.topic, batch)
             small = RewrittenTable(self._catalog, spec.target, self._avoided) if self._catalog else None
             share = SparkTableBatch(session, batch.view, part, table_format, target, resolve, small)
@@ -157,9 +159,11 @@ class SparkEngine:
 class EngineBatch:
     """One micro-batch of the engine; implements ``pipeline.stream.Batch``."""
 
-    def __init__(self, engine: SparkEngine, messages: DataFrame, view: str | None = None) -> None:
+    def __init__(
+        self, engine: SparkEngine, messages: DataFrame, view: str | None = None, at_most: int | None = None
+    ) -> None:
         self._engine = engine
-        self._batch = engine.micro_batch(messages, view)
+        self._batch = engine.micro_batch(messages, view, at_most)
         self._once = view is not None
 
     @cached_property

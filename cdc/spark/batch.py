@@ -13,6 +13,7 @@ from cdc.core.positions import LAYOUTS
 from cdc.core.progress import PartitionEvents, Progress
 from cdc.core.types import EventSchema
 from cdc.spark import collapse, staging
+from cdc.spark.arrow_decode import decode_here
 from cdc.spark.decode import Epochs, RowShape, decode, unusable
 from cdc.spark.envelope import Writer, open_avro, open_json
 from cdc.spark.large import collapse_large
@@ -20,6 +21,8 @@ from cdc.spark.microbatch import SchemaPair, TopicSlice, messages_of, schema_mar
 from cdc.spark.rewrite import SmallTable, rewrite
 from cdc.spark.small import collapse_small, is_small
 from cdc.spark.work import Share, Work, planned
+
+LARGE = "a large batch"
 
 WIDE = 50
 """Columns beyond which the decoding is planned by itself; for fewer, one plan of all costs less than rows copied."""
@@ -42,11 +45,11 @@ Resolve = Callable[[SchemaPair], Writer | str]
 
 
 class SparkTableBatch:
-    """The messages of one table, in one session that nothing else uses meanwhile."""
+    """The messages of one table; ``lend`` gives a session that nothing else uses meanwhile."""
 
     def __init__(
         self,
-        session: SparkSession,
+        lend: Callable[[], SparkSession],
         view: str,
         part: TopicSlice,
         table_format: TableFormat,
@@ -54,7 +57,7 @@ class SparkTableBatch:
         resolve: Resolve,
         small_table: SmallTable | None = None,
     ) -> None:
-        self._session = session
+        self._lend = lend
         self._view = view
         self._format = table_format
         self._target = target
@@ -79,16 +82,31 @@ class SparkTableBatch:
             return Collapsed()
         key = tuple(name for name in self._format.key if name in columns)
         shape = RowShape(self._format.engine, key, columns, self._format.placeholder)
-        events = self._events(shape, skip, epochs, truncated)
+        small = is_small(self._part, shape)
         share = Share(
-            self._session, self._target, shape, events, skip, truncated, self._missing(shape), self._small_table
+            self._lend,
+            self._target,
+            shape,
+            lambda: self._events(shape, skip, epochs, truncated),
+            self._decoded_here(shape, skip, epochs, truncated) if small else LARGE,
+            skip,
+            truncated,
+            self._missing(shape),
+            self._small_table,
         )
-        work = collapse_small(share) if is_small(self._part, shape) else None
+        work = collapse_small(share) if small else None
         self._work = work or collapse_large(share)
         return self._work.collapsed
 
+    def _decoded_here(self, shape: RowShape, skip: Skip, epochs: Epochs, truncated: str) -> pa.Table | str:
+        if self._format.event_format != "avro":
+            return "events in JSON"
+        if self._part.gathered is None:
+            return "messages that are not at the driver"
+        return decode_here(self._part.gathered, self._writers, shape, skip, epochs, truncated)
+
     def _events(self, shape: RowShape, skip: Skip, epochs: Epochs, truncated: str) -> DataFrame:
-        messages = messages_of(self._session, self._view, self._format.topic)
+        messages = self._messages()
         if any(first < skip.progress.of(p).next_offset for p, first in self.first_offsets.items()):
             messages = messages.where(_unread(skip.progress))  # a literal filter would mean new code for every batch
         if skip.held:
@@ -155,14 +173,13 @@ class SparkTableBatch:
     def problems(self, limit: int) -> Sequence[Problem]:
         """Return up to ``limit`` messages that cannot be used, oldest first."""
         bad = self._current.share.events.where(f.col("problem").isNotNull()).select("partition", "offset", "problem")
-        raw = messages_of(self._session, self._view, self._format.topic).select("partition", "offset", "key")
+        raw = self._messages().select("partition", "offset", "key")
         found = bad.join(raw, ["partition", "offset"]).orderBy("partition", "offset").limit(limit).collect()
         return [Problem(r.partition, r.offset, None if r.key is None else bytes(r.key), r.problem) for r in found]
 
     def quarantine(self, problems: Sequence[Problem]) -> None:
         """Write the messages to the quarantine table, once each."""
-        messages = messages_of(self._session, self._view, self._format.topic)
-        staging.write_quarantine(self._session, self._target, self._format.pipeline, messages, problems)
+        staging.write_quarantine(self._session, self._target, self._format.pipeline, self._messages(), problems)
 
     def stage(self, summary: Mapping[str, str], truncate: str) -> None:
         """Write tombstones, then merge into the branch with ``summary`` in the commit."""
@@ -172,7 +189,7 @@ class SparkTableBatch:
         if work.collapsed.deletes:
             staging.write_tombstones(self._session, self._target, share.shape, work.changes())
         why = _rewrite(work, truncate, summary)
-        self.way = "rewrite" if why is None else f"merge: {why}"
+        self.way = ("rewrite" if why is None else f"merge: {why}") + _decoding(share)
         if why is None:
             return
         staging.merge_changes(
@@ -185,6 +202,13 @@ class SparkTableBatch:
             bounds=work.bounds,
             summary=summary,
         )
+
+    @property
+    def _session(self) -> SparkSession:
+        return self._lend()
+
+    def _messages(self) -> DataFrame:
+        return messages_of(self._session, self._view, self._format.topic, self._part.gathered)
 
     @property
     def _current(self) -> Work:
@@ -204,12 +228,17 @@ class SparkTableBatch:
         return [name for row in rows for name in shape.columns if name not in row]
 
 
+def _decoding(share: Share) -> str:
+    """Return why Spark has decoded a batch that is otherwise the driver's."""
+    return f"; decoded by Spark: {share.decoded}" if isinstance(share.decoded, str) and share.decoded != LARGE else ""
+
+
 def _rewrite(work: Work, truncate: str, summary: Mapping[str, str]) -> str | None:
     """Stage without Spark; returns why it could not be done."""
     if work.share.small is None:
         return "the catalog is written to by Spark alone"
     if work.gathered is None:
-        return "a large batch"
+        return LARGE
     if work.floors is not None:
         return "keys that may have been deleted before"
     return rewrite(work.share.small, work.gathered, work.share.shape, truncate, summary)

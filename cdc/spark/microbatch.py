@@ -1,8 +1,14 @@
-"""One micro-batch of Kafka messages: read and cached once, then handed out table by table."""
+"""One micro-batch of Kafka messages: read once, then handed out table by table.
+
+A large one is cached by Spark. The messages of a small one are gathered at the driver, in one job for all tables.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
@@ -10,6 +16,17 @@ from pyspark.sql import functions as f
 from cdc.spark.envelope import schema_frame, schema_id
 
 _RAW = ("topic", "partition", "offset", "timestamp", "key", "value", "headers")
+_RAW_TYPES = (
+    "topic string, `partition` int, `offset` bigint, timestamp timestamp, key binary, value binary, "
+    "headers array<struct<key: string, value: binary>>"
+)
+
+GATHERED, GATHERED_BYTES = 20_000, 64 << 20
+"""Up to so many messages are gathered at the driver, and up to so many bytes of them.
+
+Before they are read only their number is known: each may have its part of the bytes, and the topics of those that are
+larger are read again by Spark.
+"""
 
 
 @dataclass(frozen=True)
@@ -37,32 +54,79 @@ class SchemaPair:
 
 @dataclass
 class TopicSlice:
-    """What a micro-batch holds of one topic: offsets per partition, and the schemas its messages were written with."""
+    """What a micro-batch holds of one topic: offsets per partition, and the schemas its messages were written with.
+
+    ``gathered`` are its messages, if they are at the driver, with the columns of a Kafka source, and ``key_mark`` and
+    ``value_mark``, which tell their schemas.
+    """
 
     first_offsets: dict[int, int] = field(default_factory=dict)
     last_offsets: dict[int, int] = field(default_factory=dict)
     schemas: set[SchemaPair] = field(default_factory=set)
     messages: int = 0
     bytes: int = 0
+    gathered: pa.Table | None = None
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Count messages of one partition and pair of schemas."""
+        p = row["partition"]
+        self.first_offsets[p] = min(row["first"], self.first_offsets.get(p, row["first"]))
+        self.last_offsets[p] = max(row["last"], self.last_offsets.get(p, row["last"]))
+        self.messages += row["messages"]
+        self.bytes += row["bytes"] or 0
+        if row["value"] is not None:
+            self.schemas.add(SchemaPair(bytes(row["key"] or b""), bytes(row["value"]), (p, row["first"])))
 
 
 class MicroBatch:
-    """The messages of one trigger, cached; ``close`` lets go of them.
+    """The messages of one trigger; ``close`` lets go of them.
 
-    Tables are written from sessions of their own, which see the messages as the global temporary view ``view``.
-    ``formats`` gives the event format of each topic.
+    Tables are written from sessions of their own, which see cached messages as the global temporary view ``view``.
+    ``formats`` gives the event format of each topic, ``at_most`` a bound of the number of messages, None if none is
+    known.
     """
 
-    def __init__(self, messages: DataFrame, view: str, formats: Mapping[str, str]) -> None:
+    def __init__(self, messages: DataFrame, view: str, formats: Mapping[str, str], at_most: int | None = None) -> None:
         # A partition per core is enough: every table scans them all, and each costs it a task.
         cores = messages.sparkSession.sparkContext.defaultParallelism
-        self._raw = messages.select(*_RAW).coalesce(cores).persist(StorageLevel.MEMORY_AND_DISK)
-        self._raw.createOrReplaceGlobalTempView(view)
+        self._raw = messages.select(*_RAW).coalesce(cores)
         self.view = view
         self._formats = formats
+        self._at_most = at_most
+        self._cached = False
+        self._slices: dict[str, TopicSlice] = {}
 
     def slices(self) -> Mapping[str, TopicSlice]:
         """Return what there is of each topic; this reads Kafka."""
+        small = self._at_most is not None and self._at_most <= GATHERED
+        self._slices = self._gathered(self._at_most or 1) if small else self._counted(self._raw)
+        return self._slices
+
+    def _gathered(self, at_most: int) -> dict[str, TopicSlice]:
+        """Gather the messages at the driver; Spark reads topics again of which some are too large for that."""
+        largest = GATHERED_BYTES // max(1, at_most)
+        size = f.coalesce(f.octet_length("value"), f.lit(0)) + f.coalesce(f.octet_length("key"), f.lit(0))
+        key_mark, value_mark = self._marks()
+        fits = f.when(size <= largest, f.struct("key", "value"))
+        table = self._raw.select(
+            *("topic", "partition", "offset", "timestamp", "headers"),
+            fits["key"].alias("key"),
+            fits["value"].alias("value"),
+            key_mark.alias("key_mark"),
+            value_mark.alias("value_mark"),
+            size.alias("size"),
+        ).toArrow()
+        too_large = set(table.filter(pc.greater(table["size"], largest))["topic"].to_pylist())
+        found = {topic: _slice(of_topic) for topic, of_topic in _by_topic(table).items() if topic not in too_large}
+        if too_large:
+            found |= self._counted(self._raw.where(f.col("topic").isin(*too_large)))
+        return found
+
+    def _counted(self, raw: DataFrame) -> dict[str, TopicSlice]:
+        """Have Spark cache the messages and count what there is."""
+        self._raw = raw.persist(StorageLevel.MEMORY_AND_DISK)
+        self._raw.createOrReplaceGlobalTempView(self.view)
+        self._cached = True
         key_mark, value_mark = self._marks()
         grouped = self._raw.groupBy("topic", "partition", key_mark.alias("key"), value_mark.alias("value")).agg(
             f.min("offset").alias("first"),
@@ -72,21 +136,19 @@ class MicroBatch:
         )
         found: dict[str, TopicSlice] = {}
         for row in grouped.collect():
-            part = found.setdefault(row.topic, TopicSlice())
-            p = row.partition
-            part.first_offsets[p] = min(row["first"], part.first_offsets.get(p, row["first"]))
-            part.last_offsets[p] = max(row["last"], part.last_offsets.get(p, row["last"]))
-            part.messages += row.messages
-            part.bytes += row.bytes or 0
-            if row["value"] is not None:
-                part.schemas.add(SchemaPair(bytes(row["key"] or b""), bytes(row["value"]), (p, row["first"])))
+            found.setdefault(row.topic, TopicSlice()).add(row.asDict())
         return found
 
     def sample(self, topic: str, place: tuple[int, int]) -> tuple[bytes, bytes]:
         """Return key and value of the message at (partition, offset)."""
-        here = (f.col("topic") == topic) & (f.col("partition") == place[0]) & (f.col("offset") == place[1])
-        row = self._raw.where(here).select("key", "value").collect()[0]
-        return bytes(row.key or b""), bytes(row.value or b"")
+        gathered = self._slices[topic].gathered if topic in self._slices else None
+        if gathered is not None:
+            here = pc.and_(pc.equal(gathered["partition"], place[0]), pc.equal(gathered["offset"], place[1]))
+            row = gathered.select(["key", "value"]).filter(here).to_pylist()[0]
+            return row["key"] or b"", row["value"] or b""
+        at = (f.col("topic") == topic) & (f.col("partition") == place[0]) & (f.col("offset") == place[1])
+        found = self._raw.where(at).select("key", "value").collect()[0]
+        return bytes(found.key or b""), bytes(found.value or b"")
 
     def _marks(self) -> tuple[Column, Column]:
         kinds = sorted(set(self._formats.values()))
@@ -99,13 +161,31 @@ class MicroBatch:
 
     def close(self, *, drop_view: bool = False) -> None:
         """Free the cached messages; a view that no later batch will replace is dropped."""
+        if not self._cached:
+            return
         self._raw.unpersist()
         if drop_view:
             self._raw.sparkSession.catalog.dropGlobalTempView(self.view)
 
 
-def messages_of(session: SparkSession, view: str, topic: str) -> DataFrame:
+def _by_topic(table: pa.Table) -> dict[str, pa.Table]:
+    topics = pc.unique(table["topic"]).to_pylist()
+    return {topic: table.filter(pc.equal(table["topic"], topic)) if len(topics) > 1 else table for topic in topics}
+
+
+def _slice(messages: pa.Table) -> TopicSlice:
+    found = TopicSlice(gathered=messages)
+    counts = [("offset", "min"), ("offset", "max"), ("offset", "count"), ("size", "sum")]
+    grouped = messages.group_by(["partition", "key_mark", "value_mark"]).aggregate(counts)
+    for row in grouped.rename_columns(["partition", "key", "value", "first", "last", "messages", "bytes"]).to_pylist():
+        found.add(row)
+    return found
+
+
+def messages_of(session: SparkSession, view: str, topic: str, gathered: pa.Table | None = None) -> DataFrame:
     """Return one topic's messages in another session, tombstones left out."""
+    if gathered is not None:
+        return session.createDataFrame(gathered.select(list(_RAW)), _RAW_TYPES).where(f.col("value").isNotNull())
     raw = session.table(f"global_temp.{view}")
     return raw.where((f.col("topic") == topic) & f.col("value").isNotNull())
 

@@ -5,8 +5,9 @@ in the arguments of the JVM's process.
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -165,12 +166,22 @@ class SessionPool:
             self._free.put(sibling_session(session, catalog))
 
     @contextmanager
-    def borrow(self, rows: int) -> Iterator[SparkSession]:
-        """Lend a session to one thread, for work on about so many rows."""
+    def borrow(self, rows: Callable[[], int], topic: str) -> Iterator[Callable[[], SparkSession]]:
+        """Lend a session to one thread, for work on about so many ``rows`` of a topic's table.
+
+        Nothing is asked before the session is: work without Spark needs neither.
+        """
         session = self._free.get()
-        session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN" if rows <= INTERPRETED_ROWS else "FALLBACK")
+
+        @cache
+        def lent() -> SparkSession:
+            mode = "NO_CODEGEN" if rows() <= INTERPRETED_ROWS else "FALLBACK"
+            session.conf.set("spark.sql.codegen.factoryMode", mode)
+            session.sparkContext.setLocalProperty("spark.scheduler.pool", topic)
+            return session
+
         try:
-            yield session
+            yield lent
         finally:
             self._free.put(session)
 

@@ -32,7 +32,7 @@ def collapse_small(share: Share) -> Work | None:
 
     Raises UnavailableValue.
     """
-    events = GatheredEvents(share.events.toArrow(), share.shape)
+    events = GatheredEvents(share.gathered(), share.shape)
     keys = events.places()
     work = Work(share, events.counted(), lambda: _frame(share, keys, f"k {share.shape.key_type}, partition int"), None)
     folded = _folded(work, events)

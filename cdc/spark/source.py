@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
@@ -53,6 +54,35 @@ def starting_offsets(progress: Mapping[str, tuple[Progress, frozenset[int]]]) ->
         for topic, (state, partitions) in progress.items()
     }
     return json.dumps(offsets)
+
+
+class OffsetLog:
+    """What a query notes of its batches, of which this process needs their size: the number of their offsets."""
+
+    def __init__(self, checkpoint: str) -> None:
+        self._folder = Path(checkpoint, "offsets")
+        self._ends: tuple[int, Mapping[str, Mapping[str, int]]] = (-1, {})
+
+    def size_of(self, batch: int) -> int | None:
+        """Return a bound of the number of messages of a batch; None where it is not known, as of the first one.
+
+        A log that is not on a local disk is not read.
+        """
+        before, self._ends = self._ends, (batch, self._read(batch))
+        if before[0] != batch - 1 or not before[1] or not self._ends[1]:
+            return None
+        topics = self._ends[1]
+        if any(p not in before[1].get(topic, {}) for topic, ends in topics.items() for p in ends):
+            return None
+        return sum(end - before[1][topic][p] for topic, ends in topics.items() for p, end in ends.items())
+
+    def _read(self, batch: int) -> Mapping[str, Mapping[str, int]]:
+        try:
+            lines = (self._folder / str(batch)).read_text(encoding="utf-8").splitlines()
+            found: Mapping[str, Mapping[str, int]] = json.loads(lines[-1])
+        except (OSError, ValueError, IndexError):
+            return {}
+        return found
 
 
 def read_range(

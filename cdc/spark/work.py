@@ -22,18 +22,35 @@ from cdc.spark.rewrite import SmallTable
 class Share:
     """The decoded events of one table (``cdc.spark.decode``), and the table that they change.
 
-    Columns in ``missing`` are unknown to a writer of the events: null, where no event and no row says otherwise.
-    ``small`` is the table as one that may be small, where the catalog is written to without Spark.
+    Spark is not asked before it is needed: ``lend`` gives its session, ``decode`` the events as it decodes them, and
+    ``decoded`` are they where that was done at the driver, or why it was not. Columns in ``missing`` are unknown to a
+    writer of the events: null, where no event and no row says otherwise. ``small`` is the table as one that may be
+    small, where the catalog is written to without Spark.
     """
 
-    session: SparkSession
+    lend: Callable[[], SparkSession]
     target: staging.TableTarget
     shape: RowShape
-    events: DataFrame
+    decode: Callable[[], DataFrame]
+    decoded: pa.Table | str
     skip: Skip
     truncated: str
     missing: Sequence[str]
     small: SmallTable | None = None
+
+    @cached_property
+    def session(self) -> SparkSession:
+        """Return the session that the table is written from."""
+        return self.lend()
+
+    @cached_property
+    def events(self) -> DataFrame:
+        """Return the events as Spark decodes them."""
+        return self.decode()
+
+    def gathered(self) -> pa.Table:
+        """Return the events at the driver."""
+        return self.events.toArrow() if isinstance(self.decoded, str) else self.decoded
 
     def rows(self) -> DataFrame:
         """Return the table's rows as ``k, position, operation, v``, without those that a truncate has removed."""

@@ -55,13 +55,13 @@ class FormatTable(LakeTable):
 
     @contextmanager
     def opened(self, frame: Any) -> Iterator[SparkTableBatch]:
-        micro = MicroBatch(frame, "cdc_messages_formats", {self.spec.topic: self.format})
+        micro = MicroBatch(frame, "cdc_messages_formats", {self.spec.topic: self.format}, frame.count())
         part = micro.slices()[self.spec.topic]
         beside = f"`{self.catalog}`.`cdc`.`tombstones_{self.spec.target.table}`"
         target = TableTarget(self.table.sql_name, self.table.branch_sql, beside, self.quarantine)
         table_format = TableFormat("shop", self.spec.topic, self.spec.engine, self.format, self.spec.key, PLACEHOLDER)
         resolve = self.writers.resolver(self.spec.topic, micro)
-        with self.pool.borrow(0) as session:
+        with self.pool.borrow(lambda: 0, self.spec.topic) as session:
             batch = SparkTableBatch(session, micro.view, part, table_format, target, resolve)
             try:
                 yield batch

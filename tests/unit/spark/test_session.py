@@ -77,6 +77,13 @@ class MemorySession:
     def newSession(self) -> "MemorySession":  # noqa: N802 - Spark's name
         return MemorySession()
 
+    @property
+    def sparkContext(self) -> "MemorySession":  # noqa: N802 - Spark's name
+        return self
+
+    def setLocalProperty(self, name: str, value: str) -> None:  # noqa: N802 - Spark's name
+        self.settings[name] = value
+
     def get(self, name: str) -> str | None:
         return self.settings.get(name)
 
@@ -89,8 +96,8 @@ def test_every_loan_of_a_session_is_set_up_for_its_number_of_rows() -> None:
     pool = SessionPool(MemorySession(), configuration().catalog, 1)  # type: ignore[arg-type]
     modes = []
     for rows in (0, INTERPRETED_ROWS, INTERPRETED_ROWS + 1, 5):
-        with pool.borrow(rows) as session:
-            modes.append(session.conf.get("spark.sql.codegen.factoryMode"))
+        with pool.borrow(lambda rows=rows: rows, "topic") as session:  # type: ignore[misc]
+            modes.append(session().conf.get("spark.sql.codegen.factoryMode"))
     assert modes == ["NO_CODEGEN", "NO_CODEGEN", "FALLBACK", "NO_CODEGEN"]
 
 
