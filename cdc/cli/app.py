@@ -46,6 +46,7 @@ GROUPS = (
     "quarantine",
     "verify",
     "doctor",
+    "capacity",
     "demo",
 )
 

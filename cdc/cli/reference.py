@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from cdc.cli.app import GROUPS
+from cdc.cli.capacity import render_capacity
 from cdc.config.reference import render_reference, render_schema
 from cdc.ops.names import render_metrics
 
@@ -80,6 +81,7 @@ def _default(parameter: Any) -> str:  # noqa: ANN401
 
 DOCUMENTS: dict[str, Callable[[], str]] = {
     "config/schema.json": render_schema,
+    "docs/capacity.md": render_capacity,
     "docs/cli.md": render_cli,
     "docs/configuration.md": render_reference,
     "docs/metrics.md": render_metrics,

@@ -3,21 +3,25 @@
 A hundred changes a batch and table, or as many as asked for: updates (half of them leave the large value out), deletes,
 inserts and key changes, through decode, collapse, merge and publish on local files. Batches that
 rewrite their table without Spark, that the core collapses, and that Spark does, take turns. Half of the batches warm
-the JVM up, the others are timed. Afterwards every column of every row is compared with what the changes make of it.
+the JVM up, the others are timed: seconds, processor seconds, commits to the catalog (versions of a table's metadata)
+and files written, tombstones with them. Afterwards every column of every row is compared with what the changes make
+of it.
 """
 
 import argparse
 import json
+import os
 import random
 import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cdc.lake import rewriting
 from cdc.spark import small
+from tests.bench.load_meter import cpu_seconds
 from tests.contract.events import INT, TEXT, Topic, column
 from tests.lake import PLACEHOLDER, LakeTable, Message, start_session
 
@@ -46,7 +50,7 @@ def main() -> None:
             ]
             for way in WAYS
         }
-        figures = measure(tables, options.batches)
+        figures = measure(tables, options.batches, Path(folder))
         equal = all(source.equal() for sources in tables.values() for source in sources)
     print(json.dumps({**vars(options), **figures, "contents": "equal" if equal else "DIFFERENT"}, indent=2))
     sys.exit(0 if equal else 1)
@@ -57,15 +61,43 @@ def columns(more: int) -> list[dict[str, Any]]:
     return [*COLUMNS, *(column(f"c{n}", TEXT if n % 3 else INT) for n in range(more))]
 
 
-def measure(tables: dict[str, list["Source"]], batches: int) -> dict[str, Any]:
+def measure(tables: dict[str, list["Source"]], batches: int, folder: Path) -> dict[str, Any]:
     """Apply the batches; returns for each way seconds per batch of one table, over the second half of them."""
     figures = {way: Figures(len(sources), batches - batches // 2) for way, sources in tables.items()}
     for number in range(batches):
         for way, sources in tables.items():
             small.MESSAGES, rewriting.ROWS = WAYS[way]
+            timed = number >= batches - batches // 2
+            before = Written.so_far(folder, way) if timed else Written(0, 0)
             for source in sources:
                 figures[way].add(source, number, batches)
+            if timed:
+                figures[way].wrote(Written.so_far(folder, way), before)
     return {way: one.told() for way, one in figures.items()}
+
+
+class Written(NamedTuple):
+    """Versions of tables' metadata, each of which is a commit, and other files; some versions are deleted later."""
+
+    commits: int
+    files: int
+
+    @classmethod
+    def so_far(cls, folder: Path, way: str) -> "Written":
+        """Return what the tables of a way have, their tombstones too; checksums of a local folder are none of it."""
+        tables = [path for path in (folder / "warehouse").glob("*/*") if cls._is_of(path.name, way)]
+        found = [path.name for table in tables for path in table.rglob("*") if path.is_file() and path.name[0] != "."]
+        others = [name for name in found if not name.endswith(".metadata.json") and name != "version-hint.text"]
+        return cls(sum(map(cls._version, tables)), len(others))
+
+    @staticmethod
+    def _is_of(name: str, way: str) -> bool:
+        return name.removeprefix("tombstones_").startswith(f"{way}_")
+
+    @staticmethod
+    def _version(table: Path) -> int:
+        versions = (path.name.partition(".")[0] for path in table.glob("metadata/v*.metadata.json"))
+        return max((int(version.removeprefix("v")) for version in versions), default=0)
 
 
 class Figures:
@@ -74,18 +106,25 @@ class Figures:
     def __init__(self, tables: int, timed: int) -> None:
         self._tables, self._timed = tables, timed
         self._stages: Counter[str] = Counter()
-        self._first = self._seconds = 0.0
+        self._first = self._seconds = self._processor = 0.0
+        self._commits = self._files = 0
+
+    def wrote(self, after: Written, before: Written) -> None:
+        """Take down what a round of batches has written."""
+        self._commits += after.commits - before.commits
+        self._files += after.files - before.files
 
     def add(self, source: "Source", number: int, batches: int) -> None:
         """Apply a batch of a table and take its time."""
         messages = source.batch()
-        began = time.monotonic()
+        began, used = time.monotonic(), cpu_seconds(os.getpid())
         applied = source.table.apply_whole(messages)
         took = time.monotonic() - began
         if number == 0:
             self._first += took / self._tables
         if number >= batches - self._timed:
             self._seconds += took / self._tables / self._timed
+            self._processor += (cpu_seconds(os.getpid()) - used) / self._tables / self._timed
             self._stages.update({n: value / self._tables / self._timed for n, value in applied.seconds.items()})
 
     def told(self) -> dict[str, Any]:
@@ -93,6 +132,9 @@ class Figures:
         return {
             "seconds_of_the_first_batch": round(self._first, 2),
             "seconds_a_batch": round(self._seconds, 2),
+            "processor_seconds_a_batch": round(self._processor, 2),
+            "commits_a_batch": round(self._commits / self._tables / self._timed, 1),
+            "other_files_a_batch": round(self._files / self._tables / self._timed, 1),
             "of_these": {name: round(value, 2) for name, value in self._stages.items()},
         }
 
