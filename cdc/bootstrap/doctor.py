@@ -28,6 +28,7 @@ from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.status_reader import has_status
 from cdc.local.system import java
 from cdc.pipeline.connector_state import redacted
+from cdc.spark.master import require_master
 
 JAVA = 17
 """The oldest Java that Spark 4 runs on."""
@@ -79,6 +80,8 @@ def _looks(config: Config, left_out: Mapping[str, Sequence[Finding]]) -> dict[st
     if config.registry:
         registry = SchemaRegistry(config.registry)
         looks["registry"] = ("registry_away", lambda: (f"{len(registry.subjects())} subjects", ()))
+    if not config.spark.master.startswith("local"):
+        looks["Spark"] = ("spark_away", partial(_master, config.spark.master))
     for source in config.sources:
         looks[f"source {source.name}"] = (
             "source_refused",
@@ -115,6 +118,11 @@ def _jars(config: Config) -> tuple[str, Sequence[Finding]]:
     jars = list(folder.glob("*.jar"))
     what, hint = f"no jars in {folder}", "cdc local fetch, or set spark.jars to a directory of them"
     return f"{len(jars)} in {folder}", [] if jars else [Finding("jars_missing", what, hint)]
+
+
+def _master(master: str) -> tuple[str, Sequence[Finding]]:
+    found = require_master(master)
+    return f"a master answers at {found}" if found else f"{master} (not looked at)", ()
 
 
 def _folder(address: str) -> tuple[str, Sequence[Finding]]:

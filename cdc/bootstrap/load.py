@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import structlog
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
@@ -59,7 +60,7 @@ from cdc.pipeline.table import TableSpec
 from cdc.sources.bulk_mysql import MySqlBulk
 from cdc.sources.bulk_oracle import OracleBulk
 from cdc.sources.bulk_postgres import PostgresBulk
-from cdc.spark.bulk import run_here, run_tasks
+from cdc.spark.bulk import run_here, run_tasks, task_failure
 from cdc.spark.session import sibling_session
 
 log = structlog.get_logger()
@@ -340,11 +341,8 @@ class SourceLoads:
                     if isinstance(result, RangeFailure):
                         raise result.error()
                     yield result
-        except PySparkException as error:
-            raise TransientError(
-                f"a task of the load of {spec.target} ended: {type(error).__name__}",
-                hint="started again, the load goes on behind its last commit",
-            ) from error
+        except (PySparkException, Py4JJavaError) as error:
+            raise task_failure(spec.target, error) from error
 
 
 @dataclass(frozen=True)

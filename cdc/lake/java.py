@@ -35,6 +35,9 @@ _HINTS = {
     "org.apache.spark.memory.SparkOutOfMemoryError": "raise spark.driver_memory, or lower stream.max_offsets_per_batch",
     "java.lang.StackOverflowError": "set spark.driver.extraJavaOptions in spark.properties to -Xss8m, then start again",
 }
+_LOST = ("ExecutorLostFailure", "CHECKPOINT_RDD_BLOCK_ID_NOT_FOUND", "Master removed our application")
+"""What Spark says, in an exception that is the same for every failed job, when executors went while they worked."""
+_LOST_HINT = "it is done again; why the executor went is in its log (short of memory: raise spark.executor.memory)"
 _TELLING = ("java.io.IOException", "java.lang.OutOfMemoryError")
 
 
@@ -57,6 +60,10 @@ def java_meaning(doing: str, error: BaseException) -> CdcError | None:
         if name in causes:
             said = "".join(f": {causes[cause][:200]}" for cause in _TELLING if cause in causes)
             return kind(f"could not {doing}: {name.rpartition('.')[2]}{said}", hint=_HINTS.get(name, _UP))
+    if any(sign in said for said in causes.values() for sign in _LOST):
+        return TransientError(
+            f"could not {doing}: Spark lost an executor, and with it what was half done", hint=_LOST_HINT
+        )
     return None
 
 

@@ -10,9 +10,23 @@ from typing import TypeVar
 
 from pyspark.sql import SparkSession
 
+from cdc.core.errors import CdcError, PreflightError, TransientError
 from cdc.core.load import Range
 
 T = TypeVar("T")
+
+_OTHER_PYTHON = ("No module named", "PYTHON_VERSION_MISMATCH", "Cannot run program")
+
+
+def task_failure(table: object, error: Exception) -> CdcError:
+    """Return what the failure of a task of a table's load means: it is tried again, unless Python itself is another."""
+    if any(sign in str(error) for sign in _OTHER_PYTHON):
+        what = f"a task of the load of {table} could not begin: the executors' Python is not that of this environment"
+        return PreflightError(
+            what, hint="have it on every node, and name it with spark.pyspark.python in spark.properties"
+        )
+    what = f"a task of the load of {table} ended: {type(error).__name__}"
+    return TransientError(what, hint="started again, the load goes on behind its last commit")
 
 
 def run_tasks(
@@ -28,7 +42,8 @@ def run_tasks(
 
     The task runs in a Python process of Spark's; the next begins whether or not the last result has been taken. Each
     has one of the ``slots``, which other tables of the source want too. Closing the iterator ends those that run. What
-    a task raises is raised here as PySparkException, its text in the message.
+    a task raises is raised here as PySparkException, its text in the message, and what ends its process as
+    Py4JJavaError.
     """
     context, ended = session.sparkContext, threading.Event()
 

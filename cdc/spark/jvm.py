@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -23,18 +24,32 @@ HARMLESS = (
     "Using Spark's default log4j profile",
     "Picked up JAVA_TOOL_OPTIONS",  # the machine's own choice
 )
+AT_START = (
+    "spark.master",
+    "spark.driver.",
+    "spark.jars",
+    "spark.submit.",
+    "spark.kerberos.",
+    "spark.log.level",
+    "spark.hadoop.fs.file.impl",  # it looks at the jars, and the file system that it makes for that is kept
+)
+"""Settings that `spark-submit` itself needs; whatever else a session has must not stand in a process's arguments."""
 _LEVELS = {"WARN": "warning", "ERROR": "error", "FATAL": "critical", "INFO": "info"}
 _LONGEST = 2_000
+_OF_TASKS = ("org.apache.spark.scheduler.", "org.apache.spark.executor.")
+_QUOTED = re.compile(r"((?:[\w$]+\.)+[\w$]*(?:Exception|Error|Throwable)):.*", re.DOTALL)
+"""An exception that a message quotes: of those of tasks, which may hold values of rows, only the class is told."""
 
 
-def start_jvm(settings: Mapping[str, object], pipeline: str = "") -> None:
+def start_jvm(settings: Mapping[str, str], pipeline: str = "") -> None:
     """Start the JVM with these settings, unless it runs; raises PreflightError with what was said if it does not start.
 
-    ``pipeline`` is named in its lines.
+    ``pipeline`` is named in its lines. The session has to be built with the same settings: most wait for that, since
+    all users of the machine can read the arguments of a process.
     """
     if SparkContext._gateway is not None:  # noqa: SLF001 - PySpark has no public way to say how it is started
         return
-    conf = SparkConf(loadDefaults=False).setAll([(name, str(value)) for name, value in settings.items()])
+    conf = SparkConf(loadDefaults=False).setAll(sorted(arguments(settings).items()))
     read, write = os.pipe()
     said: deque[str] = deque(maxlen=20)
     thread = threading.Thread(target=_relay, args=(read, pipeline, said), name="jvm-log", daemon=True)
@@ -52,6 +67,11 @@ def start_jvm(settings: Mapping[str, object], pipeline: str = "") -> None:
     SparkContext._ensure_initialized(gateway=gateway)  # noqa: SLF001
 
 
+def arguments(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return those of the settings with which a JVM is started."""
+    return {name: value for name, value in settings.items() if name.startswith(AT_START)}
+
+
 def _relay(handle: int, pipeline: str, said: deque[str]) -> None:
     with os.fdopen(handle, encoding="utf-8", errors="replace") as lines:
         tell(lines, pipeline, said)
@@ -64,11 +84,16 @@ def tell(lines: Iterable[str], pipeline: str, said: deque[str]) -> None:
         fields = _fields(line.strip())
         if fields is None:
             continue
-        event = " ".join(str(fields.pop("event")).split())[:_LONGEST]
+        logger = str(fields.pop("logger", "jvm"))
+        event = _event(str(fields.pop("event")), of_tasks=logger.startswith(_OF_TASKS))
         said.append(event)
         level = _LEVELS.get(str(fields.pop("level", "")), "warning")
-        log = structlog.get_logger(str(fields.pop("logger", "jvm")))
+        log = structlog.get_logger(logger)
         getattr(log, level)(event, **named, **{name: value for name, value in fields.items() if value})
+
+
+def _event(text: str, *, of_tasks: bool) -> str:
+    return " ".join((_QUOTED.sub(r"\1", text) if of_tasks else text).split())[:_LONGEST]
 
 
 def _fields(line: str) -> dict[str, object] | None:

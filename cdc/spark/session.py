@@ -5,7 +5,7 @@ in the arguments of the JVM's process.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from cdc.config.services import CatalogConfig, GlueCatalog, HiveCatalog, JdbcCat
 from cdc.core.errors import ConfigError
 from cdc.spark.jvm import LOG_OPTION, start_jvm
 from cdc.spark.local_files import local_file_settings
+from cdc.spark.master import require_master
 
 SETTINGS = {
     "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
@@ -36,15 +37,20 @@ SETTINGS = {
     "spark.scheduler.mode": "FAIR",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
     "spark.redaction.regex": "(?i)secret|password|token|credential|access.?key|jaas",
     "spark.log.level": "WARN",
 }
 
 
-IN_ONE_PROCESS = {"spark.executor.killOnFatalError.depth": "0"}
-"""Settings where tasks run in the driver: memory that runs out in one table's task is not the end of all tables."""
+IN_ONE_PROCESS = {
+    "spark.executor.killOnFatalError.depth": "0",  # memory that runs out in one table's task is not the end of all
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+}
+"""Settings where tasks run in the driver; executors elsewhere could not reach it on the loopback interface."""
+
+ON_EXECUTORS = {"spark.scheduler.minRegisteredResourcesRatio": "0.8"}
+"""Settings where tasks run elsewhere: a session begins with most of its executors, and counts their cores."""
 
 QUICK_START = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 """Options of a Spark JVM that runs for minutes: the compiler that is quick at first, with room for its code.
@@ -53,35 +59,24 @@ Told to use that one only, the JVM keeps 48 MB for code; a few tables fill it, a
 """
 
 
-_OPTIONS = "spark.driver.extraJavaOptions"
+_OPTIONS, _EXECUTOR_OPTIONS = "spark.driver.extraJavaOptions", "spark.executor.extraJavaOptions"
 
 
 def build_session(config: Config, jars: Path, *, brief: bool = False) -> SparkSession:
     """Return the session; starts a JVM with the jars in ``jars``, in ``brief`` one that is to run for minutes.
 
-    Raises ConfigError when there are none, PreflightError when Java does not start.
+    Raises ConfigError when there are none, PreflightError when Java does not start or a master does not answer.
     """
     files = sorted(str(jar) for jar in jars.glob("*.jar"))
     if not files:
         raise ConfigError(f"no jars in {jars}", hint="run `cdc local fetch`, or set spark.jars to a directory of them")
-    one_process = config.spark.master.startswith("local")
-    local_files = local_file_settings(files, config.spark.properties) if one_process else {}
-    settings: dict[str, bool | float | int | str | None] = {
-        **SETTINGS,
-        "spark.app.name": "cdc",
-        "spark.jars": ",".join(files),
-        "spark.driver.memory": config.spark.driver_memory,
-        "spark.pyspark.python": sys.executable,
-        "spark.sql.shuffle.partitions": "2",
-        **(IN_ONE_PROCESS if one_process else {}),
-        **config.spark.properties,
-        **local_files,
-        _OPTIONS: _java_options(config, brief=brief),
-    }
+    require_master(config.spark.master)
+    settings = session_settings(config, files, brief=brief)
     builder = SparkSession.builder.master(config.spark.master)
     start_jvm({**settings, "spark.master": config.spark.master}, _pipeline(config))
-    session = builder.config(map=settings).getOrCreate()
-    session.sparkContext.pythonExec = sys.executable  # tasks in Python (bulk loads) run in the same environment
+    session = builder.config(map=dict(settings)).getOrCreate()
+    # Tasks in Python (bulk loads) run in the environment of the service, or in the one that the executors have for it.
+    session.sparkContext.pythonExec = settings["spark.pyspark.python"]
     if config.spark.properties.get("spark.sql.shuffle.partitions") is None:
         session.conf.set("spark.sql.shuffle.partitions", str(session.sparkContext.defaultParallelism))
     use_catalog(session, config.catalog)
@@ -96,10 +91,29 @@ def _remember_classes(session: SparkSession) -> None:
         setattr(jvm, name, getattr(jvm, name))
 
 
-def _java_options(config: Config, *, brief: bool) -> str:
-    """Return the options of the JVM: those of the configuration come last, so that they win."""
-    chosen = config.spark.properties.get(_OPTIONS, "")
-    return " ".join(filter(None, (QUICK_START if brief else "", LOG_OPTION, chosen)))
+def session_settings(config: Config, jars: Sequence[str], *, brief: bool = False) -> dict[str, str]:
+    """Return Spark's settings; those of the configuration win, and options of its JVMs come last."""
+    chosen, own_process = config.spark.properties, config.spark.master.startswith("local")
+    local_files = local_file_settings(jars, chosen) if own_process else {}
+    settings = {
+        **SETTINGS,
+        "spark.app.name": "cdc",
+        "spark.jars": ",".join(jars),
+        "spark.driver.memory": config.spark.driver_memory,
+        "spark.pyspark.python": sys.executable,
+        "spark.sql.shuffle.partitions": "2",
+        **(IN_ONE_PROCESS if own_process else ON_EXECUTORS),
+        **chosen,
+        **local_files,
+        _OPTIONS: _joined(QUICK_START if brief else "", LOG_OPTION, chosen.get(_OPTIONS, "")),
+    }
+    if not own_process:  # the same lines: of exceptions, whose messages may hold values of rows, only the class
+        settings[_EXECUTOR_OPTIONS] = _joined(LOG_OPTION, chosen.get(_EXECUTOR_OPTIONS, ""))
+    return settings
+
+
+def _joined(*options: str) -> str:
+    return " ".join(filter(None, options))
 
 
 def _pipeline(config: Config) -> str:

@@ -6,11 +6,21 @@ from typing import Any
 
 import pytest
 
+from cdc.core.errors import PreflightError, TransientError
 from cdc.core.load import Range
 from cdc.core.names import TableName
-from cdc.spark.bulk import run_here, run_tasks
+from cdc.spark.bulk import run_here, run_tasks, task_failure
 
 PARTS = [Range(n, TableName("s", "t"), "", 1) for n in range(8)]
+
+
+def test_a_load_is_tried_again_unless_the_python_of_executors_is_another() -> None:
+    assert isinstance(task_failure("lake.t", ValueError("Job aborted due to stage failure")), TransientError)
+    for said in ("ModuleNotFoundError: No module named 'cdc'", 'Cannot run program "/nowhere/python"'):
+        found = task_failure("lake.t", ValueError(f"Job aborted: {said}"))
+        assert isinstance(found, PreflightError)
+        assert "lake.t" in str(found)
+        assert "spark.pyspark.python" in found.hint
 
 
 class Jobs:

@@ -37,6 +37,15 @@ def test_bare_text_is_a_warning_and_a_stack_is_its_first_line() -> None:
     assert {one["log_level"] for one in told(*lines)} == {"warning"}
 
 
+def test_of_an_exception_that_a_task_ended_with_only_the_class_is_told() -> None:
+    """Spark quotes it whole in the message, with the values of the row that it failed at."""
+    lost = "Lost task 0.0 in stage 3.0 (TID 7) (127.0.0.1 executor 1): org.apache.spark.SparkArithmeticException"
+    line = {"event": f"{lost}: [CAST] The value 4711\n\tat a.b.C", "level": "WARN"}
+    spark = "org.apache.spark.scheduler.TaskSetManager"
+    assert told(json.dumps({**line, "logger": spark}))[0]["event"] == lost
+    assert "4711" in str(told(json.dumps({**line, "logger": "org.example"}))[0]["event"])
+
+
 def test_what_is_known_to_be_harmless_is_not_told() -> None:
     assert told(*(f"WARNING: {text}" for text in HARMLESS)) == []
 

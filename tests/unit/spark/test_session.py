@@ -1,11 +1,14 @@
+import socket
 from typing import Any
 
 import pytest
 
-from cdc.core.errors import ConfigError
+from cdc.core.errors import ConfigError, PreflightError
 from cdc.core.progress import PartitionProgress, Progress
+from cdc.spark.jvm import LOG_OPTION, arguments
 from cdc.spark.local_files import local_file_settings
-from cdc.spark.session import INTERPRETED_ROWS, SessionPool, build_session, catalog_properties
+from cdc.spark.master import require_master
+from cdc.spark.session import INTERPRETED_ROWS, SessionPool, build_session, catalog_properties, session_settings
 from cdc.spark.source import starting_offsets
 from tests.fakes.configuration import CANARY, configuration
 
@@ -62,6 +65,57 @@ def test_local_files_need_no_process_each_where_the_jars_for_it_are() -> None:
     assert settings["spark.hadoop.fs.file.impl"].endswith("BareLocalFileSystem")
     assert local_file_settings(JARS, {"spark.hadoop.fs.file.impl": "own"})["spark.hadoop.fs.file.impl"] == "own"
     assert local_file_settings(JARS[1:], {}) == {}, "jars of an older release"
+
+
+SETTINGS_WITH_A_SECRET = {
+    "spark.authenticate.secret": CANARY,
+    "spark.hadoop.fs.s3a.secret.key": CANARY,
+    "spark.executor.extraJavaOptions": "-Dx=1",
+    "spark.driver.host": "driver.example.com",
+    "spark.pyspark.python": "/opt/cdc/bin/python",
+    "spark.hadoop.fs.file.impl": "org.example.Own",
+}
+
+
+@pytest.mark.parametrize("master", ["local[*]", "spark://m:7077", "yarn", "k8s://https://k"])
+def test_settings_that_may_be_secrets_are_no_arguments_of_a_process(master: str) -> None:
+    config = configuration(spark={"master": master, "properties": SETTINGS_WITH_A_SECRET, "driver_memory": "3g"})
+    settings = session_settings(config, ["/j/a.jar", "/j/b.jar"])
+    assert settings["spark.authenticate.secret"] == CANARY
+    shown = arguments({**settings, "spark.master": master})
+    assert CANARY not in "".join(shown.values())
+    assert (shown["spark.master"], shown["spark.jars"], shown["spark.driver.memory"]) == (
+        master,
+        "/j/a.jar,/j/b.jar",
+        "3g",
+    )
+    assert LOG_OPTION in shown["spark.driver.extraJavaOptions"]
+    assert shown["spark.hadoop.fs.file.impl"] == "org.example.Own", (
+        "`spark-submit` keeps the first file system it makes"
+    )
+
+
+def test_executors_elsewhere_reach_the_driver_and_log_no_values_of_rows() -> None:
+    here = session_settings(configuration(spark={"properties": {}}), ["a.jar"])
+    assert (here["spark.driver.host"], here["spark.driver.bindAddress"]) == ("127.0.0.1", "127.0.0.1")
+    assert here["spark.executor.killOnFatalError.depth"] == "0"
+    there = session_settings(configuration(spark={"master": "spark://m:7077", "properties": {}}), ["a.jar"])
+    assert not {"spark.driver.host", "spark.driver.bindAddress", "spark.executor.killOnFatalError.depth"} & set(there)
+    assert there["spark.executor.extraJavaOptions"] == LOG_OPTION
+    own = session_settings(configuration(spark={"master": "yarn", "properties": SETTINGS_WITH_A_SECRET}), ["a.jar"])
+    assert own["spark.executor.extraJavaOptions"] == f"{LOG_OPTION} -Dx=1"
+    assert (own["spark.driver.host"], own["spark.pyspark.python"]) == ("driver.example.com", "/opt/cdc/bin/python")
+
+
+def test_a_master_that_does_not_answer_is_named_before_java_starts() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert require_master(f"spark://127.0.0.1:1,127.0.0.1:{port}") == f"127.0.0.1:{port}"
+    for address in (f"127.0.0.1:{port}", "127.0.0.1", "no port:x"):
+        with pytest.raises(PreflightError, match="does not answer") as raised:
+            require_master(f"spark://{address}")
+        assert "spark.master" in raised.value.hint
+    assert [require_master(other) for other in ("local[*]", "yarn", "k8s://https://k")] == ["", "", ""]
 
 
 class MemorySession:
