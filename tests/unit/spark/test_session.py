@@ -1,4 +1,5 @@
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from cdc.spark.jvm import LOG_OPTION, arguments
 from cdc.spark.local_files import local_file_settings
 from cdc.spark.master import require_master
 from cdc.spark.session import INTERPRETED_ROWS, SessionPool, build_session, catalog_properties, session_settings
-from cdc.spark.source import starting_offsets
+from cdc.spark.source import OffsetLog, starting_offsets
 from tests.fakes.configuration import CANARY, configuration
 
 BASE = {"warehouse": "w", "cache-enabled": "false"}
@@ -160,3 +161,22 @@ def test_every_partition_starts_at_its_next_offset() -> None:
     known = Progress("a", "id", {0: PartitionProgress(7), 1: PartitionProgress(0)})
     text = starting_offsets({"a": (known, frozenset({0, 1, 2})), "b": (Progress("b", "id"), frozenset({0}))})
     assert text == '{"a": {"0": 7, "1": 0, "2": -2}, "b": {"0": -2}}'
+
+
+def test_the_size_of_a_batch_is_known_from_the_offsets_before_it(tmp_path: Path) -> None:
+    """As Spark notes them: a version, what it knows of the batch, the offsets; not of the first, nor after a gap."""
+    (tmp_path / "offsets").mkdir()
+    log = OffsetLog(str(tmp_path))
+
+    def batch(number: int, offsets: str) -> int | None:
+        (tmp_path / "offsets" / str(number)).write_text(f'v1\n{{"batchTimestampMs":0}}\n{offsets}')
+        return log.size_of(number)
+
+    assert batch(0, '{"a":{"0":5,"1":7}}') is None
+    assert batch(1, '{"a":{"0":8,"1":7},"b":{"0":1}}') is None, "a topic that was not there"
+    assert batch(2, '{"a":{"0":10,"1":17},"b":{"0":2}}') == 13
+    assert batch(4, '{"a":{"0":10,"1":17},"b":{"0":2}}') is None
+    assert batch(5, '{"a":{"0":11,"1":17},"b":{"0":2}}') == 1
+    assert batch(6, "-") is None
+    assert log.size_of(7) is None
+    assert OffsetLog("s3://bucket/checkpoint").size_of(0) is None
