@@ -24,7 +24,7 @@ from cdc.pipeline.apply import Applied, Applier, TableMemory
 from cdc.pipeline.table import TableSpec
 from cdc.spark.batch import Resolve, SparkTableBatch, TableFormat
 from cdc.spark.envelope import Writer, fixed_decimals
-from cdc.spark.microbatch import MicroBatch
+from cdc.spark.microbatch import MESSAGE_DDL, MicroBatch
 from cdc.spark.session import SessionPool, build_session
 from cdc.spark.staging import TableTarget, create_quarantine
 from tests.file_catalog import FileCatalog
@@ -32,10 +32,6 @@ from tests.file_catalog import FileCatalog
 PLACEHOLDER = "__debezium_unavailable_value"
 EVERY_PLACE = "ffffffffffffffff-f-ffffffffffffffff"
 """Sorts behind every place in a log."""
-SPARK_MESSAGE = (
-    "topic string, `partition` int, `offset` bigint, timestamp timestamp, key binary, value binary, "
-    "headers array<struct<key: string, value: binary>>"
-)
 
 
 def lake_config(folder: Path) -> Config:
@@ -138,7 +134,7 @@ class LakeTable:
         self.token = token
         self.blocked_keys = 1000
         self.files: Any = FileCatalog(config)
-        self.rewrites = self.gathers = True
+        self.rewrites = True
         self.avoided: dict[TableName, str] = {}
         self.before_publish: Callable[[], None] = lambda: None
         self.quarantine = f"`{self.catalog}`.`cdc`.`quarantine`"
@@ -177,17 +173,16 @@ class LakeTable:
             for number, (_, messages) in enumerate(groups, 1)
             for message in messages
         ]
-        frame = self.session.createDataFrame(rows, SPARK_MESSAGE)
         self.memory.progress = None  # a batch made by hand is the first one of a query, wherever the table is by then
-        with self.batch(frame, writers) as batch:
+        with self.batch(rows, writers) as batch:
             applier = Applier(self.token, self.blocked_keys, self.before_publish)
             return applier.apply(self.spec, self.table, batch, self.memory)
 
     @contextmanager
-    def batch(self, frame: Any, writers: dict[int, Writer]) -> Iterator[SparkTableBatch]:
-        """Open a micro-batch without applying it."""
-        at_most = frame.count() if self.gathers else None
-        micro = MicroBatch(frame, "cdc_messages_test", {self.spec.topic: self.event_format}, at_most)
+    def batch(self, rows: Sequence[Any], writers: dict[int, Writer]) -> Iterator[SparkTableBatch]:
+        """Open a micro-batch of messages without applying it."""
+        frame = self.session.createDataFrame(rows, MESSAGE_DDL)
+        micro = MicroBatch(frame, "cdc_messages_test", {self.spec.topic: self.event_format}, len(rows))
         part = micro.slices()[self.spec.topic]
         with self.pool.borrow(lambda: part.messages + self.table.row_count(), self.spec.topic) as session:
             target = TableTarget(

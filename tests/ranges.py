@@ -10,9 +10,9 @@ from cdc.core.progress import TopicState
 from cdc.lake.tables import IcebergTable
 from cdc.pipeline.table import TableSpec
 from cdc.spark.batch import SparkTableBatch, TableFormat
-from cdc.spark.microbatch import MicroBatch
+from cdc.spark.microbatch import MESSAGE_DDL, MicroBatch
 from cdc.spark.staging import TableTarget
-from tests.lake import PLACEHOLDER, SPARK_MESSAGE, LakeTable, Message
+from tests.lake import PLACEHOLDER, LakeTable, Message
 
 
 @dataclass
@@ -29,7 +29,7 @@ class RangeBatch:
     def of(self, spec: TableSpec) -> Iterator[SparkTableBatch]:
         lake = self.table
         writer = lake.writer(lake.columns, 1)
-        frame = lake.session.createDataFrame([lake._row(m, writer, 1) for m in self.messages], SPARK_MESSAGE)  # noqa: SLF001
+        frame = lake.session.createDataFrame([lake._row(m, writer, 1) for m in self.messages], MESSAGE_DDL)  # noqa: SLF001
         micro = MicroBatch(frame, "cdc_messages_range", {spec.topic: "avro"})
         part = micro.slices()[spec.topic]
         table = IcebergTable(lake.session, lake.catalog, spec.target)

@@ -126,9 +126,7 @@ class SparkEngine:
     def read(self, topic: str, start: Mapping[int, int], end: Mapping[int, int]) -> "EngineBatch":
         """Return the messages of a topic from ``start`` to before ``end`` as a micro-batch of its own."""
         messages = read_range(self._session, java_settings(self._config.kafka), topic, start, end)
-        size = sum(end[p] - start[p] for p in end if start[p] >= 0)
-        at_most = size if min(start.values(), default=0) >= 0 else None
-        return EngineBatch(self, messages, f"cdc_messages_{uuid.uuid4().hex}", at_most)
+        return EngineBatch(self, messages, f"cdc_messages_{uuid.uuid4().hex}", sum(end[p] - start[p] for p in end))
 
     def micro_batch(self, messages: DataFrame, view: str | None = None, at_most: int | None = None) -> MicroBatch:
         """Return the messages of one trigger, or of a range that is read once, under a view of its own."""

@@ -15,11 +15,13 @@ import fastavro
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
+from cdc.arrow import plain_type
 from cdc.core.batch import Skip
 from cdc.core.positions import LAYOUTS, Position
-from cdc.core.types import ARRAY_TEXT, EventField, unfit_text
-from cdc.spark.arrow_values import Convert, Refused, arrow_type, converter
-from cdc.spark.decode import NEW_KEY, OLD_KEY, Epochs, RowShape
+from cdc.core.types import EventField, unfit_text
+from cdc.spark.arrow_values import Convert, Refused, arrow_type, converter, times
+from cdc.spark.convert import is_converted, plain_placeholder
+from cdc.spark.decode import NEW_KEY, OLD_KEY, Epochs, RowShape, key_fields
 from cdc.spark.envelope import Writer
 from cdc.spark.microbatch import SchemaPair
 
@@ -52,11 +54,8 @@ def decode_here(
         return type(error).__name__
     if not truncated:
         return events
-    return events.filter(pc.greater(pc.utf8_slice_codeunits(events["position"], 0, _width(shape)), truncated))
-
-
-def _width(shape: RowShape) -> int:
-    return LAYOUTS[shape.engine].place_width
+    places = pc.utf8_slice_codeunits(events["position"], 0, LAYOUTS[shape.engine].place_width)
+    return events.filter(pc.greater(places, truncated))
 
 
 def _wanted(messages: pa.Table, skip: Skip) -> pa.Table:
@@ -100,11 +99,8 @@ class _Field(NamedTuple):
 
     @classmethod
     def of(cls, field: EventField, column_type: str, placeholder: str) -> "_Field":
-        stand_in: str | bytes | None = placeholder if field.physical == "string" else None
-        if field.physical == "bytes" and field.semantic is None:
-            stand_in = placeholder.encode()
-        carried = field.source_type == "JSON" or field.semantic in (ARRAY_TEXT, "io.debezium.time.ZonedTime")
-        unfit = unfit_text(placeholder) if carried else None
+        stand_in = plain_placeholder(field, placeholder)
+        unfit = unfit_text(placeholder) if is_converted(field) else None
         return cls(field.name, field.event_name, converter(field, column_type), stand_in, unfit)
 
 
@@ -114,8 +110,7 @@ def _decoder(
 ) -> "_Decoder | str":
     """Return what decodes messages of a writer, or why Spark does."""
     types, rows = dict(columns), {x.name: x for x in writer.row.fields}
-    told = {x.event_name: x for x in writer.row.fields}
-    keys = {(row := told.get(x.event_name, x)).name: row for x in writer.key.fields}
+    keys = key_fields(writer)
     try:
         return _Decoder(
             engine,
@@ -171,7 +166,7 @@ class _Decoder:
             self._position(source, operation, p, offset, epochs)
             for source, operation, (p, offset) in zip(sources, operations, places, strict=True)
         ]
-        times = pa.array([_times(source["ts_ms"], 1000) for source in sources], pa.int64())
+        micros = pa.array(times((source["ts_ms"] for source in sources), 1000), pa.int64())
         return pa.table(
             {
                 "partition": messages["partition"],
@@ -180,7 +175,7 @@ class _Decoder:
                 "operation": pa.array(operations, pa.string()),
                 "snapshot_read": pa.array(map(_snapshot_read, operations, sources), pa.bool_()),
                 "position": pa.array(positions, pa.string()),
-                "source_ts": times.cast(pa.timestamp("us", "UTC")),
+                "source_ts": micros.cast(plain_type("timestamptz")),
                 "moved": pa.array(moved, pa.bool_()),
                 "old_key": old,
                 "new_key": new,
@@ -273,7 +268,3 @@ def _read(message: bytes | None, schema: Any) -> dict[str, Any]:  # noqa: ANN401
 
 def _snapshot_read(operation: str, source: Mapping[str, Any]) -> bool:
     return operation == "r" and source["snapshot"] not in (None, "incremental")
-
-
-def _times(value: int | None, factor: int) -> int | None:
-    return None if value is None else value * factor

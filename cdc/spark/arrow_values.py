@@ -5,30 +5,18 @@ are not in the usual form.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Context, Decimal
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
+from cdc.arrow import plain_type
 from cdc.core.types import ARRAY_TEXT, DECIMAL, EventField
 
 Convert = Callable[[Sequence[Any]], pa.Array]
 """Return values of one column, in Avro without its logical types, as Arrow; raises for what Spark has to do."""
 
-_PLAIN = {
-    "boolean": pa.bool_(),
-    "int": pa.int32(),
-    "long": pa.int64(),
-    "float": pa.float32(),
-    "double": pa.float64(),
-    "string": pa.string(),
-    "binary": pa.binary(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us"),
-    "timestamptz": pa.timestamp("us", "UTC"),
-}
-_DECIMAL = re.compile(r"decimal\((\d+), (\d+)\)")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _WIDER = {("int", "long"), ("float", "double")}
 _MICROS_PER_UNIT = {"io.debezium.time.Timestamp": 1000, "io.debezium.time.MicroTimestamp": 1}
@@ -42,11 +30,10 @@ class Refused(ValueError):
 
 def arrow_type(column_type: str) -> pa.DataType:
     """Return the Arrow type that Spark gives a column of an Iceberg type; raises Refused for one that is not plain."""
-    if found := _PLAIN.get(column_type):
-        return found
-    if match := _DECIMAL.fullmatch(column_type):
-        return pa.decimal128(int(match[1]), int(match[2]))
-    raise Refused(f"type {column_type.partition('<')[0]}")
+    try:
+        return plain_type(column_type)
+    except KeyError:
+        raise Refused(f"type {column_type.partition('<')[0]}") from None
 
 
 def converter(field: EventField, column_type: str) -> Convert:
@@ -91,15 +78,16 @@ def _integer(field: EventField, column_type: str) -> Convert:
         return lambda values: pa.array(values, pa.int32()).cast(pa.date32())
     if column_type == "timestamp" and field.semantic in _MICROS_PER_UNIT:
         unit = _MICROS_PER_UNIT[field.semantic]
-        return lambda values: pa.array(_times(values, unit), pa.int64()).cast(pa.timestamp("us"))
+        return lambda values: pa.array(times(values, unit), pa.int64()).cast(pa.timestamp("us"))
     if column_type not in ("int", "long"):
         raise Refused(f"{field.semantic or field.physical} as {column_type}")
     if field.semantic == "io.debezium.time.Time":
-        return lambda values: _array(_times(values, 1000), column_type)
+        return lambda values: _array(times(values, 1000), column_type)
     return lambda values: _array(values, column_type)
 
 
-def _times(values: Sequence[int | None], factor: int) -> list[int | None]:
+def times(values: Iterable[int | None], factor: int) -> list[int | None]:
+    """Return the values so many times, nulls as they are."""
     return [None if value is None else value * factor for value in values]
 
 

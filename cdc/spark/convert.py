@@ -36,11 +36,22 @@ def can_fail(field: EventField) -> bool:
 
 def unfit(value: Column, field: EventField, text: str) -> Column | None:
     """Return whether the value stands for one that the events cannot carry; None if the type has no such value."""
-    carried = field.physical == "array" or field.source_type == "JSON" or field.semantic in _CONVERTED
-    found = placeholder(value, field, unfit_text(text)) if carried else None
+    found = placeholder(value, field, unfit_text(text)) if is_converted(field) else None
     if field.semantic == ARRAY_TEXT and found is not None:  # JSON without schemas: a list of a connector yet to be told
         found |= f.coalesce(value.endswith("]"), f.lit(False))
     return found
+
+
+def is_converted(field: EventField) -> bool:
+    """Return whether connectors/values makes the field's values, and has a mark for those that events cannot carry."""
+    return field.physical == "array" or field.source_type == "JSON" or field.semantic in _CONVERTED
+
+
+def plain_placeholder(field: EventField, text: str) -> str | bytes | None:
+    """Return Debezium's stand-in for an unchanged text or binary value; None for other types."""
+    if field.physical == "string":
+        return text
+    return text.encode() if field.physical == "bytes" and field.semantic is None else None
 
 
 def placeholder(value: Column, field: EventField, text: str) -> Column | None:
@@ -53,11 +64,9 @@ def placeholder(value: Column, field: EventField, text: str) -> Column | None:
 
 
 def _placeholder_shape(field: EventField, text: str) -> Column | None:
-    raw = text.encode()
-    if field.physical == "string":
-        return f.lit(text)
-    if field.physical == "bytes" and field.semantic is None:
-        return f.lit(bytearray(raw))
+    plain = plain_placeholder(field, text)
+    if plain is not None:
+        return f.lit(bytearray(plain) if isinstance(plain, bytes) else plain)
     if field.physical == "map":
         return f.create_map(f.lit(text), f.lit(text))
     if field.physical == "array" and field.item:

@@ -139,14 +139,14 @@ def _struct(values: Mapping[str, Column]) -> Column:
 
 
 def _key_values(writer: Writer, shape: RowShape) -> dict[str, Column]:
-    fields = _key_fields(writer)
+    fields = key_fields(writer)
     return {
         name: convert.convert(f.col("key_row")[fields[name].event_name], fields[name], shape.columns[name])
         for name in shape.key
     }
 
 
-def _key_fields(writer: Writer) -> dict[str, EventField]:
+def key_fields(writer: Writer) -> dict[str, EventField]:
     """Return the key's fields as the row describes them: the key's schema may lack the source's types."""
     row = {x.event_name: x for x in writer.row.fields}
     return {row.get(x.event_name, x).name: row.get(x.event_name, x) for x in writer.key.fields}
@@ -205,7 +205,7 @@ def _header(headers: Column, name: str) -> Column:
 
 
 def _header_key(header: Column, writer: Writer, shape: RowShape) -> Column:
-    fields = _key_fields(writer)
+    fields = key_fields(writer)
     ddl = struct_ddl((x.event_name, json_type(x)) for x in fields.values())
     parsed = f.from_json(header.cast("string"), ddl)
     values = {n: convert.convert(parsed[fields[n].event_name], fields[n], shape.columns[n]) for n in shape.key}

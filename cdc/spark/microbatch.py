@@ -16,10 +16,11 @@ from pyspark.sql import functions as f
 from cdc.spark.envelope import schema_frame, schema_id
 
 _RAW = ("topic", "partition", "offset", "timestamp", "key", "value", "headers")
-_RAW_TYPES = (
+MESSAGE_DDL = (
     "topic string, `partition` int, `offset` bigint, timestamp timestamp, key binary, value binary, "
     "headers array<struct<key: string, value: binary>>"
 )
+"""Messages as Spark's Kafka source gives them."""
 
 GATHERED, GATHERED_BYTES = 20_000, 64 << 20
 """Up to so many messages are gathered at the driver, and up to so many bytes of them.
@@ -185,7 +186,7 @@ def _slice(messages: pa.Table) -> TopicSlice:
 def messages_of(session: SparkSession, view: str, topic: str, gathered: pa.Table | None = None) -> DataFrame:
     """Return one topic's messages in another session, tombstones left out."""
     if gathered is not None:
-        return session.createDataFrame(gathered.select(list(_RAW)), _RAW_TYPES).where(f.col("value").isNotNull())
+        return session.createDataFrame(gathered.select(list(_RAW)), MESSAGE_DDL).where(f.col("value").isNotNull())
     raw = session.table(f"global_temp.{view}")
     return raw.where((f.col("topic") == topic) & f.col("value").isNotNull())
 

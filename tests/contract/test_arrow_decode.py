@@ -17,10 +17,10 @@ from cdc.spark.arrow_decode import decode_here
 from cdc.spark.batch import SparkTableBatch, TableFormat
 from cdc.spark.decode import RowShape
 from cdc.spark.envelope import Writer
-from cdc.spark.microbatch import MicroBatch
+from cdc.spark.microbatch import MESSAGE_DDL, MicroBatch
 from tests.contract.events import Topic, column
 from tests.contract.test_formats import RecordedRegistry
-from tests.lake import PLACEHOLDER, SPARK_MESSAGE, LakeTable, Message
+from tests.lake import PLACEHOLDER, LakeTable, Message
 from tests.samples import messages, recorded
 
 EPOCHS = dict.fromkeys(range(3), ((0, 3), (7, 4)))
@@ -38,7 +38,7 @@ NOT_PLAIN = {
 def both(lake: tuple[Any, Any], table: LakeTable, rows: list[Any], writers: Any, shape: RowShape, **more: Any) -> Any:
     """Return what is decoded at the driver, and by Spark."""
     session, _ = lake
-    frame = session.createDataFrame(rows, SPARK_MESSAGE)
+    frame = session.createDataFrame(rows, MESSAGE_DDL)
     with gathered(frame, table.spec.topic) as part:
         known = {pair: writers(pair) for pair in part.schemas}
         skip, truncated = more.get("skip", FRESH), more.get("truncated", "")
@@ -117,7 +117,7 @@ def test_recorded_messages_are_decoded_alike_column_by_column(lake: tuple[Any, A
 
 
 def pairs(lake: tuple[Any, Any], table: LakeTable, rows: list[Any]) -> Any:
-    with gathered(lake[0].createDataFrame(rows, SPARK_MESSAGE), table.spec.topic) as part:
+    with gathered(lake[0].createDataFrame(rows, MESSAGE_DDL), table.spec.topic) as part:
         return part.schemas
 
 
@@ -256,7 +256,7 @@ def test_what_is_not_in_the_usual_form_is_left_to_spark(lake: tuple[Any, Any], v
     writer = table.writer(kinds(), 1)
     message = Topic().change("c", {**row(1, chosen), **values}, (10, 11))
     shape = RowShape("postgres", ("id",), writer.row.columns(), PLACEHOLDER)
-    frame = lake[0].createDataFrame([table._row(message, writer, 1)], SPARK_MESSAGE)  # noqa: SLF001
+    frame = lake[0].createDataFrame([table._row(message, writer, 1)], MESSAGE_DDL)  # noqa: SLF001
     with gathered(frame, table.spec.topic) as part:
         found = decode_here(part.gathered, dict.fromkeys(part.schemas, writer), shape, FRESH, EPOCHS, "")
     assert found == why if why else not isinstance(found, str)
@@ -271,7 +271,7 @@ def test_what_spark_has_to_judge_is_left_to_it(lake: tuple[Any, Any]) -> None:
     shape = RowShape("postgres", ("id",), writer.row.columns(), PLACEHOLDER)
 
     def found(row: Any, known: Any = writer, skip: Skip = FRESH) -> Any:
-        with gathered(lake[0].createDataFrame([row], SPARK_MESSAGE), table.spec.topic) as part:
+        with gathered(lake[0].createDataFrame([row], MESSAGE_DDL), table.spec.topic) as part:
             return decode_here(part.gathered, dict.fromkeys(part.schemas, known), shape, skip, EPOCHS, "")
 
     assert not isinstance(found(raw), str)
@@ -292,7 +292,7 @@ def test_messages_too_large_to_be_gathered_are_read_by_spark(
         ("large", 0, 5, None, b"k", b"\0\0\0\0\2" + b"v" * 5000, None),
     ]
     rows += [("small", 1, 3, None, b"k", None, None)]
-    micro = MicroBatch(lake[0].createDataFrame(rows, SPARK_MESSAGE), "too_large", {"small": "avro", "large": "avro"}, 3)
+    micro = MicroBatch(lake[0].createDataFrame(rows, MESSAGE_DDL), "too_large", {"small": "avro", "large": "avro"}, 3)
     slices = micro.slices()
     small, large = slices["small"], slices["large"]
     assert small.gathered is not None

@@ -18,9 +18,9 @@ from cdc.core.source_types import event_key, event_row
 from cdc.lake.rows import texts
 from cdc.pipeline.apply import Applier
 from cdc.spark.batch import SparkTableBatch, TableFormat
-from cdc.spark.microbatch import MicroBatch
+from cdc.spark.microbatch import MESSAGE_DDL, MicroBatch
 from cdc.spark.staging import TableTarget
-from tests.lake import PLACEHOLDER, SPARK_MESSAGE, LakeTable
+from tests.lake import PLACEHOLDER, LakeTable
 from tests.samples import Recorded, Sample, load, messages, recorded
 
 STRUCTS = {"postgres": {"p", "bx", "li"}, "mysql": {"g", "p"}}
@@ -50,12 +50,13 @@ class FormatTable(LakeTable):
     def feed(self, samples: list[Sample]) -> Any:
         now = datetime(2026, 1, 1, tzinfo=UTC)
         rows = [(self.spec.topic, 0, s.offset, now, s.key, s.value, s.headers or None) for s in samples]
-        with self.opened(self.session.createDataFrame(rows, SPARK_MESSAGE)) as batch:
+        with self.opened(rows) as batch:
             return Applier(self.token, 1000, lambda: None).apply(self.spec, self.table, batch, self.memory)
 
     @contextmanager
-    def opened(self, frame: Any) -> Iterator[SparkTableBatch]:
-        micro = MicroBatch(frame, "cdc_messages_formats", {self.spec.topic: self.format}, frame.count())
+    def opened(self, rows: list[Any]) -> Iterator[SparkTableBatch]:
+        frame = self.session.createDataFrame(rows, MESSAGE_DDL)
+        micro = MicroBatch(frame, "cdc_messages_formats", {self.spec.topic: self.format}, len(rows))
         part = micro.slices()[self.spec.topic]
         beside = f"`{self.catalog}`.`cdc`.`tombstones_{self.spec.target.table}`"
         target = TableTarget(self.table.sql_name, self.table.branch_sql, beside, self.quarantine)

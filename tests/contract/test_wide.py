@@ -6,9 +6,9 @@ import pytest
 
 from cdc.bootstrap.engine import SparkEngine
 from cdc.core.errors import TransientError
-from cdc.spark.microbatch import TopicSlice
+from cdc.spark.microbatch import MESSAGE_DDL, TopicSlice
 from tests.contract.wide import JsonTable, WideSource, columns, kept
-from tests.lake import SPARK_MESSAGE, LakeTable
+from tests.lake import LakeTable
 
 
 def check(table: LakeTable, first: int, versions: int, changes: int) -> None:
@@ -50,7 +50,7 @@ def test_memory_that_one_table_lacked_ended_the_process_of_all(lake: tuple[Any, 
     spec = LakeTable(session, config, columns(2)).spec
     with (
         pytest.raises(TransientError, match=r"could not apply a batch to ns\.t: OutOfMemoryError: ") as told,
-        engine.open(spec, engine.micro_batch(session.createDataFrame([], SPARK_MESSAGE)), TopicSlice()),
+        engine.open(spec, engine.micro_batch(session.createDataFrame([], MESSAGE_DDL)), TopicSlice()),
     ):
         session.sql(f"SELECT max(repeat({text}, 2000000000)) FROM range(1)").collect()
     assert "spark.driver_memory" in told.value.hint

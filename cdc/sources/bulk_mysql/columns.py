@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
+from cdc.arrow import plain_type
 from cdc.core.errors import IncompatibleSchema, TerminalError
 from cdc.sources.bulk_mysql.declared import Declared
 from cdc.sources.bulk_mysql.literals import BYTES, INTEGERS, TEXTS
@@ -20,18 +21,6 @@ _GEOMETRIES = frozenset({
     "point", "geometry", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon", "geomcollection",
     "geometrycollection",
 })  # fmt: skip
-_TYPES = {
-    "boolean": pa.bool_(),
-    "int": pa.int32(),
-    "long": pa.int64(),
-    "float": pa.float32(),
-    "double": pa.float64(),
-    "string": pa.string(),
-    "binary": pa.binary(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us"),
-    "timestamptz": pa.timestamp("us", "UTC"),
-}
 _NUMBERS = frozenset({"int", "long", "decimal"})
 _TARGETS: dict[str, frozenset[str]] = {
     **dict.fromkeys(INTEGERS, _NUMBERS),
@@ -93,9 +82,7 @@ def arrow_type(target: str) -> pa.DataType:
     if target.startswith("struct<"):
         fields = (part.split(": ") for part in target[7:-1].split(", "))
         return pa.struct([(name, arrow_type(kind)) for name, kind in fields])
-    if match := re.fullmatch(r"decimal\((\d+), ?(\d+)\)", target):
-        return pa.decimal128(int(match[1]), int(match[2]))
-    return _TYPES[target]
+    return plain_type(target)
 
 
 def _parsed(read: Read, cells: pa.Array) -> pa.Array:

@@ -3,29 +3,21 @@
 What Debezium makes of Oracle's types is told by the events (connectors/oracle.yaml), not here.
 """
 
-import re
 from dataclasses import dataclass
 from decimal import Decimal
 
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
+from cdc.arrow import PLAIN, plain_type
 from cdc.core.errors import IncompatibleSchema, TerminalError
 from cdc.core.names import quote
 
 TEXTS = ("CHAR", "VARCHAR2", "NCHAR", "NVARCHAR2")
 MOMENTS = ("DATE", "TIMESTAMP")
-_TYPES = {
-    "boolean": pa.bool_(),
-    "int": pa.int32(),
-    "long": pa.int64(),
-    "float": pa.float32(),
-    "double": pa.float64(),
-    "string": pa.string(),
-    "binary": pa.binary(),
-    "timestamp": pa.timestamp("us"),
-    "timestamptz": pa.timestamp("us", "UTC"),
-}
+_TARGETS = PLAIN.keys() - {"date"}
+"""What a number is read for: Oracle's DATE has a time of day."""
+
 HINT = "let the connector read the table (snapshot: connector), or exclude the column"
 
 
@@ -55,7 +47,7 @@ class OracleRead:
     def expression(self) -> str:
         """Return the SQL that reads the value without loss; raises IncompatibleSchema where that is not known."""
         name, kind = self.column.quoted, self.column.kind
-        if kind in ("NUMBER", "FLOAT") and (self.target in _TYPES or self.target.startswith("decimal(")):
+        if kind in ("NUMBER", "FLOAT") and (self.target in _TARGETS or self.target.startswith("decimal(")):
             return f"TO_CHAR({name}, 'TM9')"
         if kind in ("BINARY_FLOAT", "BINARY_DOUBLE") and self.target in ("float", "double"):
             return name
@@ -88,15 +80,8 @@ class OracleRead:
 
     def _cast(self, values: pa.Array) -> pa.Array:
         if self.target == "timestamptz":
-            return values.cast(pa.string()).cast(pa.timestamp("us")).cast(arrow_type(self.target))
-        return values.cast(arrow_type(self.target))
-
-
-def arrow_type(target: str) -> pa.DataType:
-    """Return the Arrow type of an Iceberg type that an Oracle column can have."""
-    if match := re.fullmatch(r"decimal\((\d+), ?(\d+)\)", target):
-        return pa.decimal128(int(match[1]), int(match[2]))
-    return _TYPES[target]
+            return values.cast(pa.string()).cast(pa.timestamp("us")).cast(plain_type(self.target))
+        return values.cast(plain_type(self.target))
 
 
 def plain_numbers(texts: pa.Array) -> pa.Array:

@@ -11,20 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
+from cdc.arrow import plain_type
+
 Make = Callable[[Sequence[pa.Array]], pa.Array]
 
-_PLAIN = {
-    "boolean": pa.bool_(),
-    "int": pa.int32(),
-    "long": pa.int64(),
-    "float": pa.float32(),
-    "double": pa.float64(),
-    "string": pa.string(),
-    "binary": pa.binary(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us"),
-    "timestamptz": pa.timestamp("us", "UTC"),
-}
 # PostgreSQL counts from 2000-01-01, and ADBC adds the difference without looking: what stands for infinity, and what is
 # too far ahead for microseconds since 1970, wraps around to before 4714-11-24 BC, where PostgreSQL's calendar begins.
 _EPOCH_DAYS, _EPOCH_MICROS = 10_957, 946_684_800_000_000
@@ -47,9 +37,7 @@ def arrow_type(target: str) -> pa.DataType:
     """Return the Arrow type of an Iceberg type that is no struct; raises KeyError for another."""
     if target.startswith("list<"):
         return pa.list_(pa.field("element", arrow_type(target[5:-1])))
-    if match := re.fullmatch(r"decimal\((\d+), ?(\d+)\)", target):
-        return pa.decimal128(int(match[1]), int(match[2]))
-    return _PLAIN[target]
+    return plain_type(target)
 
 
 def first(columns: Sequence[pa.Array]) -> pa.Array:
