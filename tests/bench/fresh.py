@@ -169,7 +169,7 @@ class Workload:
         target, dice = f"{self._shop.name}.{table}", self._random.random()
         key = self._random.randrange(self._options.rows)
         if dice < 0.6:
-            cursor.execute(f"UPDATE {target} SET n = n + 1, short = %s WHERE id = %s", (f"new {dice}", key))
+            cursor.execute(f"UPDATE {target} SET n = n + 1, short = %s WHERE id = %s", (f"new {dice:.6f}", key))
         elif dice < 0.9:
             self._next[table] += 1
             values = row(self._next[table], self._options.seed)
