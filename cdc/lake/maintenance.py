@@ -2,7 +2,7 @@
 """Maintenance of Iceberg tables: looking at them, and each step by Iceberg's own actions or its Java API.
 
 Steps hold no lease of their own and need none: a compaction is validated against what was committed since it began, an
-expiry names its snapshots, what carries progress on is published by compare-and-swap (docs/decisions/0023).
+expiry names its snapshots, what carries progress on is published by compare-and-swap (docs/decisions/0024).
 """
 
 import uuid
