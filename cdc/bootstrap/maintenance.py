@@ -26,6 +26,9 @@ from cdc.spark.session import sibling_session
 SIDE = Keep(timedelta(hours=1), 5, 50)
 """Nobody goes back in the tables of the service's own."""
 
+SEGMENT = timedelta(days=7)
+"""Kafka fills a segment of a topic for up to a week, and removes it as a whole: so much later may an event still go."""
+
 
 def limits_of(config: Config, *, thorough: bool = False) -> Limits:
     """Return when steps are due for targets."""
@@ -37,7 +40,7 @@ def limits_of(config: Config, *, thorough: bool = False) -> Limits:
 def kept_tables(config: Config, targets: Sequence[TableName], *, thorough: bool = False) -> list[Kept]:
     """Return targets with their tombstones, which share the turn of their target."""
     limits = limits_of(config, thorough=thorough)
-    kept = max(config.maintenance.keep_tombstones, config.kafka.retention)
+    kept = max(config.maintenance.keep_tombstones, config.kafka.retention + SEGMENT)
     beside = _side(limits, Pruning("deleted_at", kept))
     pairs = ((target, tombstones_of(config.metadata_namespace, target)) for target in targets)
     return [

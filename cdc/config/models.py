@@ -119,7 +119,11 @@ class MaintenanceConfig(Section):
     """How tables are kept small: files put together, old snapshots expired, what nobody needs removed."""
 
     enabled: bool = Field(default=True, description="Whether the running service maintains its tables by itself.")
-    interval: Duration = Field("5m", validate_default=True, description="Interval at which each table is looked at.")
+    interval: Duration = Field(
+        "5m",
+        validate_default=True,
+        description="Interval at which each table is looked at; one that has had 50 batches meanwhile at once.",
+    )
     budget: Duration = Field(
         "10s",
         validate_default=True,
@@ -156,7 +160,7 @@ class MaintenanceConfig(Section):
     keep_tombstones: Duration = Field(
         "14d",
         validate_default=True,
-        description="How long keys of deleted rows are remembered; kafka.retention, where that is longer.",
+        description="How long keys of deleted rows are remembered; kafka.retention and a week, where that is longer.",
     )
     keep_ledger: Duration = Field(
         "30d", validate_default=True, description="How long commits stay in the ledger, the table of commits."

@@ -4,7 +4,7 @@ Files are put together with others of about their size. A file of a table that i
 few times until it has its full size, and not again for every handful of small ones.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -37,6 +37,16 @@ class DataFile:
 
 
 @dataclass(frozen=True)
+class DeleteFile:
+    """A live delete file: how many rows it tells of, and of which data file; None if of several."""
+
+    rows: int
+    of: str | None = None
+    spec: int = 0
+    partition: str = ""
+
+
+@dataclass(frozen=True)
 class Packing:
     """When files are rewritten: ``fewest`` small ones of a partition, or one with this ``share`` of its rows deleted.
 
@@ -66,10 +76,37 @@ def plan_compaction(files: Iterable[DataFile], packing: Packing) -> tuple[Compac
     """Return what is to be put together, what frees most files for its bytes first."""
     groups: dict[tuple[int, str], list[DataFile]] = defaultdict(list)
     for file in files:
-        if _small(file, packing) or _worn(file, packing):
+        if takes_part(file, packing):
             groups[file.spec, file.partition].append(file)
     found = [_step(chosen, packing) for group in groups.values() for chosen in _packed(group, packing)]
     return tuple(sorted(found, key=lambda step: (step.bytes / len(step.paths), step.paths)))
+
+
+def takes_part(file: DataFile, packing: Packing) -> bool:
+    """Return whether a file may be rewritten; of the others, which are most of a large table, no plan ever speaks."""
+    return _small(file, packing) or _worn(file, packing)
+
+
+def deleted_rows(deletes: Iterable[DeleteFile]) -> Counter[str]:
+    """Return of each data file how many of its rows are deleted, as far as delete files are of it alone."""
+    found: Counter[str] = Counter()
+    for one in deletes:
+        if one.of is not None:
+            found[one.of] += one.rows
+    return found
+
+
+def surplus_deletes(deletes: Iterable[DeleteFile]) -> int:
+    """Return how many delete files there are beyond one for each data file, in the partition that has most of them.
+
+    Iceberg's action puts those of a partition together, so a few in each of many partitions are none of its work.
+    """
+    found: Counter[tuple[int, str]] = Counter()
+    known: set[str | None] = {None}
+    for one in deletes:
+        found[one.spec, one.partition] += one.of in known
+        known.add(one.of)
+    return max(found.values(), default=0)
 
 
 def _small(file: DataFile, packing: Packing) -> bool:

@@ -27,10 +27,13 @@ MANY_MANIFESTS = 20
 """So many manifests more than their size asks for are rewritten."""
 
 MANY_DELETE_FILES = 10
-"""So many delete files that tell of several data files are rewritten."""
+"""So many delete files of a partition beyond one for each data file are rewritten."""
 
 MOST_EXPIRED = 500
 """Snapshots that are expired at once, at most."""
+
+LOT = 10
+"""Snapshots are expired when there are a tenth more than are kept, by number or time: each expiry reads all of them."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,15 @@ class Pruning:
 class TableShape:
     """A table as it was found.
 
-    ``loose_deletes`` are delete files that are not of one data file alone, ``shadowed`` says that another table's files
-    lie in its folders, ``resting`` that its staging branch points at a published snapshot that is not the newest.
+    ``files`` are those that may be rewritten, ``surplus_deletes`` delete files beyond one for each data file in the
+    partition that has most of them. ``shadowed`` says that another table's files lie in its folders, ``resting`` that
+    its staging branch points at a published snapshot that is not the newest.
     """
 
     history: TableHistory
     files: tuple[DataFile, ...] = ()
     delete_files: int = 0
-    loose_deletes: int = 0
+    surplus_deletes: int = 0
     manifests: int = 0
     manifest_bytes: int = 0
     shadowed: bool = False
@@ -103,7 +107,7 @@ class Prune:
 
 @dataclass(frozen=True)
 class RewriteDeletes:
-    """Delete files are put together, those of data files that are gone are let go of."""
+    """Delete files are put together, one for each data file; those of data files that are gone are let go of."""
 
     kind: ClassVar[str] = "rewrite_deletes"
     reason: str
@@ -151,10 +155,10 @@ class RemoveOrphans:
     reason: str
 
 
-Step = SetProperties | Prune | Compact | RewriteDeletes | RewriteManifests | Carry | Settle | Expire | RemoveOrphans
+Step = SetProperties | Prune | RewriteDeletes | Compact | RewriteManifests | Carry | Settle | Expire | RemoveOrphans
 KINDS = tuple(
     one.kind
-    for one in (SetProperties, Prune, Compact, RewriteDeletes, RewriteManifests, Carry, Settle, Expire, RemoveOrphans)
+    for one in (SetProperties, Prune, RewriteDeletes, Compact, RewriteManifests, Carry, Settle, Expire, RemoveOrphans)
 )
 
 
@@ -202,9 +206,9 @@ def _steps(shape: TableShape, limits: Limits, now: datetime) -> Iterator[Step]:
     if history.head is None:
         return
     yield from _pruning(shape, limits, now)
+    if shape.surplus_deletes >= MANY_DELETE_FILES:  # first: a compaction reads all delete files that its files may have
+        yield RewriteDeletes(f"{shape.surplus_deletes:,} delete files beyond one for each data file")
     yield from plan_compaction(shape.files, packing_of(shape, limits))
-    if shape.loose_deletes >= MANY_DELETE_FILES:
-        yield RewriteDeletes(f"{shape.loose_deletes:,} delete files are of several data files")
     wanted = -(-shape.manifest_bytes // MANIFEST_BYTES)
     if shape.manifests - wanted >= MANY_MANIFESTS:
         yield RewriteManifests(f"{shape.manifests:,} manifests, where {max(1, wanted)} would do")
@@ -236,10 +240,11 @@ def _properties(shape: TableShape, limits: Limits, now: datetime) -> Iterator[St
 
 
 def _expiry(shape: TableShape, limits: Limits, now: datetime) -> Iterator[Step]:
-    found = expirable(shape.history, limits.keep, now)
-    if found:
+    keep = limits.keep
+    found = expirable(shape.history, keep, now)
+    overdue = found and shape.history.versions[found[0]].at <= now - keep.time - keep.time / LOT
+    if found and (overdue or len(found) * LOT >= keep.most or limits.thorough):
         some = found[:MOST_EXPIRED]
-        keep = limits.keep
         kept = f"{keep.time} and the newest {keep.fewest} are kept, {keep.most} of main at most"
         yield Expire(some, f"{len(found):,} of {len(shape.history.versions):,} snapshots: {kept}")
 

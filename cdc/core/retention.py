@@ -47,6 +47,8 @@ def _kept(history: TableHistory, keep: Keep, now: datetime) -> set[int]:
     main = {version.snapshot_id for version in history.ancestry(history.head)}
     young = {n for n, version in history.versions.items() if n not in main and version.at > now - keep.time}
     found = _stretch(history, keep, now) | young | (set(history.refs.values()) & history.versions.keys())
+    if not any(version.entries for version in history.versions.values()):
+        return found  # a table of the service's own, of which nothing is ever looked for in its past
     needed = (version.snapshot_id for number in found for version in _bearing(history, number))
     return found | set(needed)
 

@@ -1,7 +1,7 @@
 """Compaction: data files of a table rewritten as few, without what is deleted, in one commit that changes no row."""
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -22,15 +22,17 @@ class _Chosen(NamedTuple):
     deletes: list[Any]
 
 
-def rewrite(session: SparkSession, name: str, step: Compact, summary: Mapping[str, str]) -> tuple[int, int]:
+def rewrite(
+    session: SparkSession, name: str, step: Compact, summary: Mapping[str, str], go_on: Callable[[], None]
+) -> tuple[int, int]:
     """Rewrite the files of a step; return how many files are gone, and how many are new.
 
     Rows keep their values, and in format 3 their ids. Raises CommitConflict, and takes the new files away, if one of
-    the files is not there any more or rows of it were deleted meanwhile.
+    the files is not there any more or rows of it were deleted meanwhile. ``go_on`` is asked while files are looked for.
     """
     table = load_table(session, name)
     base = table.currentSnapshot()
-    chosen = _choose(session, table, int(base.snapshotId()), step)
+    chosen = _choose(session, table, int(base.snapshotId()), step, go_on)
     made = _written(session, table, chosen, step)
     update = table.newRewrite().validateFromSnapshot(base.snapshotId()).dataSequenceNumber(base.sequenceNumber())
     for task in chosen.tasks:
@@ -51,12 +53,13 @@ def rewrite(session: SparkSession, name: str, step: Compact, summary: Mapping[st
     return chosen.tasks.size() + len(chosen.deletes), len(made)
 
 
-def _choose(session: SparkSession, table: Any, base: int, step: Compact) -> _Chosen:  # noqa: ANN401 - py4j
+def _choose(session: SparkSession, table: Any, base: int, step: Compact, go_on: Callable[[], None]) -> _Chosen:  # noqa: ANN401 - py4j
     wanted, content = set(step.paths), java_class(session, "org.apache.iceberg.util.ContentFileUtil")
     tasks = java_class(session, "java.util.ArrayList")()
     deletes: dict[tuple[str, str], Any] = {}
     with _closing(table.newScan().useSnapshot(base).ignoreResiduals().planFiles()) as found:
         for task in found:
+            go_on()
             if str(task.file().location()) not in wanted:
                 continue
             tasks.add(task)

@@ -82,6 +82,11 @@ def java_static(session: SparkSession, name: str, method: str) -> Any:  # noqa: 
     return JavaMember(method, None, STATIC_PREFIX + name, client)
 
 
+def use_in_this_thread(session: SparkSession) -> None:
+    """Make a session the thread's active one, where Iceberg asks for that instead of the one it is called from."""
+    java_class(session, "org.apache.spark.sql.SparkSession").setActiveSession(session._jsparkSession)  # noqa: SLF001
+
+
 def load_table(session: SparkSession, name: str) -> Any:  # noqa: ANN401 - py4j
     """Return the Java table behind a quoted name, read afresh from the catalog."""
     loader = java_class(session, "org.apache.iceberg.spark.Spark3Util")

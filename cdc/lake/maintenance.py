@@ -6,13 +6,13 @@ expiry names its snapshots, what carries progress on is published by compare-and
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyspark.sql import SparkSession
 
-from cdc.core.compaction import Compact, DataFile
+from cdc.core.compaction import Compact, DataFile, DeleteFile, Packing, deleted_rows, surplus_deletes, takes_part
 from cdc.core.history import carried
 from cdc.core.maintenance import (
     MANY_MANIFESTS,
@@ -35,7 +35,7 @@ from cdc.core.maintenance import (
 from cdc.core.names import TableName, quote, shadow_of
 from cdc.lake.checkpoints import Histories
 from cdc.lake.compaction import rewrite
-from cdc.lake.java import java_class, java_errors, load_table
+from cdc.lake.java import java_class, java_errors, load_table, use_in_this_thread
 from cdc.lake.tables import BRANCH, IcebergTable, recorded
 from cdc.lake.yielding import yielding
 
@@ -52,6 +52,18 @@ _ONLY_FILE = (
 
 KIND_OF_CARRY = "maintenance"
 
+_ON_HADOOP = "org.apache.iceberg.hadoop.HadoopFileIO"
+
+
+class _Files(NamedTuple):
+    """The files of a snapshot, as far as they matter."""
+
+    files: tuple[DataFile, ...] = ()
+    delete_files: int = 0
+    surplus_deletes: int = 0
+    manifests: int = 0
+    manifest_bytes: int = 0
+
 
 class TableMaintainer:
     """The hands of maintenance in one session; implements ``pipeline.maintain.Maintainer``. One thread at a time."""
@@ -61,39 +73,37 @@ class TableMaintainer:
         self._catalog = catalog
         self._namespace = namespace
         self._histories = histories
+        self._known: dict[TableName, tuple[tuple[int, Packing], _Files]] = {}
 
     def look(self, table: TableName, limits: Limits) -> TableShape | None:
-        """Return what the table is like, None if it is not there. Files are only read where some may be due."""
+        """Return what the table is like, None if it is not there. Files are only read where some may be due.
+
+        They are remembered by snapshot: a table that is not written to costs one look at its metadata.
+        """
         history = self._histories.find(table)
         if history is None:
             return None
         if history.head is None:
             return TableShape(history)
-        summary = history.versions[history.head].summary
-        with java_errors(f"look at table {table}"):
-            files: tuple[DataFile, ...] = ()
-            deletes = loose = 0
-            fewest = packing_of(TableShape(history), limits).fewest
-            if _number(summary, "total-data-files") >= fewest or _number(summary, "total-delete-files"):
-                files, deletes, loose = self._files(table, history.head)
-            manifests, size = self._manifests(table)
+        summary, packing = history.versions[history.head].summary, packing_of(TableShape(history), limits)
+        seen = history.head, packing
+        if self._known.get(table, (None,))[0] != seen:
+            with java_errors(f"look at table {table}"):
+                self._known[table] = seen, self._measured(table, history.head, summary, packing)
         rests_on = history.refs.get(BRANCH)
         return TableShape(
             history,
-            files,
-            deletes,
-            loose,
-            manifests,
-            size,
+            *self._known[table][1],
             shadowed=self._histories.find(shadow_of(self._namespace, table)) is not None,
             resting=rests_on is not None and rests_on != history.head and history.is_ancestor(rests_on),
         )
 
     def do(self, table: TableName, step: Step, wanted: Callable[[], bool], patience: float) -> Done:
         """Carry a step out; errors as the protocol says."""
-        with yielding(self._session, wanted, patience), java_errors(f"{step.kind.replace('_', ' ')} {table}"):
+        use_in_this_thread(self._session)
+        with yielding(self._session, wanted, patience) as go_on, java_errors(f"{step.kind.replace('_', ' ')} {table}"):
             if isinstance(step, Compact):
-                return Done(*rewrite(self._session, self._sql_name(table), step, {MARK: step.kind}))
+                return Done(*rewrite(self._session, self._sql_name(table), step, {MARK: step.kind}, go_on))
             if isinstance(step, RewriteDeletes | RewriteManifests):
                 return self._rewrite_metadata(table, step)
             if isinstance(step, Expire):
@@ -117,41 +127,35 @@ class TableMaintainer:
         else:
             self._settle(table)
 
-    def _files(self, table: TableName, snapshot: int) -> tuple[tuple[DataFile, ...], int, int]:
-        """Return the live data files, the number of delete files, and of those that are of several data files."""
+    def _measured(self, table: TableName, snapshot: int, summary: Mapping[str, str], packing: Packing) -> _Files:
+        found = _Files()
+        if _number(summary, "total-data-files") >= packing.fewest or _number(summary, "total-delete-files"):
+            found = self._files(table, snapshot, packing)
+        manifests, size = self._manifests(table, snapshot)
+        return found._replace(manifests=manifests, manifest_bytes=size)
+
+    def _files(self, table: TableName, snapshot: int, packing: Packing) -> _Files:
         name = f"{self._sql_name(table)}.files"
         columns = self._session.table(name).columns
         partition = "CAST(partition AS string)" if "partition" in columns else "''"
         rows = self._session.sql(
-            f"SELECT content, file_path, file_size_in_bytes, record_count, spec_id, {partition} AS partition, "
-            f"coalesce(referenced_data_file, {_ONLY_FILE}) AS referenced FROM {name} VERSION AS OF {int(snapshot)}"
+            f"SELECT content, file_path, file_size_in_bytes AS bytes, record_count AS rows, spec_id AS spec, "
+            f"coalesce({partition}, '') AS partition, coalesce(referenced_data_file, {_ONLY_FILE}) AS of "
+            f"FROM {name} VERSION AS OF {int(snapshot)}"
         ).toArrow()
-        deleted: dict[str, int] = {}
-        data, deletes, loose = [], 0, 0
-        for row in rows.to_pylist():
-            if row["content"] == 0:
-                data.append(row)
-                continue
-            deletes += 1
-            loose += row["referenced"] is None
-            if of := row["referenced"]:
-                deleted[of] = deleted.get(of, 0) + row["record_count"]
-        found = tuple(
-            DataFile(
-                row["file_path"],
-                row["file_size_in_bytes"],
-                row["record_count"],
-                row["spec_id"],
-                row["partition"] or "",
-                deleted.get(row["file_path"], 0),
-            )
-            for row in data
+        found = rows.to_pylist()
+        deletes = [DeleteFile(r["rows"], r["of"], r["spec"], r["partition"]) for r in found if r["content"]]
+        gone = deleted_rows(deletes)
+        data = (
+            DataFile(r["file_path"], r["bytes"], r["rows"], r["spec"], r["partition"], gone[r["file_path"]])
+            for r in found
+            if not r["content"]
         )
-        return found, deletes, loose
+        return _Files(tuple(one for one in data if takes_part(one, packing)), len(deletes), surplus_deletes(deletes))
 
-    def _manifests(self, table: TableName) -> tuple[int, int]:
+    def _manifests(self, table: TableName, snapshot: int) -> tuple[int, int]:
         iceberg = self._load(table)
-        found = iceberg.currentSnapshot().allManifests(iceberg.io())
+        found = iceberg.snapshot(snapshot).allManifests(iceberg.io())
         if found.size() < MANY_MANIFESTS:  # each question to the JVM costs, and so few are never rewritten
             return found.size(), 0
         return found.size(), sum(int(manifest.length()) for manifest in found)
@@ -205,8 +209,11 @@ class TableMaintainer:
         return Done(snapshots=len(present & set(step.snapshots)))
 
     def _remove_orphans(self, table: TableName, step: RemoveOrphans) -> Done:
-        action = self._actions().deleteOrphanFiles(self._load(table))
-        removed = action.olderThan(int(step.before.timestamp() * 1000)).execute()
+        iceberg = self._load(table)
+        action = self._actions().deleteOrphanFiles(iceberg).olderThan(int(step.before.timestamp() * 1000))
+        if str(iceberg.io().getClass().getName()) != _ON_HADOOP:  # Hadoop need not know the store
+            action = action.usePrefixListing(True)  # noqa: FBT003 - py4j
+        removed = action.execute()
         self._set(table, {ORPHANS_AT: _now()})
         return Done(_length(removed.orphanFileLocations()))
 
@@ -227,7 +234,7 @@ class TableMaintainer:
         return ".".join(quote(part, "`") for part in (self._catalog, *table))
 
 
-def _number(summary: Any, name: str) -> int:  # noqa: ANN401 - a mapping of texts
+def _number(summary: Mapping[str, str], name: str) -> int:
     return int(summary.get(name) or 0)
 
 

@@ -11,11 +11,15 @@ from pyspark.sql import SparkSession
 from cdc.core.errors import Yielded
 
 LOOK_SECONDS = 0.2
+GIVEN_UP = "maintenance was given up for a batch"
 
 
 @contextmanager
-def yielding(session: SparkSession, wanted: Callable[[], bool], patience: float) -> Iterator[None]:
-    """Cancel the block's jobs once it has run for ``patience`` seconds and is ``wanted``; it raises Yielded then."""
+def yielding(session: SparkSession, wanted: Callable[[], bool], patience: float) -> Iterator[Callable[[], None]]:
+    """Cancel the block's jobs once it has run for ``patience`` seconds and is ``wanted``; it raises Yielded then.
+
+    The block is given what raises Yielded for it, to ask where it works without a job.
+    """
     context, tag = session.sparkContext, f"cdc-maintenance-{uuid.uuid4()}"
     ended, given_up = threading.Event(), threading.Event()
     since = time.monotonic()
@@ -27,13 +31,18 @@ def yielding(session: SparkSession, wanted: Callable[[], bool], patience: float)
                 context.cancelJobsWithTag(tag)  # again and again: another job may begin meanwhile
 
     watcher = threading.Thread(target=watch, name=tag, daemon=True)
+
+    def go_on() -> None:
+        if given_up.is_set():
+            raise Yielded(GIVEN_UP)
+
     context.addJobTag(tag)
     watcher.start()
     try:
-        yield
+        yield go_on
     except Exception as error:
         if given_up.is_set():
-            raise Yielded("maintenance was given up for a batch") from error
+            raise Yielded(GIVEN_UP) from error
         raise
     finally:
         ended.set()

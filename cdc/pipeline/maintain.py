@@ -6,6 +6,7 @@ step that lost, or was given up for a batch, is due again at the next look.
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from typing import Protocol
 
 import structlog
 
+from cdc.core.compaction import Compact
 from cdc.core.errors import CdcError, Fenced, Yielded
 from cdc.core.maintenance import Done, Limits, MaintenancePlan, RemoveOrphans, Step, TableShape, plan_maintenance
 from cdc.core.names import TableName
@@ -23,8 +25,14 @@ log = structlog.get_logger()
 PATIENCE = 20.0
 """Seconds for which the turn of a table is waited for; then another one is looked at."""
 
+BATCHES = 50
+"""So many batches of a table make it due before its interval is over: each may have left a file, and one of deletes."""
+
 LEAST_BYTES = 8 << 20
 """So small a step becomes, however often it is given up."""
+
+MOST_DOUBLINGS = 5
+"""How often the time that a batch waits for a step is doubled, when the step is as small as it gets."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,11 @@ class Kept:
     name: TableName
     limits: Limits
     turn: str = ""
+
+    @property
+    def turn_name(self) -> str:
+        """Return the name of its turn, its own if it shares none."""
+        return self.turn or str(self.name)
 
 
 class Maintainer(Protocol):
@@ -102,23 +115,28 @@ class Maintenance:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     clock: Callable[[], float] = time.monotonic
     _due: dict[TableName, float] = field(default_factory=dict)
-    _bytes: dict[TableName, int] = field(default_factory=dict)
+    _seen: Counter[TableName] = field(default_factory=Counter)
+    _put_off: dict[TableName, tuple[str, ...]] = field(default_factory=dict)
+    _given_up: Counter[tuple[TableName, str]] = field(default_factory=Counter)
 
     def run(self, stop: threading.Event, pause: float = 1.0) -> None:
         """Look at the tables, each once an interval, until ``stop`` is set; trouble with one is logged, and is its own.
 
-        The first look at a table is spread over the interval, so that not all are due at once.
+        The first look at a table is spread over the interval, so that not all are due at once. One that has had many
+        batches is due at once.
         """
         while not stop.wait(pause):
             tables = self.tables()
             for number, table in enumerate(tables):
                 spread = self.interval.total_seconds() * (number + 1) / len(tables)
                 due = self._due.setdefault(table.name, self.clock() + spread)
-                if not stop.is_set() and self.clock() >= due:
+                busy = self.turns.batches(table.turn_name) - self._seen[table.name] >= BATCHES
+                if not stop.is_set() and (busy or self.clock() >= due):
                     self._look(table)
 
     def _look(self, table: Kept) -> None:
         self._due[table.name] = self.clock() + self.interval.total_seconds()
+        self._seen[table.name] = self.turns.batches(table.turn_name)
         try:
             self.maintain(table)
         except Fenced:
@@ -130,21 +148,28 @@ class Maintenance:
 
     def plan(self, table: Kept) -> MaintenancePlan:
         """Return what is due of a table; of one that is not there, nothing."""
-        limits = replace(table.limits, step_bytes=self._bytes.get(table.name, table.limits.step_bytes))
+        smaller = table.limits.step_bytes >> self._given_up[table.name, Compact.kind]
+        limits = replace(table.limits, step_bytes=max(min(LEAST_BYTES, table.limits.step_bytes), smaller))
         shape = self.maintainer.look(table.name, limits)
         return MaintenancePlan(table.name) if shape is None else plan_maintenance(shape, limits, self.now())
 
     def maintain(self, table: Kept) -> list[Outcome]:
-        """Do what is due of a table, as far as the budget goes; return what was tried."""
+        """Do what is due of a table, as far as the budget goes; return what was tried.
+
+        What a look had no time for comes first in the next one.
+        """
         plan, until = self.plan(table), self.clock() + self.budget.total_seconds()
+        first = self._put_off.get(table.name, ())
+        steps = sorted(plan.steps, key=lambda step: first.index(step.kind) if step.kind in first else len(first))
         outcomes: list[Outcome] = []
-        for step in plan.steps:
+        for step in steps:
             if outcomes and self.clock() >= until:
                 break
             outcome = self._step(table, step)
             if outcome is None:
                 break
             outcomes.append(outcome)
+        self._put_off[table.name] = _kinds(steps[len(outcomes) :])
         left = len(plan.steps) - sum(not one.error for one in outcomes)
         self.metrics.maintenance_over(self.pipeline, str(table.name), at=self.now().timestamp(), left=left)
         return outcomes
@@ -156,7 +181,7 @@ class Maintenance:
         """
         if isinstance(step, RemoveOrphans):
             return self._try(table, step, lambda: False)
-        with self.turns.maintenance(table.turn or str(table.name), self.patience) as wanted:
+        with self.turns.maintenance(table.turn_name, self.patience) as wanted:
             if wanted is None:
                 log.info("maintenance waits, batches have no gap", pipeline=self.pipeline, table=str(table.name))
                 return None
@@ -166,17 +191,25 @@ class Maintenance:
         self.still_holder()
         began = self.clock()
         try:
-            done = self.maintainer.do(table.name, step, wanted, self.budget.total_seconds())
+            done = self.maintainer.do(table.name, step, wanted, self._patience(table, step))
         except Fenced:
             raise
-        except CdcError as error:
+        except Exception as error:  # noqa: BLE001 - a bug in one step keeps none of the others from being done
             return self._failed(table, step, error, self.clock() - began)
         return self._done(table, step, done, self.clock() - began)
 
+    def _patience(self, table: Kept, step: Step) -> float:
+        """Return for how long a batch has to wait: longer for what was given up and cannot be made smaller any more.
+
+        Otherwise what never fits between two batches would never be done, and every one of them would pay for it.
+        """
+        doublings = max(0, self._given_up[table.name, step.kind] - _halvings(table, step))
+        return float((self.budget * 2 ** min(doublings, MOST_DOUBLINGS)).total_seconds())
+
     def _done(self, table: Kept, step: Step, done: Done, seconds: float) -> Outcome:
-        name = str(table.name)
-        if table.name in self._bytes:
-            self._bytes[table.name] = min(2 * self._bytes[table.name], table.limits.step_bytes)
+        name, key = str(table.name), (table.name, step.kind)
+        if self._given_up[key]:
+            self._given_up[key] = min(self._given_up[key], _halvings(table, step) or MOST_DOUBLINGS) - 1
         self.metrics.maintained(self.pipeline, name, step.kind, seconds, done.files_removed, done.files_added)
         self.metrics.expired(self.pipeline, name, done.snapshots)
         log.info(
@@ -192,11 +225,30 @@ class Maintenance:
         )
         return Outcome(step, done, seconds)
 
-    def _failed(self, table: Kept, step: Step, error: CdcError, seconds: float) -> Outcome:
-        name = str(table.name)
+    def _failed(self, table: Kept, step: Step, error: Exception, seconds: float) -> Outcome:
+        name, known = str(table.name), isinstance(error, CdcError)
+        what = str(error) if known else f"{type(error).__name__}, which is a bug: please report what the log says"
         if isinstance(error, Yielded):
-            held = self._bytes.get(table.name, table.limits.step_bytes)
-            self._bytes[table.name] = max(LEAST_BYTES, held // 2)
+            self._given_up[table.name, step.kind] += 1
         self.metrics.maintenance_failed(self.pipeline, name, step.kind)
-        log.warning("maintenance step not done", pipeline=self.pipeline, table=name, step=step.kind, error=str(error))
-        return Outcome(step, Done(), seconds, str(error))
+        log.warning(
+            "maintenance step not done",
+            pipeline=self.pipeline,
+            table=name,
+            step=step.kind,
+            error=what,
+            exc_info=None if known else error,
+        )
+        return Outcome(step, Done(), seconds, what)
+
+
+def _kinds(steps: Sequence[Step]) -> tuple[str, ...]:
+    """Return the kinds of steps, each once, in their order."""
+    return tuple(dict.fromkeys(step.kind for step in steps))
+
+
+def _halvings(table: Kept, step: Step) -> int:
+    """Return how often a step can be made half as large; one of a single file cannot."""
+    if not isinstance(step, Compact) or len(step.paths) == 1:
+        return 0
+    return max(0, (table.limits.step_bytes // LEAST_BYTES).bit_length() - 1)

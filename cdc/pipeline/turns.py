@@ -16,6 +16,7 @@ class Turns:
         self._changed = threading.Condition()
         self._taken: set[str] = set()
         self._waiting: Counter[str] = Counter()
+        self._batches: Counter[str] = Counter()
 
     @contextmanager
     def batch(self, table: str) -> Iterator[None]:
@@ -27,10 +28,16 @@ class Turns:
             finally:
                 self._waiting[table] -= 1
             self._taken.add(table)
+            self._batches[table] += 1
         try:
             yield
         finally:
             self._give_back(table)
+
+    def batches(self, table: str) -> int:
+        """Return how many batches have had their turn."""
+        with self._changed:
+            return self._batches[table]
 
     @contextmanager
     def maintenance(self, table: str, patience: float) -> Iterator[Callable[[], bool] | None]:

@@ -1,8 +1,11 @@
 """Maintenance of real tables: rows and progress stay, what is promised to a rewind stays, and the rest goes."""
 
 import os
+import random
+import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +16,9 @@ import pytest
 from cdc.core.compaction import Compact
 from cdc.core.errors import CommitConflict, Yielded
 from cdc.core.maintenance import (
+    LOT,
+    MANY_DELETE_FILES,
+    MANY_MANIFESTS,
     ORPHANS_AT,
     PRUNED_AT,
     Limits,
@@ -35,12 +41,14 @@ from cdc.lake.status import StatusTables
 from cdc.lake.tables import BRANCH
 from cdc.ops.metrics import Metrics
 from cdc.pipeline.apply import PROGRESS
-from cdc.pipeline.maintain import Kept, Maintenance, Outcome
+from cdc.pipeline.maintain import BATCHES, Kept, Maintenance, Outcome
+from cdc.spark.session import sibling_session
 from tests.contract.events import NUMBERED, Topic
 from tests.contract.test_rewind import Operator, unread
 from tests.contract.test_rewind import rows as rows_with_positions
 from tests.file_catalog import FileCatalog
 from tests.lake import Killed, LakeTable, killed_before_publish
+from tests.small_commits import SmallCommits
 
 COMMITS = int(os.environ.get("CDC_TEST_COMMITS", "60"))  # noqa: TID251 - how long a test is
 """Commits of the test of a table that is written to for long; 300 for the figures of docs/evidence.md."""
@@ -117,7 +125,7 @@ def written(table: LakeTable, topic: Topic, batches: int, first: int = 0) -> Non
         table.apply(changes)
 
 
-def live_files(table: LakeTable) -> dict[str, int]:
+def live_files(table: LakeTable | SmallCommits) -> dict[str, int]:
     """Return how many files, manifests, snapshots and metadata files the table has, and files in its folder."""
     iceberg = load_table(table.session, table.table.sql_name)
     snapshot = iceberg.currentSnapshot()
@@ -220,6 +228,20 @@ def test_a_compaction_that_lost_to_a_batch_changes_nothing_and_leaves_no_file(
     monkeypatch.setattr(compaction, "_written", write)
     before = rows_with_positions(table)
     keeper.rounds()
+    assert rows_with_positions(table) == before
+    assert live_files(table)["data"] == 1
+
+
+def test_it_works_in_a_thread_and_session_of_its_own_as_in_the_service(new_table: Any, lake: tuple[Any, Any]) -> None:
+    """Iceberg looks for its catalog of files to rewrite in the session that is active in the thread."""
+    session, config = lake
+    table = new_table("threaded", NUMBERED, properties=MERGED)
+    written(table, Topic(), 6)
+    before = rows_with_positions(table)
+    with ThreadPoolExecutor(1) as thread:
+        beside = thread.submit(sibling_session, session, config.catalog).result()
+        keeper = Hands((beside, config), table.spec.target)
+        assert "compact" in thread.submit(keeper.rounds).result()
     assert rows_with_positions(table) == before
     assert live_files(table)["data"] == 1
 
@@ -475,11 +497,56 @@ def test_a_table_that_is_written_to_for_long_stays_small(new_table: Any, hands: 
     assert maintained <= 2 * compacted + 0.5
 
 
-def scan_seconds(table: LakeTable) -> float:
+def scan_seconds(table: LakeTable | SmallCommits) -> float:
     """Return the least of several times that it takes to read every column of the table."""
-    found = []
-    for _ in range(5):
-        began = time.monotonic()
-        table.session.sql(f"SELECT * FROM {table.table.sql_name}").toArrow()
-        found.append(time.monotonic() - began)
-    return min(found)
+    return min(seconds(table.session.sql(f"SELECT * FROM {table.table.sql_name}").toArrow) for _ in range(5))
+
+
+def seconds(work: Callable[[], object]) -> float:
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began
+
+
+def test_a_large_table_with_a_file_of_deletes_for_every_commit_stays_small(lake: tuple[Any, Any], hands: Any) -> None:
+    """S35: as a writer with an index of keys leaves it; looked at as often as the service does, for figures."""
+    session, config = lake
+    rows, every, keep = (300_000, BATCHES, LONG) if COMMITS > 60 else (5_000, 30, Keep(timedelta(0), 20, 20))
+    table = SmallCommits(session, config.catalog.name, TableName("ns", "indexed"), rows, random.Random(7))
+    keeper = hands(table.name, limits=Limits(keep, 256 << 20))
+    commits, reads, looks, work, before, after = (list[float]() for _ in range(6))
+    worst: dict[str, int] = {}
+    for n in range(1, COMMITS + 1):
+        commits.append(seconds(lambda: table.change(100)))
+        if n % every:
+            continue
+        before.append(scan_seconds(table))
+        worst = {name: max(worst.get(name, 0), n) for name, n in live_files(table).items()}
+        reads.append(min(seconds(table.table.read) for _ in range(5)))
+        looks.append(seconds(keeper.look))
+        work.append(seconds(keeper.rounds))
+        after.append(scan_seconds(table))
+        shape, kept = keeper.look(), live_files(table)
+        assert shape.surplus_deletes < MANY_DELETE_FILES
+        assert (kept["data"] <= 12, kept["manifests"] <= 20 + MANY_MANIFESTS) == (True, True), kept
+        assert kept["snapshots"] <= keep.most + keep.most // LOT + every, kept
+        table.find_again()
+        assert Progress.from_json(table.table.read().summary[PROGRESS]) == table.progress()
+        print(
+            f"{n} commits of {statistics.median(commits[-every:]) * 1000:.0f} ms; read {reads[-1] * 1000:.0f} ms; "
+            f"look {looks[-1]:.2f} s, work {work[-1]:.1f} s; scan {before[-1]:.2f} s, then {after[-1]:.2f} s; {kept}"
+        )
+    Hands(keeper.lake, table.name, Limits(SHORT, 1 << 30)).hands.do(table.name, everything(keeper), lambda: False, 60.0)
+    print(f"{COMMITS} commits: worst {worst}; scan when put together whole {scan_seconds(table):.2f} s")
+    assert worst["data"] <= every + 12
+    assert worst["deletes"] <= every + 24
+    assert worst["metadata"] <= 22
+    table.find_again()
+
+
+def everything(keeper: Hands) -> Compact:
+    """Return a step that makes one file of all."""
+    name = f"`{keeper.lake[1].catalog.name}`.`{keeper.name.namespace}`.`{keeper.name.table}`.files"
+    found = keeper.lake[0].sql(f"SELECT file_path, file_size_in_bytes AS size FROM {name} WHERE content = 0").collect()
+    size = sum(row.size for row in found)
+    return Compact(tuple(row.file_path for row in found), size, 512 << 20, 0, "", "all of them")

@@ -287,8 +287,8 @@ def test_tables_are_maintained_while_they_stream(stand: Stand) -> None:
     running.await_log("query started")
 
     def done(table: str, step: str) -> bool:
-        lines = [line for line in running.text().splitlines() if "table maintained" in line]
-        return any(f'"{table}"' in line and f'"{step}"' in line for line in lines)
+        lines = [line.split() for line in running.text().splitlines() if "table maintained" in line]
+        return any(f"table={table}" in line and f"step={step}" in line for line in lines)
 
     with Traffic(stand):
         await_true(lambda: done(f"{NAME}.a", "expire"), 120, "snapshots of a target are expired")

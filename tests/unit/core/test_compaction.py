@@ -5,7 +5,15 @@ import random
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from cdc.core.compaction import ALIKE_BYTES, DataFile, Packing, plan_compaction
+from cdc.core.compaction import (
+    ALIKE_BYTES,
+    DataFile,
+    DeleteFile,
+    Packing,
+    deleted_rows,
+    plan_compaction,
+    surplus_deletes,
+)
 
 MIB = 1 << 20
 PACKING = Packing(target=512 * MIB, step=256 * MIB)
@@ -51,6 +59,19 @@ def test_a_file_with_many_deleted_rows_is_rewritten_alone_whatever_its_size() ->
 def test_a_file_without_a_living_row_goes() -> None:
     (found,) = plan_compaction(files(MIB, deleted=1000), PACKING)
     assert len(found.paths) == 1
+
+
+def test_delete_files_are_too_many_beyond_one_for_each_data_file_of_a_partition() -> None:
+    assert surplus_deletes([]) == 0
+    assert surplus_deletes([DeleteFile(5, "a"), DeleteFile(5, "b")]) == 0
+    assert surplus_deletes([DeleteFile(5, "a"), DeleteFile(5, "a"), DeleteFile(9), DeleteFile(9)]) == 3
+    spread = [DeleteFile(9, partition=str(n)) for n in range(20)]
+    assert surplus_deletes([*spread, DeleteFile(9, partition="7")]) == 2, "of the partition that has most of them"
+
+
+def test_rows_that_are_deleted_are_counted_where_it_is_known_of_which_file() -> None:
+    found = deleted_rows([DeleteFile(5, "a"), DeleteFile(2, "a"), DeleteFile(9), DeleteFile(1, "b")])
+    assert found == {"a": 7, "b": 1}
 
 
 @given(seed=st.integers(0, 2**32 - 1))

@@ -70,7 +70,7 @@ def test_each_step_has_its_reason() -> None:
         ),
         files=small,
         delete_files=12,
-        loose_deletes=12,
+        surplus_deletes=12,
         manifests=40,
         manifest_bytes=400_000,
         resting=True,
@@ -80,8 +80,8 @@ def test_each_step_has_its_reason() -> None:
     assert kinds(plan) == [
         "set_properties",
         "prune",
-        "compact",
         "rewrite_deletes",
+        "compact",
         "rewrite_manifests",
         "settle",
         "expire",
@@ -140,6 +140,21 @@ def test_rows_are_pruned_by_whole_days() -> None:
     (step,) = plan_maintenance(shape(history=made), limits, NOW).steps
     assert isinstance(step, Prune)
     assert step.before.isoformat() == "2026-01-17T00:00:00+00:00"
+
+
+def test_snapshots_go_in_lots_or_when_they_are_overdue() -> None:
+    """An expiry reads what all snapshots hold: it waits for a tenth more of them than are kept, by number or time."""
+    day = timedelta(days=1)
+    made = history(*(batch(n) for n in range(60)), properties={**LOOKED, ORPHANS_AT: (START + day).isoformat()})
+    few = replace(LIMITS, keep=Keep(day, 1, 1000))
+    assert not plan_maintenance(shape(history=made), few, START + day + timedelta(minutes=30))
+    assert kinds(plan_maintenance(shape(history=made), few, START + day * 1.1)) == ["expire"]
+    many = replace(LIMITS, keep=Keep(day, 1, 55))
+    assert not plan_maintenance(shape(history=made), many, NOW)
+    assert kinds(plan_maintenance(shape(history=made), replace(many, keep=Keep(day, 1, 54)), NOW)) == ["expire"]
+    thorough = replace(few, thorough=True)
+    later = START + day + timedelta(minutes=30)
+    assert kinds(plan_maintenance(shape(history=made), thorough, later)) == ["expire", "remove_orphans"]
 
 
 def test_many_snapshots_go_in_parts() -> None:

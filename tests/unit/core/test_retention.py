@@ -65,6 +65,12 @@ def test_a_table_that_never_had_a_batch_has_nothing_to_carry() -> None:
     assert not has_to_be_carried(history(fence(), fence()), Keep(MINUTE, 1, 1), START + timedelta(days=1))
 
 
+def test_tables_of_which_nothing_is_recorded_keep_no_more_than_is_said() -> None:
+    """Such as the ledger: nothing is ever looked for in its past."""
+    made = history(*(COMPACTION for _ in range(9)), refs={"tag": 102})
+    assert expirable(made, Keep(MINUTE, 2, 2), START + timedelta(days=1)) == (101, 103, 104, 105, 106, 107)
+
+
 def generated(seed: int) -> TableHistory:
     """Return the history of a table with batches, fences, compactions, rewinds, abandoned commits, tags and carries."""
     chance = random.Random(seed)

@@ -14,7 +14,7 @@ from cdc.core.maintenance import BOUND_METADATA, ORPHANS_AT, Done, Limits, Step,
 from cdc.core.names import TableName
 from cdc.core.retention import Keep
 from cdc.ops.metrics import Metrics
-from cdc.pipeline.maintain import LEAST_BYTES, Kept, Maintenance
+from cdc.pipeline.maintain import BATCHES, LEAST_BYTES, Kept, Maintenance
 from cdc.pipeline.turns import Turns
 from tests.unit.core.histories import START, TARGET, batch, history
 
@@ -31,6 +31,7 @@ class MemoryMaintainer:
     failures: list[Exception] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
+    patience: list[float] = field(default_factory=list)
     during: Callable[[], object] = lambda: None
 
     def look(self, table: TableName, limits: Limits) -> TableShape | None:
@@ -38,6 +39,7 @@ class MemoryMaintainer:
         return self.shapes.get(table)
 
     def do(self, table: TableName, step: Step, wanted: Callable[[], bool], patience: float) -> Done:  # noqa: ARG002
+        self.patience.append(patience)
         self.during()
         if self.failures:
             raise self.failures.pop(0)
@@ -45,8 +47,8 @@ class MemoryMaintainer:
         return Done(5, 1)
 
 
-def small(files: int = 6, **more: object) -> TableShape:
-    found = tuple(DataFile(str(n), 1000, 10) for n in range(files))
+def small(files: int = 6, *, worn: bool = False, **more: object) -> TableShape:
+    found = tuple(DataFile(str(n), 1000, 10, deleted=5 * worn) for n in range(files))
     return TableShape(history(batch(1), properties=LOOKED), found, **more)  # type: ignore[arg-type]
 
 
@@ -103,13 +105,43 @@ def test_what_was_given_up_for_a_batch_is_tried_again_in_smaller_steps() -> None
     assert hands.asked[-4:] == [8 << 20, 16 << 20, 32 << 20, 64 << 20]
 
 
+def test_what_cannot_be_smaller_is_waited_for_twice_as_long_each_time() -> None:
+    """Otherwise a file that takes longer than the budget would never be rewritten."""
+    hands = MemoryMaintainer({TARGET: small(files=1, worn=True)}, [Yielded("given up")] * 8)
+    maintenance, _ = rig(hands)
+    for _ in range(12):
+        maintenance.maintain(KEPT)
+    assert hands.patience[:9] == [10, 20, 40, 80, 160, 320, 320, 320, 320]
+    assert hands.patience[9:] == [160, 80, 40]
+
+
+def test_what_can_be_smaller_is_made_smaller_first() -> None:
+    hands = MemoryMaintainer({TARGET: small()}, [Yielded("given up")] * 5)
+    maintenance, _ = rig(hands)
+    for _ in range(7):
+        maintenance.maintain(KEPT)
+    assert hands.patience == [10, 10, 10, 10, 20, 40, 10]
+
+
+def test_a_step_of_another_kind_says_nothing_of_one_that_was_given_up() -> None:
+    hands = MemoryMaintainer({TARGET: small(resting=True)}, [Yielded("given up")])
+    maintenance, _ = rig(hands)
+    maintenance.maintain(KEPT)
+    assert hands.done == ["settle"]
+    maintenance.plan(KEPT)
+    assert hands.asked == [64 << 20, 32 << 20]
+
+
 def test_the_budget_ends_a_look_behind_its_step() -> None:
-    hands = MemoryMaintainer({TARGET: small(resting=True, loose_deletes=10)})
+    hands = MemoryMaintainer({TARGET: small(resting=True, surplus_deletes=10)})
     now = [0.0]
     hands.during = lambda: now.append(now.pop() + 11.0)
     maintenance, _ = rig(hands, clock=lambda: now[0])
     maintenance.maintain(KEPT)
-    assert hands.done == ["compact"]
+    assert hands.done == ["rewrite_deletes"]
+    for _ in range(3):
+        maintenance.maintain(KEPT)
+    assert hands.done == ["rewrite_deletes", "compact", "settle", "rewrite_deletes"], "what was put off comes first"
 
 
 def test_whoever_lost_the_lease_does_no_step() -> None:
@@ -177,6 +209,33 @@ def test_it_looks_once_an_interval_and_ends_when_told() -> None:
     maintenance.run(stop, pause=0.0)
     assert 3 <= len(seen) <= 4
     assert all(later - earlier >= 300.0 for earlier, later in pairwise(seen))
+
+
+def test_many_batches_make_a_table_due_before_its_interval_is_over() -> None:
+    hands, turns, stop = MemoryMaintainer({TARGET: small()}), Turns(), threading.Event()
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += 0.5
+        if now[0] > 80.0:
+            stop.set()
+        return now[0]
+
+    maintenance, _ = rig(hands, clock=clock, turns=turns)
+    for _ in range(BATCHES):
+        with turns.batch(str(TARGET)):
+            pass
+    maintenance.run(stop, pause=0.0)
+    assert len(hands.asked) == 1, "none of them counts twice, and the interval is not over"
+
+
+def test_a_bug_in_one_step_keeps_none_of_the_others_from_being_done() -> None:
+    hands = MemoryMaintainer({TARGET: small(resting=True)}, [RuntimeError("secret value")])
+    maintenance, metrics = rig(hands)
+    first, second = maintenance.maintain(KEPT)
+    assert first.error == "RuntimeError, which is a bug: please report what the log says"
+    assert (second.step.kind, second.error) == ("settle", "")
+    assert 'step="compact"' in metrics.render().decode()
 
 
 def test_trouble_with_one_look_does_not_end_the_looking() -> None:
