@@ -17,6 +17,7 @@ from cdc.bootstrap.declared import Completion
 from cdc.bootstrap.engine import SparkEngine
 from cdc.bootstrap.health import add_dependencies, add_liveness, add_troubles, new_health
 from cdc.bootstrap.keep import Keeper
+from cdc.bootstrap.maintenance import maintaining
 from cdc.bootstrap.reload import Reloader
 from cdc.bootstrap.specs import specs_of
 from cdc.bootstrap.watches import watches_of, watching
@@ -138,6 +139,7 @@ def run_stream(
                 with (
                     watching(watches),
                     auto_loading(running, DRAIN_SECONDS),
+                    maintaining(config, pipelines, session, metrics),
                     _reloading(
                         config,
                         completion,

@@ -43,6 +43,7 @@ GROUPS = (
     "checkpoint",
     "rewind",
     "replay",
+    "maintain",
     "quarantine",
     "verify",
     "doctor",

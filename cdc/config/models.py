@@ -1,5 +1,6 @@
 """The configuration as a whole: one file, several sources."""
 
+from datetime import timedelta
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -114,6 +115,73 @@ class SparkConfig(Section):
     properties: Settings = Field(default_factory=dict, description="Further Spark settings, as they are.")
 
 
+class MaintenanceConfig(Section):
+    """How tables are kept small: files put together, old snapshots expired, what nobody needs removed."""
+
+    enabled: bool = Field(default=True, description="Whether the running service maintains its tables by itself.")
+    interval: Duration = Field(
+        "5m",
+        validate_default=True,
+        description="Interval at which each table is looked at; one that has had 50 batches meanwhile at once.",
+    )
+    budget: Duration = Field(
+        "10s",
+        validate_default=True,
+        description="How long one look at a table may take before the rest is left for the next; a batch that waits"
+        " longer ends the step at hand.",
+    )
+    step_bytes: Size = Field(
+        "256m",
+        validate_default=True,
+        ge=1024 * 1024,
+        description="Bytes of data files that are rewritten at once, at most; a larger file only alone.",
+        json_schema_extra={"unit": "bytes, or with k, m or g"},
+    )
+    keep_snapshots_for: Duration = Field(
+        "1d", validate_default=True, description="How long snapshots stay: how far back a table can be rewound."
+    )
+    keep_snapshots_min: int = Field(
+        20,
+        ge=1,
+        description="Newest snapshots of a table that stay however old they are.",
+        json_schema_extra={"unit": "snapshots"},
+    )
+    keep_snapshots_max: int = Field(
+        1000,
+        ge=1,
+        description="Newest snapshots of a table that stay at most; each makes every commit a little more costly.",
+        json_schema_extra={"unit": "snapshots"},
+    )
+    orphan_age: Duration = Field(
+        "3d",
+        validate_default=True,
+        description="Age of files that no snapshot knows after which they are removed; a day at least.",
+    )
+    keep_tombstones: Duration = Field(
+        "14d",
+        validate_default=True,
+        description="How long keys of deleted rows are remembered; kafka.retention and a week, where that is longer.",
+    )
+    keep_ledger: Duration = Field(
+        "30d", validate_default=True, description="How long commits stay in the ledger, the table of commits."
+    )
+
+    _some_time = field_validator("interval", "budget", "keep_tombstones", "keep_ledger")(some_time)
+
+    @field_validator("orphan_age")
+    @classmethod
+    def _older_than_any_commit(cls, age: timedelta) -> timedelta:
+        if age < timedelta(days=1):
+            raise ValueError("must be a day at least: files of a commit that is under way are in no snapshot yet")
+        return age
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        if self.keep_snapshots_min > self.keep_snapshots_max:
+            raise ValueError("keep_snapshots_min is more than keep_snapshots_max")
+        return self
+
+
 class OperationsConfig(Section):
     """Logs, metrics and health of the service."""
 
@@ -140,6 +208,9 @@ class Config(Section):
     catalog: CatalogConfig = Field(description="The Iceberg catalog.")
     stream: StreamConfig = Field(default_factory=StreamConfig, description="The streaming service.")
     load: LoadConfig = Field(default_factory=LoadConfig, description="The first rows of tables.")
+    maintenance: MaintenanceConfig = Field(
+        default_factory=MaintenanceConfig, description="The maintenance of the tables."
+    )
     spark: SparkConfig = Field(default_factory=SparkConfig, description="The Spark session.")
     operations: OperationsConfig = Field(default_factory=OperationsConfig, description="Logs, metrics and health.")
     sources: tuple[SourceConfig, ...] = Field(

@@ -10,12 +10,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from cdc.core.errors import PositionLost, TerminalError
-from cdc.core.history import FENCE, LOAD, PIPELINE, PROGRESS, REWOUND_FROM, TOKEN, TableHistory, Version
+from cdc.core.history import FENCE, KIND, LOAD, PIPELINE, PROGRESS, REWOUND_FROM, TOKEN, TableHistory, Version
 from cdc.core.progress import Progress, TopicState
 from cdc.core.status import LedgerRow
-
-KIND = "cdc.kind"
-"""Entry of commits that are no ordinary batch: what it is, such as ``replay``."""
 
 
 class Reach(StrEnum):

@@ -4,7 +4,8 @@ CdcError
 ├── TransientError           retried with backoff; a table that it stops is tried again later
 │   ├── CommitConflict       somebody else committed first; start again from a fresh table
 │   ├── HeldBack             a table left messages for a later batch; start the query again
-│   └── Moved                somebody else moved a table's main; start the query again where it is now
+│   ├── Moved                somebody else moved a table's main; start the query again where it is now
+│   └── Yielded              a batch of the table waited: the work is due again later
 ├── CommitStateUnknown       the answer was lost: look for the commit before deciding
 ├── PoisonEvent              one message cannot be used: quarantine it, block its key
 └── TerminalError            stop this table (or command), keep the others, show the hint
@@ -51,6 +52,10 @@ class HeldBack(TransientError):
 
 class Moved(TransientError):
     """A table is not where this pipeline left it: it was loaded, rewound or replayed meanwhile."""
+
+
+class Yielded(TransientError):
+    """Maintenance of a table was given up so that a batch of it can go on."""
 
 
 class CommitStateUnknown(CdcError):

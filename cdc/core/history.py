@@ -20,8 +20,18 @@ LOAD, LOAD_OFFSETS, LOAD_WHERE = "cdc.load", "cdc.load_offsets", "cdc.load_where
 INSERTED, UPDATED, DELETED = (f"spark.merge-into.num-target-rows-{did}" for did in ("inserted", "updated", "deleted"))
 """What a MERGE counts, as Spark names it in the summary; whoever merges in another way counts so, too."""
 
+KIND = "cdc.kind"
+"""Entry of commits that are no ordinary batch: what it is, such as ``replay``."""
+
 REWOUND_FROM, REWOUND_TO = "cdc.rewound_from", "cdc.rewound_to"
 """Entries of the fence that a rewind puts onto the snapshot it went to: the snapshot it came from, and that one."""
+
+_OF_ONE_COMMIT = {FENCE, REWOUND_FROM, REWOUND_TO, "cdc.events", "cdc.first_position"}
+
+
+def carried(recorded: Mapping[str, str], kind: str) -> dict[str, str]:
+    """Return what a commit has to bear that changes nothing, so that no older one is needed to know what counts."""
+    return {**{name: value for name, value in recorded.items() if name not in _OF_ONE_COMMIT}, KIND: kind}
 
 
 @dataclass(frozen=True)

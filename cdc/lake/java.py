@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from py4j.protocol import Py4JError, Py4JJavaError
+from py4j.java_gateway import JavaMember
+from py4j.protocol import STATIC_PREFIX, Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
@@ -80,6 +81,17 @@ def java_causes(error: BaseException) -> Iterator[tuple[str, str]]:
 def java_class(session: SparkSession, name: str) -> Any:  # noqa: ANN401 - py4j
     """Return the class of this full name, in one question: for every package the JVM would search all jars."""
     return getattr(session._jvm, name)  # noqa: SLF001 - PySpark has no public door to Iceberg's Java API
+
+
+def java_static(session: SparkSession, name: str, method: str) -> Any:  # noqa: ANN401 - py4j
+    """Return a static method of a class that has another one of this name, of objects: py4j may look at that first."""
+    client = session.sparkContext._gateway._gateway_client  # type: ignore[union-attr]  # noqa: SLF001
+    return JavaMember(method, None, STATIC_PREFIX + name, client)
+
+
+def use_in_this_thread(session: SparkSession) -> None:
+    """Make a session the thread's active one, where Iceberg asks for that instead of the one it is called from."""
+    java_class(session, "org.apache.spark.sql.SparkSession").setActiveSession(session._jsparkSession)  # noqa: SLF001
 
 
 def load_table(session: SparkSession, name: str) -> Any:  # noqa: ANN401 - py4j

@@ -1,9 +1,11 @@
 """The move of a table's ``main`` to another of its snapshots, in one commit and without Spark."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import RESTError
 from pyiceberg.manifest import write_manifest_list
 from pyiceberg.table import Table
 from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
@@ -13,13 +15,14 @@ from pyiceberg.table.update import (
     AssertRefSnapshotId,
     AssertTableUUID,
     RemovePropertiesUpdate,
+    RemoveSnapshotRefUpdate,
     SetCurrentSchemaUpdate,
     SetPropertiesUpdate,
     SetSnapshotRefUpdate,
     TableUpdate,
 )
 
-from cdc.core.errors import CommitStateUnknown, ConfigError
+from cdc.core.errors import CommitConflict, CommitStateUnknown, ConfigError
 from cdc.core.history import FENCE
 from cdc.core.names import TableName
 from cdc.core.rewind import RewindPlan
@@ -52,12 +55,22 @@ class Rewinder:
                 AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=plan.from_snapshot),
             )
         try:
-            with commit_errors(f"rewind {plan.target}"):
+            with commit_errors(f"rewind {plan.target}"), self._unexpired(plan):
                 self._catalog.commit_table(table, requirements, _updates(table, plan, fence))
         except CommitStateUnknown:
             if not self._holds(plan.target, fence.snapshot_id):
                 raise
         return fence.snapshot_id
+
+    @contextmanager
+    def _unexpired(self, plan: RewindPlan) -> Iterator[None]:
+        """Raise what comes of an expired snapshot as CommitConflict: ``main`` does not move by that."""
+        try:
+            yield
+        except (ValueError, RESTError) as error:
+            if self._holds(plan.target, plan.to_snapshot):
+                raise
+            raise CommitConflict(f"could not rewind {plan.target}: the snapshot was expired meanwhile") from error
 
     def _holds(self, target: TableName, snapshot_id: int) -> bool:
         with commit_errors(f"read {target}"):
@@ -68,7 +81,11 @@ def _updates(table: Table, plan: RewindPlan, fence: Snapshot) -> tuple[TableUpda
     """Return the changes of one commit; ``main`` is the last of them, and keeps its settings."""
     stale = [name for name in plan.stale if name in table.properties]
     main = table.metadata.refs[MAIN_BRANCH]
+    held = f"{plan.tag}_to"
     found: list[TableUpdate] = [
+        # No catalog points a tag at a snapshot that is gone: this one may be expired meanwhile, with its files.
+        _reference(held, SnapshotRefType.TAG, plan.to_snapshot, age=TAG_DAYS * 24 * 3600 * 1000),
+        RemoveSnapshotRefUpdate(ref_name=held),
         _reference(plan.tag, SnapshotRefType.TAG, plan.from_snapshot, age=TAG_DAYS * 24 * 3600 * 1000),
         SetPropertiesUpdate(updates=dict(plan.entries)),
         *([RemovePropertiesUpdate(removals=stale)] if stale else []),

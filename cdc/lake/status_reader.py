@@ -9,16 +9,19 @@ from cdc.core.names import TableName
 from cdc.core.status import StatusRow
 from cdc.lake.foreign import lake_errors
 
+STATUS = "status"
+"""The status table in the metadata namespace."""
+
 
 def read_status(catalog: Catalog, namespace: str) -> list[StatusRow]:
     """Return the status rows of all pipelines, empty before the first start."""
-    return [StatusRow(**row) for row in _rows(catalog, namespace, "status")]
+    return [StatusRow(**row) for row in _rows(catalog, namespace, STATUS)]
 
 
 def has_status(catalog: Catalog, namespace: str) -> bool:
     """Return whether a service has ever started here; raises what the catalog raises when it does not answer."""
     try:
-        catalog.load_table((namespace, "status"))
+        catalog.load_table((namespace, STATUS))
     except NoSuchTableError:
         return False
     return True

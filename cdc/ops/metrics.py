@@ -66,6 +66,25 @@ class Metrics:
         """Count an attempt that failed and is repeated."""
         self._of(names.RETRIES, pipeline, table).inc()
 
+    def maintained(self, pipeline: str, table: str, step: str, seconds: float, removed: int, added: int) -> None:
+        """Count a step of maintenance that was done, with the files it removed and added."""
+        self._of(names.MAINTENANCE_SECONDS, pipeline, table, step).observe(seconds)
+        self._of(names.MAINTENANCE_REMOVED, pipeline, table).inc(removed)
+        self._of(names.MAINTENANCE_ADDED, pipeline, table).inc(added)
+
+    def expired(self, pipeline: str, table: str, snapshots: int) -> None:
+        """Count expired snapshots."""
+        self._of(names.MAINTENANCE_EXPIRED, pipeline, table).inc(snapshots)
+
+    def maintenance_failed(self, pipeline: str, table: str, step: str) -> None:
+        """Count a step of maintenance that was not done."""
+        self._of(names.MAINTENANCE_FAILED, pipeline, table, step).inc()
+
+    def maintenance_over(self, pipeline: str, table: str, *, at: float, left: int) -> None:
+        """Record when a table was looked at (Unix time), and how many steps are still due."""
+        self._of(names.MAINTENANCE_LAST, pipeline, table).set(at)
+        self._of(names.MAINTENANCE_LEFT, pipeline, table).set(left)
+
     def table_state(self, pipeline: str, table: str, state: str) -> None:
         """Record the state that a table is in, one of ``names.STATES``."""
         for known in names.STATES:

@@ -55,6 +55,39 @@ LAG_OFFSETS = Metric(
     "offsets",
     "Offsets in Kafka that the target does not hold yet, markers of transactions included.",
 )
+MAINTENANCE_SECONDS = Metric(
+    "cdc_maintenance_seconds",
+    "histogram",
+    "seconds",
+    "Time of one step of a table's maintenance, by step.",
+    (*TABLE, "step"),
+    SECONDS,
+)
+MAINTENANCE_REMOVED = Metric(
+    "cdc_maintenance_files_removed_total",
+    "counter",
+    "files",
+    "Data files, delete files and manifests that maintenance put together with others, and orphans it removed.",
+)
+MAINTENANCE_ADDED = Metric(
+    "cdc_maintenance_files_added_total", "counter", "files", "Files that maintenance wrote in their place."
+)
+MAINTENANCE_EXPIRED = Metric(
+    "cdc_maintenance_snapshots_expired_total", "counter", "snapshots", "Snapshots that maintenance expired."
+)
+MAINTENANCE_FAILED = Metric(
+    "cdc_maintenance_failures_total",
+    "counter",
+    "steps",
+    "Steps of maintenance that failed, lost to a commit or were given up for a batch; they are tried again.",
+    (*TABLE, "step"),
+)
+MAINTENANCE_LAST = Metric(
+    "cdc_maintenance_last_run_timestamp_seconds", "gauge", "Unix time", "When maintenance last looked at the table."
+)
+MAINTENANCE_LEFT = Metric(
+    "cdc_maintenance_steps_due", "gauge", "steps", "Steps that were due and not done when maintenance last looked."
+)
 LAST_COMMIT = Metric(
     "cdc_last_commit_timestamp_seconds", "gauge", "Unix time", "When the target was last committed to."
 )
@@ -118,6 +151,13 @@ METRICS = (
     LAG,
     LAG_OFFSETS,
     LAST_COMMIT,
+    MAINTENANCE_SECONDS,
+    MAINTENANCE_REMOVED,
+    MAINTENANCE_ADDED,
+    MAINTENANCE_EXPIRED,
+    MAINTENANCE_FAILED,
+    MAINTENANCE_LAST,
+    MAINTENANCE_LEFT,
     TABLE_STATE,
     LOAD_ROWS,
     LOAD_ROWS_ESTIMATED,

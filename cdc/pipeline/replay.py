@@ -14,10 +14,9 @@ from typing import Protocol
 import structlog
 
 from cdc.core.batch import Problem
-from cdc.core.checkpoints import KIND
 from cdc.core.errors import CdcError, CommitConflict, TerminalError
 from cdc.core.evolution import CDC_COLUMNS
-from cdc.core.history import LAST_DELETE, LOAD_OFFSETS, PIPELINE, PROGRESS, TOKEN, TRUNCATED
+from cdc.core.history import KIND, LAST_DELETE, LOAD_OFFSETS, PIPELINE, PROGRESS, TOKEN, TRUNCATED
 from cdc.core.names import TableName
 from cdc.core.progress import Progress
 from cdc.core.replay import ReplayPlan

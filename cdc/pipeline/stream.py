@@ -44,6 +44,7 @@ from cdc.pipeline.hold import Lease, beating, release
 from cdc.pipeline.report import Report
 from cdc.pipeline.roster import Roster
 from cdc.pipeline.table import TableSpec
+from cdc.pipeline.turns import Turns
 
 log = structlog.get_logger()
 
@@ -85,6 +86,7 @@ class Pipeline:
     limits: Limits
     control: Control
     poll: float = POLL_SECONDS
+    turns: Turns = field(default_factory=Turns)
     holding: bool = False
     _fatal: Exception | None = None
     _token: int = 0
@@ -149,6 +151,10 @@ class Pipeline:
     def judge(self, unfit: Mapping[str, Finding]) -> None:
         """Let these tables, by topic, rest for as long as they are unfit; safe to call from another thread."""
         self._fitness.judge(unfit)
+
+    def streaming(self) -> list[TableSpec]:
+        """Return the tables that take part now, none while another instance has the lease; from any thread."""
+        return self._roster.of_batch(set(self._roster.reading)) if self.holding else []
 
     def _run_queries(self, applier: Applier, stop: threading.Event) -> None:
         """Run one query after another: a dependency that is away, for however long, does not end the service."""
@@ -369,7 +375,10 @@ class Pipeline:
 
     def _apply(self, applier: Applier, batch: Batch, spec: TableSpec) -> Applied:
         memory = self._roster.remember(spec)
-        with structlog.contextvars.bound_contextvars(pipeline=self.name, table=str(spec.target)):
+        with (
+            self.turns.batch(str(spec.target)),
+            structlog.contextvars.bound_contextvars(pipeline=self.name, table=str(spec.target)),
+        ):
             for attempt in Retrying(
                 retry=retry_if_exception(_worth_another_try),
                 stop=stop_after_delay(self.limits.retry_for),

@@ -16,6 +16,8 @@ from cdc.spark.decode import RowShape
 from cdc.spark.merge import KeyBounds, merge_sql, truncate_sql
 from cdc.spark.session import snapshot_properties
 
+_BOUND_METADATA = "'write.metadata.delete-after-commit.enabled' = 'true', 'write.metadata.previous-versions-max' = '10'"
+
 
 @dataclass(frozen=True)
 class TableTarget:
@@ -76,7 +78,8 @@ def write_tombstones(session: SparkSession, target: TableTarget, shape: RowShape
     fields = ", ".join(f"{_q(name)} {spark_type(shape.columns[name])}" for name in shape.key)
     session.sql(
         f"CREATE TABLE IF NOT EXISTS {target.tombstones} ({fields}, _cdc_position string, deleted_at timestamp) "
-        "USING iceberg PARTITIONED BY (day(deleted_at)) TBLPROPERTIES ('write.distribution-mode' = 'none')"
+        "USING iceberg PARTITIONED BY (day(deleted_at)) "
+        f"TBLPROPERTIES ({_BOUND_METADATA}, 'write.distribution-mode' = 'none')"
     )
     keys = [f.col("k")[name].alias(name) for name in shape.key]
     position, now = f.col("position").alias("_cdc_position"), f.current_timestamp().alias("deleted_at")
@@ -133,7 +136,8 @@ def create_quarantine(session: SparkSession, name: str) -> None:
     """Create the quarantine table; ``name`` is quoted."""
     session.sql(
         f"CREATE TABLE IF NOT EXISTS {name} (pipeline string, topic string, `partition` int, `offset` bigint, "
-        "key binary, value binary, reason string, quarantined_at timestamp) USING iceberg"
+        "key binary, value binary, reason string, quarantined_at timestamp) USING iceberg "
+        f"TBLPROPERTIES ({_BOUND_METADATA})"
     )
 
 

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from cdc.cli.verify import verify_sources
+from cdc.core.names import TableName
+from cdc.lake.checkpoints import Histories
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.quarantine import Quarantine
 from cdc.lake.status_reader import read_status
@@ -140,7 +143,8 @@ class Stand:
         found = self.catalog().load_table((NAME, table))
         tokens, snapshot = [], found.current_snapshot()
         while snapshot is not None:
-            tokens.append(int(snapshot.summary["cdc.token"]))
+            token = snapshot.summary.additional_properties.get("cdc.token")
+            tokens += [int(token)] if token else []  # maintenance bears none
             parent = snapshot.parent_snapshot_id
             snapshot = None if parent is None else found.snapshot_by_id(parent)
         return tokens[::-1]
@@ -267,6 +271,57 @@ def test_restart_with_one_state_lost(stand: Stand, lost: str) -> None:
     stand.await_equal()
     assert stand.tokens("a")[: len(before)] == before, "nothing was merged anew: history only grows"
     await_true(lambda: "status" in tables(stand), 60, "the status table is there")
+
+
+def test_tables_are_maintained_while_they_stream(stand: Stand) -> None:
+    """S7, S20, S35: by the service in the gaps of its batches, and by the command beside it, under traffic."""
+    for instance in stand.instances:
+        instance.kill()
+    running = stand.start(
+        "--standby",
+        CDC_MAINTENANCE__INTERVAL="4s",
+        CDC_MAINTENANCE__KEEP_SNAPSHOTS_FOR="5s",
+        CDC_MAINTENANCE__KEEP_SNAPSHOTS_MIN="2",
+        CDC_MAINTENANCE__KEEP_SNAPSHOTS_MAX="5",
+    )
+    running.await_log("query started")
+
+    def done(table: str, step: str) -> bool:
+        lines = [line.split() for line in running.text().splitlines() if "table maintained" in line]
+        return any(f"table={table}" in line and f"step={step}" in line for line in lines)
+
+    with Traffic(stand):
+        await_true(lambda: done(f"{NAME}.a", "expire"), 120, "snapshots of a target are expired")
+        await_true(lambda: done(f"{NAME}.b", "expire"), 120, "and of another one")
+        await_true(lambda: done("cdc.commits", "compact"), 120, "the ledger's files are put together")
+        by_hand = stand.service.run("maintain", f"{NAME}.*", "--json")
+        assert by_hand.returncode in (0, 1), by_hand.stderr  # 1: lost to a batch, and to be done again
+        assert {one["table"] for one in json.loads(by_hand.stdout)} >= {f"{NAME}.a", f"{NAME}.b"}
+        before = progress_of_a(stand)
+        await_true(lambda: progress_of_a(stand) != before, 60, "batches go on")
+    stand.await_equal()
+    for table in ("a", "b"):
+        await_true(partial(few, stand, table), 60, "no more than what is kept")
+    assert "table stopped" not in running.text()
+    assert "Traceback" not in running.text()
+    metrics = httpx.get(f"http://127.0.0.1:{running.port}/metrics").text
+    assert re.search(rf'cdc_maintenance_snapshots_expired_total{{[^}}]*table="{NAME}.a"[^}}]*}} [1-9]', metrics)
+    shown = stand.service.run("maintain", "--dry-run")
+    assert shown.returncode == 0, shown.stderr
+    assert f"{NAME}.a:" in shown.stdout
+    assert "cdc.status:" in shown.stdout
+    running.kill()
+
+
+def progress_of_a(stand: Stand) -> Any:
+    """Return what is newest of a table's progress."""
+    history = Histories(stand.catalog()).read(TableName(NAME, "a"))
+    return history.progress(history.head)
+
+
+def few(stand: Stand, table: str) -> bool:
+    """Return whether a table has few snapshots; what was kept and comes between two looks, and what branches hold."""
+    return len(stand.catalog().load_table((NAME, table)).metadata.snapshots) <= 12
 
 
 def test_a_bad_message_is_quarantined_and_the_stream_goes_on(stand: Stand) -> None:

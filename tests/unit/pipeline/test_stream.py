@@ -48,6 +48,22 @@ def test_a_table_that_takes_long_does_not_keep_quiet_about_the_others() -> None:
     assert (rig.next_offset(A), rig.next_offset(B)) == (5, 10)
 
 
+def test_a_batch_of_a_table_under_maintenance_waits_and_those_of_others_do_not() -> None:
+    rig = Rig(BOTH)
+    assert rig.pipeline.streaming() == [], "it has no lease"
+    rig.engine.done = lambda: None
+    with rig.pipeline.turns.maintenance(str(A.target), 1.0) as wanted:
+        assert wanted is not None
+        thread = rig.run_beside()
+        until(lambda: rig.next_offset(B) == 10)
+        until(wanted)
+        assert rig.next_offset(A) == 0
+        assert rig.pipeline.streaming() == [A, B]
+    until(lambda: rig.next_offset(A) == 5)
+    rig.finish(thread)
+    assert rig.pipeline.streaming() == []
+
+
 def test_what_tables_lack_is_measured_while_the_query_runs() -> None:
     rig = Rig(BOTH)
     rig.engine.alive_at = rig.report.now()

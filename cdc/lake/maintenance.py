@@ -1,0 +1,246 @@
+# ruff: noqa: S608 - identifiers are quoted by cdc.core.names, everything else is made here
+"""Maintenance of Iceberg tables: looking at them, and each step by Iceberg's own actions or its Java API.
+
+Steps hold no lease of their own and need none: a compaction is validated against what was committed since it began, an
+expiry names its snapshots, what carries progress on is published by compare-and-swap (docs/decisions/0025).
+"""
+
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from pyspark.sql import SparkSession
+
+from cdc.core.compaction import Compact, DataFile, DeleteFile, Packing, deleted_rows, surplus_deletes, takes_part
+from cdc.core.history import carried
+from cdc.core.maintenance import (
+    MANY_MANIFESTS,
+    ORPHANS_AT,
+    PRUNED_AT,
+    Carry,
+    Done,
+    Expire,
+    Limits,
+    Prune,
+    RemoveOrphans,
+    RewriteDeletes,
+    RewriteManifests,
+    SetProperties,
+    Settle,
+    Step,
+    TableShape,
+    packing_of,
+)
+from cdc.core.names import TableName, quote, shadow_of
+from cdc.lake.checkpoints import Histories
+from cdc.lake.compaction import rewrite
+from cdc.lake.java import java_class, java_errors, load_table, use_in_this_thread
+from cdc.lake.tables import BRANCH, IcebergTable, recorded
+from cdc.lake.yielding import yielding
+
+MARK = "maintenance"
+"""Entry of the summaries of these commits; not one of ``cdc.``, so that whoever looks for progress passes on."""
+
+_PATH = 2147483546
+"""Iceberg's number of the column of paths in position deletes; a file of one data file alone has it as both bounds."""
+
+_ONLY_FILE = (
+    f"CASE WHEN try_element_at(lower_bounds, {_PATH}) = try_element_at(upper_bounds, {_PATH}) "
+    f"THEN decode(try_element_at(lower_bounds, {_PATH}), 'UTF-8') END"
+)
+
+KIND_OF_CARRY = "maintenance"
+
+_ON_HADOOP = "org.apache.iceberg.hadoop.HadoopFileIO"
+
+
+class _Files(NamedTuple):
+    """The files of a snapshot, as far as they matter."""
+
+    files: tuple[DataFile, ...] = ()
+    delete_files: int = 0
+    surplus_deletes: int = 0
+    manifests: int = 0
+    manifest_bytes: int = 0
+
+
+class TableMaintainer:
+    """The hands of maintenance in one session; implements ``pipeline.maintain.Maintainer``. One thread at a time."""
+
+    def __init__(self, session: SparkSession, catalog: str, namespace: str, histories: Histories) -> None:
+        self._session = session
+        self._catalog = catalog
+        self._namespace = namespace
+        self._histories = histories
+        self._known: dict[TableName, tuple[tuple[int, Packing], _Files]] = {}
+
+    def look(self, table: TableName, limits: Limits) -> TableShape | None:
+        """Return what the table is like, None if it is not there. Files are only read where some may be due.
+
+        They are remembered by snapshot: a table that is not written to costs one look at its metadata.
+        """
+        history = self._histories.find(table)
+        if history is None:
+            return None
+        if history.head is None:
+            return TableShape(history)
+        summary, packing = history.versions[history.head].summary, packing_of(TableShape(history), limits)
+        seen = history.head, packing
+        if self._known.get(table, (None,))[0] != seen:
+            with java_errors(f"look at table {table}"):
+                self._known[table] = seen, self._measured(table, history.head, summary, packing)
+        rests_on = history.refs.get(BRANCH)
+        return TableShape(
+            history,
+            *self._known[table][1],
+            shadowed=self._histories.find(shadow_of(self._namespace, table)) is not None,
+            resting=rests_on is not None and rests_on != history.head and history.is_ancestor(rests_on),
+        )
+
+    def do(self, table: TableName, step: Step, wanted: Callable[[], bool], patience: float) -> Done:
+        """Carry a step out; errors as the protocol says."""
+        use_in_this_thread(self._session)
+        with yielding(self._session, wanted, patience) as go_on, java_errors(f"{step.kind.replace('_', ' ')} {table}"):
+            if isinstance(step, Compact):
+                return Done(*rewrite(self._session, self._sql_name(table), step, {MARK: step.kind}, go_on))
+            if isinstance(step, RewriteDeletes | RewriteManifests):
+                return self._rewrite_metadata(table, step)
+            if isinstance(step, Expire):
+                return self._expire(table, step)
+            if isinstance(step, RemoveOrphans):
+                return self._remove_orphans(table, step)
+            self._change(table, step)
+            return Done()
+
+    def _change(self, table: TableName, step: SetProperties | Prune | Carry | Settle) -> None:
+        if isinstance(step, SetProperties):
+            self._set(table, dict(step.properties))
+        elif isinstance(step, Prune):
+            limit = f"{step.before.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+            self._session.sql(
+                f"DELETE FROM {self._sql_name(table)} WHERE {quote(step.column, '`')} < TIMESTAMP '{limit} UTC'"
+            )
+            self._set(table, {PRUNED_AT: _now()})
+        elif isinstance(step, Carry):
+            self._carry(table)
+        else:
+            self._settle(table)
+
+    def _measured(self, table: TableName, snapshot: int, summary: Mapping[str, str], packing: Packing) -> _Files:
+        found = _Files()
+        if _number(summary, "total-data-files") >= packing.fewest or _number(summary, "total-delete-files"):
+            found = self._files(table, snapshot, packing)
+        manifests, size = self._manifests(table, snapshot)
+        return found._replace(manifests=manifests, manifest_bytes=size)
+
+    def _files(self, table: TableName, snapshot: int, packing: Packing) -> _Files:
+        name = f"{self._sql_name(table)}.files"
+        columns = self._session.table(name).columns
+        partition = "CAST(partition AS string)" if "partition" in columns else "''"
+        rows = self._session.sql(
+            f"SELECT content, file_path, file_size_in_bytes AS bytes, record_count AS rows, spec_id AS spec, "
+            f"coalesce({partition}, '') AS partition, coalesce(referenced_data_file, {_ONLY_FILE}) AS of "
+            f"FROM {name} VERSION AS OF {int(snapshot)}"
+        ).toArrow()
+        found = rows.to_pylist()
+        deletes = [DeleteFile(r["rows"], r["of"], r["spec"], r["partition"]) for r in found if r["content"]]
+        gone = deleted_rows(deletes)
+        data = (
+            DataFile(r["file_path"], r["bytes"], r["rows"], r["spec"], r["partition"], gone[r["file_path"]])
+            for r in found
+            if not r["content"]
+        )
+        return _Files(tuple(one for one in data if takes_part(one, packing)), len(deletes), surplus_deletes(deletes))
+
+    def _manifests(self, table: TableName, snapshot: int) -> tuple[int, int]:
+        iceberg = self._load(table)
+        found = iceberg.snapshot(snapshot).allManifests(iceberg.io())
+        if found.size() < MANY_MANIFESTS:  # each question to the JVM costs, and so few are never rewritten
+            return found.size(), 0
+        return found.size(), sum(int(manifest.length()) for manifest in found)
+
+    def _rewrite_metadata(self, table: TableName, step: RewriteDeletes | RewriteManifests) -> Done:
+        actions, iceberg = self._actions(), self._load(table)
+        if isinstance(step, RewriteDeletes):
+            made = actions.rewritePositionDeletes(iceberg).snapshotProperty(MARK, step.kind).execute()
+            return Done(int(made.rewrittenDeleteFilesCount()), int(made.addedDeleteFilesCount()))
+        done = actions.rewriteManifests(iceberg).snapshotProperty(MARK, step.kind).option("use-caching", "false")
+        made = done.execute()
+        return Done(_length(made.rewrittenManifests()), _length(made.addedManifests()))
+
+    def _carry(self, table: TableName) -> None:
+        """Commit what counts once more, as ``main``, unless somebody commits meanwhile."""
+        iceberg, mark = self._load(table), f"carry {uuid.uuid4()}"
+        base = int(iceberg.currentSnapshot().snapshotId())
+        append = iceberg.newAppend().stageOnly().set(MARK, mark)
+        for name, value in carried(recorded(iceberg, base), KIND_OF_CARRY).items():
+            append.set(name, value)
+        append.commit()
+        snapshots = list(self._load(table).snapshots())
+        staged = next(one for one in reversed(snapshots) if dict(one.summary()).get(MARK) == mark)
+        target = IcebergTable(self._session, self._catalog, table)
+        # One that was staged on a newer main is refused with it: main is that one then, and not ``base``.
+        target.publish(base, int(staged.snapshotId()), {})
+
+    def _settle(self, table: TableName) -> None:
+        """Move the staging branch to ``main``, in one compare-and-swap, if nothing is staged on it."""
+        operations = self._load(table).operations()
+        metadata = operations.current()
+        main, staging = metadata.ref("main"), metadata.ref(BRANCH)
+        target = IcebergTable(self._session, self._catalog, table)
+        if main is None or staging is None or not target.published(int(staging.snapshotId())):
+            return
+        reference = java_class(self._session, "org.apache.iceberg.SnapshotRef").branchBuilder(main.snapshotId())
+        builder = java_class(self._session, "org.apache.iceberg.TableMetadata").buildFrom(metadata)
+        operations.commit(metadata, builder.setRef(BRANCH, reference.build()).build())
+
+    def _expire(self, table: TableName, step: Expire) -> Done:
+        iceberg = self._load(table)
+        present = {int(snapshot.snapshotId()) for snapshot in iceberg.snapshots()}
+        expire = iceberg.expireSnapshots().expireOlderThan(0)  # none for its age: the plan names each
+        for number in present & set(step.snapshots):
+            expire.expireSnapshotId(number)
+        pool = java_class(self._session, "java.util.concurrent.Executors").newFixedThreadPool(4)
+        try:
+            expire.executeDeleteWith(pool).commit()
+        finally:
+            pool.shutdown()
+        return Done(snapshots=len(present & set(step.snapshots)))
+
+    def _remove_orphans(self, table: TableName, step: RemoveOrphans) -> Done:
+        iceberg = self._load(table)
+        action = self._actions().deleteOrphanFiles(iceberg).olderThan(int(step.before.timestamp() * 1000))
+        if str(iceberg.io().getClass().getName()) != _ON_HADOOP:  # Hadoop need not know the store
+            action = action.usePrefixListing(True)  # noqa: FBT003 - py4j
+        removed = action.execute()
+        self._set(table, {ORPHANS_AT: _now()})
+        return Done(_length(removed.orphanFileLocations()))
+
+    def _set(self, table: TableName, properties: dict[str, str]) -> None:
+        update = self._load(table).updateProperties()
+        for name, value in properties.items():
+            update.set(name, value)
+        update.commit()
+
+    def _actions(self) -> Any:  # noqa: ANN401 - py4j
+        actions = java_class(self._session, "org.apache.iceberg.spark.actions.SparkActions")
+        return actions.get(self._session._jsparkSession)  # noqa: SLF001 - PySpark has no public door to Iceberg's
+
+    def _load(self, table: TableName) -> Any:  # noqa: ANN401 - py4j
+        return load_table(self._session, self._sql_name(table))
+
+    def _sql_name(self, table: TableName) -> str:
+        return ".".join(quote(part, "`") for part in (self._catalog, *table))
+
+
+def _number(summary: Mapping[str, str], name: str) -> int:
+    return int(summary.get(name) or 0)
+
+
+def _length(found: Any) -> int:  # noqa: ANN401 - py4j's Iterable
+    return sum(1 for _ in found)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
