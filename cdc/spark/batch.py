@@ -14,11 +14,13 @@ from cdc.core.progress import PartitionEvents, Progress
 from cdc.core.types import EventSchema
 from cdc.spark import collapse, staging
 from cdc.spark.decode import Epochs, RowShape, decode, unusable
+from cdc.spark.delta import IndexedTable
 from cdc.spark.envelope import Writer, open_avro, open_json
 from cdc.spark.large import collapse_large
 from cdc.spark.microbatch import SchemaPair, TopicSlice, messages_of, schema_marks
-from cdc.spark.rewrite import SmallTable, rewrite
+from cdc.spark.rewrite import SmallTable
 from cdc.spark.small import collapse_small, is_small
+from cdc.spark.ways import MERGE, staged
 from cdc.spark.work import Share, Work, planned
 
 WIDE = 50
@@ -53,6 +55,7 @@ class SparkTableBatch:
         target: staging.TableTarget,
         resolve: Resolve,
         small_table: SmallTable | None = None,
+        indexed_table: IndexedTable | None = None,
     ) -> None:
         self._session = session
         self._view = view
@@ -61,6 +64,7 @@ class SparkTableBatch:
         self._writers = {pair: resolve(pair) for pair in part.schemas}
         self._part = part
         self._small_table = small_table
+        self._indexed_table = indexed_table
         self.way = ""
         self._work: Work | None = None
         self.first_offsets: Mapping[int, int] = part.first_offsets
@@ -80,9 +84,8 @@ class SparkTableBatch:
         key = tuple(name for name in self._format.key if name in columns)
         shape = RowShape(self._format.engine, key, columns, self._format.placeholder)
         events = self._events(shape, skip, epochs, truncated)
-        share = Share(
-            self._session, self._target, shape, events, skip, truncated, self._missing(shape), self._small_table
-        )
+        tables = (self._small_table, self._indexed_table)
+        share = Share(self._session, self._target, shape, events, skip, truncated, self._missing(shape), *tables)
         work = collapse_small(share) if is_small(self._part, shape) else None
         self._work = work or collapse_large(share)
         return self._work.collapsed
@@ -171,9 +174,8 @@ class SparkTableBatch:
             raise RuntimeError("a torn batch cannot be staged")
         if work.collapsed.deletes:
             staging.write_tombstones(self._session, self._target, share.shape, work.changes())
-        why = _rewrite(work, truncate, summary)
-        self.way = "rewrite" if why is None else f"merge: {why}"
-        if why is None:
+        self.way = staged(work, truncate, summary)
+        if not self.way.startswith(MERGE):
             return
         staging.merge_changes(
             self._session,
@@ -202,17 +204,6 @@ class SparkTableBatch:
         """Return the columns that some of the writers do not know."""
         rows = [{x.name for x in w.row.fields} for w in self._writers.values() if isinstance(w, Writer)]
         return [name for row in rows for name in shape.columns if name not in row]
-
-
-def _rewrite(work: Work, truncate: str, summary: Mapping[str, str]) -> str | None:
-    """Stage without Spark; returns why it could not be done."""
-    if work.share.small is None:
-        return "the catalog is written to by Spark alone"
-    if work.gathered is None:
-        return "a large batch"
-    if work.floors is not None:
-        return "keys that may have been deleted before"
-    return rewrite(work.share.small, work.gathered, work.share.shape, truncate, summary)
 
 
 def _any_of(conditions: Iterable[Column]) -> Column:

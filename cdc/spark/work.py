@@ -14,6 +14,7 @@ from pyspark.sql import functions as f
 from cdc.core.batch import Collapsed, Skip
 from cdc.spark import staging
 from cdc.spark.decode import RowShape
+from cdc.spark.delta import IndexedTable
 from cdc.spark.merge import KeyBounds
 from cdc.spark.rewrite import SmallTable
 
@@ -23,7 +24,8 @@ class Share:
     """The decoded events of one table (``cdc.spark.decode``), and the table that they change.
 
     Columns in ``missing`` are unknown to a writer of the events: null, where no event and no row says otherwise.
-    ``small`` is the table as one that may be small, where the catalog is written to without Spark.
+    ``small`` is the table as one that may be small, ``indexed`` as one whose rows are found by their keys, where the
+    catalog is written to without Spark.
     """
 
     session: SparkSession
@@ -34,6 +36,7 @@ class Share:
     truncated: str
     missing: Sequence[str]
     small: SmallTable | None = None
+    indexed: IndexedTable | None = None
 
     def rows(self) -> DataFrame:
         """Return the table's rows as ``k, position, operation, v``, without those that a truncate has removed."""
