@@ -120,7 +120,9 @@ class Indexed:
         made = self.made(rows)
         return pa.StructArray.from_arrays([made[name].combine_chunks() for name in self.key], list(self.key))
 
-    def put(self, rows: Sequence[dict[str, Any]], deleted: Sequence[dict[str, Any]] = (), *, publish: bool = True) -> None:
+    def put(
+        self, rows: Sequence[dict[str, Any]], deleted: Sequence[dict[str, Any]] = (), *, publish: bool = True
+    ) -> None:
         """Insert or update rows and delete others, as a batch does."""
         table = self.opened()
         found = table.find(self.keys(rows))

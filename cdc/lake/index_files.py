@@ -1,7 +1,7 @@
 """An index brought to a snapshot: made from nothing, or by the files that came and went since the one that it is at."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,19 +77,22 @@ def built(
     shutil.rmtree(folder, ignore_errors=True)
     index = IndexedFiles(IndexStore(folder, columns.width), LiveFiles(), listing.snapshot_id, signature)
     try:
-        records = _taken_up(index.files, table.io, listing)
-        taken = 0
-        for piece in _pieces(index.files, columns, table, list(listing.data), tell):
-            ordered = piece.ordered()
-            index.store.ingest(pairs(ordered.bytes(), ordered.values))
-            taken += len(ordered.values)
-        if taken and index.store.settled() != taken:
-            raise NotIndexed("a key is there more than once")
-        index.store.write((), files=records, state=index.state)
+        _fill(index, columns, table, listing, tell)
     except BaseException:
         index.store.close()
         raise
     return index
+
+
+def _fill(index: IndexedFiles, columns: KeyColumns, table: Table, listing: Listing, tell: Tell) -> None:
+    records, taken = _taken_up(index.files, table.io, listing), 0
+    for piece in _pieces(index.files, columns, table, list(listing.data), tell):
+        ordered = piece.ordered()
+        index.store.ingest(pairs(ordered.bytes(), ordered.values))
+        taken += len(ordered.values)
+    if taken and index.store.settled() != taken:
+        raise NotIndexed("a key is there more than once")
+    index.store.write((), files=records, state=index.state)
 
 
 def follows(index: IndexedFiles, table: Table, listing: Listing) -> bool:
@@ -143,7 +146,8 @@ class Handover:
 
 def advance(index: IndexedFiles, done: Handover) -> None:
     """Bring an index from before a commit of our own to behind it, in one step."""
-    records, entries = {}, iter(())
+    records: dict[bytes, bytes | None] = {}
+    entries: Iterable[tuple[bytes, bytes]] = ()
     if done.path is not None and done.entries is not None:
         file = index.files.add(done.path, len(done.entries.values))
         done.entries.values["file"] = file.number

@@ -33,6 +33,9 @@ CACHE_BYTES = 64 << 20
 BUFFER_BYTES = 4 << 20
 """What is written and not sorted into files yet, of each index."""
 
+_YES = True
+"""RocksDB's switches have no names for their values."""
+
 _cache = Cache(CACHE_BYTES)
 _STATE = b"state"
 _DATA, _DELETES = b"data:", b"deletes:"
@@ -97,8 +100,8 @@ class IndexStore:
     def find(self, keys: Sequence[bytes]) -> tuple[Values, Values]:
         """Return which of the keys have a place, and the places, undefined where there is none."""
         blank = bytes(self._type.itemsize)
-        found = self._open.entries.get(list(keys)) if keys else []
-        there = np.fromiter((one is not None for one in found), bool, len(keys))
+        found: list[bytes | None] = list(self._open.entries.get(list(keys)) or ()) if keys else []
+        there = np.array([one is not None for one in found], bool)
         return there, np.frombuffer(b"".join([one or blank for one in found]), self._type)
 
     @_errors()
@@ -157,7 +160,7 @@ class IndexStore:
     def files(self) -> LiveFiles:
         """Return the files that were recorded, without the rows that deletes have taken."""
         found = LiveFiles()
-        records = [(bytes(name), json.loads(content)) for name, content in self._open.files.items() if name != _STATE]
+        records = [(name, json.loads(content)) for name, content in _all(self._open.files) if name != _STATE]
         for name, content in records:
             if name.startswith(_DATA):
                 found.add(name.removeprefix(_DATA).decode(), content["rows"], content["number"])
@@ -170,6 +173,12 @@ class IndexStore:
         if self._opened is not None:
             self._opened.entries.close()
         self._opened = None
+
+
+def _all(files: Rdict) -> Iterator[tuple[bytes, bytes]]:
+    for name, content in files.items():
+        assert isinstance(name, bytes)  # noqa: S101 - raw mode has no other names
+        yield name, content
 
 
 def pairs(keys: Sequence[bytes], values: Values) -> Iterator[tuple[bytes, bytes]]:
@@ -201,14 +210,14 @@ def _options() -> Options:
     """Return settings for places: few look-ups miss, memory is bounded, deep levels have no filters."""
     blocks = BlockBasedOptions()
     blocks.set_block_cache(_cache)
-    blocks.set_cache_index_and_filter_blocks(True)
-    blocks.set_bloom_filter(10, False)
+    blocks.set_cache_index_and_filter_blocks(_YES)
+    blocks.set_bloom_filter(10, not _YES)
     blocks.set_format_version(5)
     options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.create_missing_column_families(True)
+    options.create_if_missing(_YES)
+    options.create_missing_column_families(_YES)
     options.set_block_based_table_factory(blocks)
-    options.set_optimize_filters_for_hits(True)
+    options.set_optimize_filters_for_hits(_YES)
     options.set_compression_type(DBCompressionType.lz4())
     options.set_write_buffer_size(BUFFER_BYTES)
     options.set_max_write_buffer_number(2)

@@ -15,7 +15,6 @@ from cdc.lake.index_entries import Entries, KeyColumns
 from cdc.lake.index_files import Handover, IndexedFiles
 from cdc.lake.index_store import IndexBroken
 from cdc.lake.key_encoding import as_bytes
-from cdc.lake.key_index import KeyIndex
 from cdc.lake.key_indexes import KeyIndexes
 from cdc.lake.listing import NotIndexed
 from cdc.lake.live_files import Numbers, grouped
@@ -61,6 +60,8 @@ class IndexedTable:
         All but ``key`` are null where no row has the key; ``position`` has its leading characters alone.
         """
         table = self._read()
+        if [field.name for field in keys.type] != list(self._columns.names):
+            return "its key is not whole"
         with self._indexes.of(self._name, table, self._columns) as index:
             files = index.at(table)
             if isinstance(files, str):
@@ -158,7 +159,10 @@ def unfit(table: Table) -> str | None:
         return f"format version {table.metadata.format_version}"
     if len(table.specs()) > 1 or table.spec().fields:
         return "it is or was partitioned"
-    written = {properties.get("write.format.default", "parquet"), properties.get("write.delete.format.default", "parquet")}
+    written = {
+        properties.get("write.format.default", "parquet"),
+        properties.get("write.delete.format.default", "parquet"),
+    }
     return None if written == {"parquet"} else "its files are not Parquet"
 
 

@@ -48,7 +48,7 @@ def as_bytes(keys: pa.Array) -> list[bytes]:
         found: list[bytes] = keys.to_pylist()
         return found
     width = keys.type.byte_width
-    return np.frombuffer(keys.buffers()[1], f"V{width}", len(keys), keys.offset * width).tolist()
+    return list(np.frombuffer(keys.buffers()[1], f"V{width}", len(keys), keys.offset * width).tolist())
 
 
 def order_of(keys: pa.Array) -> np.ndarray[Any, Any]:

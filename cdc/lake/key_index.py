@@ -1,4 +1,4 @@
-"""The key index of one table: kept beside the lake, always bound to one snapshot, made and brought along when asked for.
+"""The key index of one table: beside the lake, bound to one snapshot, made and brought along when it is asked for.
 
 It is a cache and never the truth. Lost, broken or left behind, it is made again, and until then every question is
 answered with the reason why there is no answer.
@@ -165,9 +165,7 @@ class KeyIndex:
             return self._done(lambda tell: _followed(index, self._columns, table, listing, tell), rows)
         if index:
             index.store.close()
-        return self._done(
-            lambda tell: built(self._folder, self._columns, signature, table, listing, tell), total
-        )
+        return self._done(lambda tell: built(self._folder, self._columns, signature, table, listing, tell), total)
 
     def _done(self, work: Callable[[Tell], IndexedFiles], rows: int) -> IndexedFiles | str:
         job = Job(self._name, rows)
@@ -189,9 +187,7 @@ class KeyIndex:
         self._index = None
 
 
-def _followed(
-    index: IndexedFiles, columns: KeyColumns, table: Table, listing: Listing, tell: Tell
-) -> IndexedFiles:
+def _followed(index: IndexedFiles, columns: KeyColumns, table: Table, listing: Listing, tell: Tell) -> IndexedFiles:
     try:
         follow(index, columns, table, listing, tell)
     except BaseException:

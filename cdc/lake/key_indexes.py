@@ -5,6 +5,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,6 +17,12 @@ from cdc.lake.key_index import KeyIndex
 
 OPEN = 16
 """Indexes that are open at a time, besides those in use."""
+
+
+@cache
+def indexes_in(folder: Path) -> "KeyIndexes":
+    """Return the indexes below a folder, the same for everybody in the process: a folder is opened once."""
+    return KeyIndexes(folder)
 
 
 class KeyIndexes:

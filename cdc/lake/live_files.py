@@ -27,7 +27,7 @@ class DataFileRows:
         """Return which of these rows were not deleted."""
         if self.gone is None:
             return np.ones(len(rows), bool)
-        return (self.gone[rows >> 3] >> (rows & 7).astype(np.uint8) & 1) == 0
+        return np.asarray((self.gone[rows >> 3] >> (rows & 7).astype(np.uint8) & 1) == 0)
 
     def living(self) -> int:
         """Return how many rows were not deleted."""
@@ -85,5 +85,4 @@ def grouped(numbers: Numbers) -> Iterator[tuple[int, Numbers]]:
         return
     order = np.argsort(numbers, kind="stable")
     distinct, starts = np.unique(numbers[order], return_index=True)
-    for number, at in zip(distinct.tolist(), np.split(order, starts[1:]), strict=True):
-        yield number, at
+    yield from zip(distinct.tolist(), np.split(order, starts[1:]), strict=True)

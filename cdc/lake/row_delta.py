@@ -104,7 +104,9 @@ class RowDelta(_FastAppendFiles):
     How many, and how large a merged one is, say the table's properties (``commit.manifest.*``), as everywhere.
     """
 
-    def __init__(self, transaction: Transaction, table: Table, summary: Mapping[str, str], added: Sequence[DataFile]):
+    def __init__(
+        self, transaction: Transaction, table: Table, summary: Mapping[str, str], added: Sequence[DataFile]
+    ) -> None:
         kinds = {file.content for file in added}
         operation = {
             frozenset({DataFileContent.DATA}): Operation.APPEND,
@@ -140,7 +142,9 @@ class RowDelta(_FastAppendFiles):
         size = property_as_int(
             self._properties, names.MANIFEST_TARGET_SIZE_BYTES, names.MANIFEST_TARGET_SIZE_BYTES_DEFAULT
         )
-        least = property_as_int(self._properties, names.MANIFEST_MIN_MERGE_COUNT, names.MANIFEST_MIN_MERGE_COUNT_DEFAULT)
+        least = property_as_int(
+            self._properties, names.MANIFEST_MIN_MERGE_COUNT, names.MANIFEST_MIN_MERGE_COUNT_DEFAULT
+        )
         merged: list[ManifestFile] = _ManifestMergeManager(
             target_size_bytes=size or names.MANIFEST_TARGET_SIZE_BYTES_DEFAULT,
             min_count_to_merge=least or names.MANIFEST_MIN_MERGE_COUNT_DEFAULT,

@@ -97,7 +97,7 @@ class Fresh:
         return _value(self.changes, field.name).take(self._sources).cast(field.type)
 
     def _before(self, field: pa.Field, shape: RowShape) -> pa.ChunkedArray:
-        """Return values that an update leaves: of keys, too, for the row's may be another form of an equal one (-0.0)."""
+        """Return values that an update leaves, keys too: the row's may be another form of an equal one (-0.0)."""
         own = self.before[field.name].chunks
         if field.name in shape.key:
             new = _value(self.changes, field.name).take(self.plan.inserted).cast(field.type)

@@ -209,7 +209,9 @@ def test_tables_side_by_side_and_more_than_are_open_at_a_time(lake: Lake, monkey
 
 def test_tables_that_are_not_for_deltas(lake: Lake) -> None:
     assert lake.table("a", ID, **{"write.merge.mode": "copy-on-write"}).opened().why_not() == ""
-    assert lake.table("b", ID, **{"write.delete.format.default": "avro"}).opened().why_not() == "its files are not Parquet"
+    assert (
+        lake.table("b", ID, **{"write.delete.format.default": "avro"}).opened().why_not() == "its files are not Parquet"
+    )
     lists = [pa.field("id", pa.list_(pa.int64()), nullable=False)]
     assert lake.table("c", lists).opened().why_not() == "its key is of a type that is not indexed"
 
@@ -218,12 +220,22 @@ KEYS: dict[str, tuple[list[pa.Field], list[Any]]] = {
     "int": ([pa.field("id", pa.int32())], [-(2**31), -1, 0, 1, 2**31 - 1]),
     "bigint": ([pa.field("id", pa.int64())], [-(2**63), -1, 0, 255, 256, 2**63 - 1]),
     "text": ([pa.field("id", pa.string())], ["", " ", "a", "a ", "a  ", "A", "ä", "a\u0308", "日本", "a\0", "a\0b"]),
-    "uuid": ([pa.field("id", pa.string())], ["6f9619ff-8b86-d011-b42d-00cf4fc964ff", "6F9619FF-8b86-d011-b42d-00cf4fc964ff"]),
-    "decimal": ([pa.field("id", pa.decimal128(20, 2))], [Decimal("-1.00"), Decimal("0.00"), Decimal("1.50"), Decimal("15.00")]),
+    "uuid": (
+        [pa.field("id", pa.string())],
+        ["6f9619ff-8b86-d011-b42d-00cf4fc964ff", "6F9619FF-8b86-d011-b42d-00cf4fc964ff"],
+    ),
+    "decimal": (
+        [pa.field("id", pa.decimal128(20, 2))],
+        [Decimal("-1.00"), Decimal("0.00"), Decimal("1.50"), Decimal("15.00")],
+    ),
     "date": ([pa.field("id", pa.date32())], [date(1, 1, 1), date(1969, 12, 31), date(1970, 1, 1), date(9999, 12, 31)]),
     "timestamp": (
         [pa.field("id", pa.timestamp("us", tz="UTC"))],
-        [datetime(1900, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 0, 0, 0, 1, tzinfo=UTC)],
+        [
+            datetime(1900, 1, 1, tzinfo=UTC),
+            datetime(2026, 1, 1, tzinfo=UTC),
+            datetime(2026, 1, 1, 0, 0, 0, 1, tzinfo=UTC),
+        ],
     ),
     "boolean": ([pa.field("id", pa.bool_())], [True, False]),
     "float": ([pa.field("id", pa.float64())], [float("nan"), float("-inf"), -1.5, 0.0, 1.5]),
