@@ -32,8 +32,8 @@ class StreamConfig(Section):
     )
     index: str | None = Field(
         None,
-        description="Directory of key indexes, on a disk of this machine; scratch, made again from the tables. By default "
-        "beside the checkpoint, /var/lib/cdc/index where that is elsewhere; empty for none: large tables are merged.",
+        description="Directory of key indexes on a disk of this machine; scratch, made again from tables. By default "
+        "beside the checkpoint, or /var/lib/cdc/index if that is elsewhere; empty for none: large tables are merged.",
     )
     parallel_tables: int = Field(
         4,
