@@ -39,7 +39,7 @@ COLUMNS = [
     _column("note", "string", "TEXT"),
     _column("amount", "string", "NUMERIC", length=12, scale=2),
     _column("visits", "int", "INT4"),
-    _column("active", "boolean", "BOOL"),
+    _column("active", "boolean", "BOOL", length=1),
     _column(
         "changed_at",
         "string",
@@ -58,7 +58,7 @@ SELECT id, concat('name ', id) AS name, rpad(concat('note of ', id, ' '), 70, md
   regexp_replace(md5(cast(id AS string)), '^(.{{8}})(.{{4}})(.{{4}})(.{{4}})', '$1-$2-$3-$4-') AS token,
   concat('00000000-0000000000000000-0-', lower(lpad(hex(id), 16, '0')), '-0000000000000000') AS _cdc_position,
   'r' AS _cdc_op, timestamp_seconds(0) AS _cdc_source_ts, timestamp_seconds(0) AS _cdc_committed_at
-FROM range(0, {{rows}}, 1, {{files}})
+FROM range(0, ROWS, 1, FILES)
 """
 
 
@@ -143,7 +143,7 @@ def filled(session: SparkSession, config: Any, options: argparse.Namespace, way:
 
 def base_rows(session: SparkSession, rows: int) -> DataFrame:
     """Return the rows that tables begin with."""
-    return session.sql(BASE.format(rows=rows, files=max(2, rows // ROWS_A_FILE)))
+    return session.sql(BASE.replace("ROWS", str(rows)).replace("FILES", str(max(2, rows // ROWS_A_FILE))))
 
 
 def build(table: LakeTable, rows: int) -> dict[str, Any]:
