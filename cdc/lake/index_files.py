@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
 from pyiceberg.io import FileIO
 from pyiceberg.table import Table
 
 from cdc.lake.index_entries import Entries, KeyColumns, together
 from cdc.lake.index_store import IndexBroken, IndexStore, data_name, data_record, delete_name, delete_record, pairs
-from cdc.lake.key_encoding import as_bytes
+from cdc.lake.key_encoding import as_bytes, order_of
 from cdc.lake.listing import Listing, NotIndexed, ancestors, deleted_rows
 from cdc.lake.live_files import LiveFiles
 
@@ -41,11 +42,13 @@ class IndexedFiles:
         """Return what the store's last step writes."""
         return {"snapshot": self.snapshot_id, "signature": self.signature}
 
-    def find(self, keys: list[bytes]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Return which of the keys have a row that lives, and the places, undefined where there is none."""
-        there, places = self.store.find(keys)
+    def find(self, keys: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """Return which of the encoded keys have a row that lives, and the places, undefined where there is none."""
+        order = order_of(keys)  # neighbours are in one block
+        there, places = self.store.find(as_bytes(keys.take(pa.array(order))))
         there[there] = self.files.lives(places["file"][there], places["row"][there])
-        return there, places
+        back = np.argsort(order)
+        return there[back], places[back]
 
 
 def opened(folder: Path, width: int, signature: str, table: Table, listing: Listing) -> IndexedFiles | None:
@@ -120,7 +123,7 @@ def follow(index: IndexedFiles, columns: KeyColumns, table: Table, listing: List
     records |= _taken_up(files, table.io, listing)
     for piece in _pieces(files, columns, table, added, tell):
         keys = piece.bytes()
-        if index.find(keys)[0].any():
+        if index.find(piece.keys)[0].any():
             raise NotIndexed("a key is there more than once")
         store.write(pairs(keys, piece.values))
     index.snapshot_id = listing.snapshot_id

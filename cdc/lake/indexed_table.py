@@ -167,7 +167,7 @@ def unfit(table: Table) -> str | None:
 
 
 def _found(files: IndexedFiles, keys: pa.Array) -> pa.Table:
-    there, places = files.find(as_bytes(keys))
+    there, places = files.find(keys)
     absent = ~there
     columns = {name: pa.array(places[name], mask=absent) for name in ("file", "row")}
     position = pa.array([text.decode() for text in places["position"].tolist()], pa.string(), mask=absent)
