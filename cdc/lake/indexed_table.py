@@ -17,7 +17,7 @@ from cdc.lake.index_store import IndexBroken
 from cdc.lake.key_encoding import as_bytes
 from cdc.lake.key_indexes import KeyIndexes
 from cdc.lake.listing import NotIndexed
-from cdc.lake.live_files import Numbers, grouped
+from cdc.lake.live_files import LiveFiles, Numbers, grouped
 from cdc.lake.row_delta import RowDelta, write_deletes
 from cdc.lake.staging_branch import at_branch, staged_or_transient
 from cdc.lake.tables import BRANCH, MERGE_MODE
@@ -28,7 +28,10 @@ _ALWAYS = "_cdc_position"
 
 
 class IndexedTable:
-    """One target table, for one batch, with its index as of the ``main`` that it was loaded with."""
+    """One target table, for one batch, with its index as of the ``main`` that it was loaded with.
+
+    ``read`` and ``write`` are about places that ``find`` has told last.
+    """
 
     def __init__(self, catalog: Catalog, name: TableName, indexes: KeyIndexes, columns: KeyColumns) -> None:
         self._catalog = catalog
@@ -36,6 +39,7 @@ class IndexedTable:
         self._indexes = indexes
         self._columns = columns
         self._table: Table | None = None
+        self._asked: IndexedFiles | None = None
 
     def why_not(self) -> str | None:
         """Return why batches cannot be staged as row deltas, None if they can; empty for a table that is rewritten."""
@@ -66,6 +70,7 @@ class IndexedTable:
             files = index.at(table)
             if isinstance(files, str):
                 return files
+            self._asked = files
             try:
                 return _found(files, self._columns.encoded(pa.Table.from_struct_array(keys)))
             except NotIndexed as error:
@@ -75,11 +80,8 @@ class IndexedTable:
 
     def read(self, places: pa.Table, names: Sequence[str], limit: int) -> pa.Table | None:
         """Return these columns of the rows at ``places``, in their order; None if they take more bytes than that."""
-        table = self._read()
-        reader = FileRows.of(table, list(dict.fromkeys([*names, _ALWAYS])))
-        with self._indexes.of(self._name, table, self._columns) as index:
-            files = index.at(table)
-            paths = {} if isinstance(files, str) else {n: files.files.path(n) for n in set(places["file"].to_pylist())}
+        reader = FileRows.of(self._read(), list(dict.fromkeys([*names, _ALWAYS])))
+        paths = {number: self._places.path(number) for number in set(places["file"].to_pylist())}
         numbers, rows = places["file"].to_numpy(), places["row"].to_numpy()
         parts, order, size = [reader.schema.empty_table()], [np.empty(0, np.int64)], 0
         for number, at in grouped(numbers):
@@ -101,11 +103,8 @@ class IndexedTable:
         read = self._read()
         table = at_branch(self._catalog, self._name, read)
         with self._indexes.of(self._name, read, self._columns) as index:
-            files = index.at(read)
-            if isinstance(files, str):
-                return files
             try:
-                taken = _taken(files, pa.concat_tables([replaced, deleted]))
+                taken = _taken(self._places, pa.concat_tables([replaced, deleted]))
                 transaction, added = _delta(table, fresh, taken, summary)
                 done = self._handover(transaction, added, fresh, taken, deleted)
             except Exception as error:  # noqa: BLE001 - a value or a property that pyiceberg does not know
@@ -141,6 +140,13 @@ class IndexedTable:
             as_bytes(deleted["key"].combine_chunks()),
         )
 
+    @property
+    def _places(self) -> LiveFiles:
+        """Return the files in which the places are that were found."""
+        if self._asked is None:
+            raise RuntimeError("find comes first")
+        return self._asked.files
+
     def _read(self) -> Table:
         if self._table is None:
             self._table = self._catalog.load_table(self._name)
@@ -175,10 +181,10 @@ def _found(files: IndexedFiles, keys: pa.Array) -> pa.Table:
     return pa.table({"key": keys, **columns, "position": position, "marked": marked})
 
 
-def _taken(files: IndexedFiles, places: pa.Table) -> dict[str, Numbers]:
+def _taken(files: LiveFiles, places: pa.Table) -> dict[str, Numbers]:
     """Return the rows at the places, per data file, ascending."""
     numbers, rows = places["file"].to_numpy(), places["row"].to_numpy()
-    return {files.files.path(number): np.sort(rows[at]) for number, at in grouped(numbers)}
+    return {files.path(number): np.sort(rows[at]) for number, at in grouped(numbers)}
 
 
 def _delta(

@@ -141,20 +141,20 @@ class KeyIndex:
         main = table.metadata.current_snapshot_id
         if main is None:
             return "it has no commit yet"
-        if self._index and self._index.store.state() != self._index.state:
-            self._dropped()  # another process has had it since
+        signature = self._columns.signature(table)
+        if self._index and (self._index.signature != signature or self._index.store.state() != self._index.state):
+            self._dropped()  # its key is another one, or another process has had it since
         done, self._handover = self._handover, None
         if self._index and done and (done.base, done.snapshot_id) == (self._index.snapshot_id, main):
             advance(self._index, done)
         if self._index and self._index.snapshot_id == main:
             return self._index
-        return self._listed(table, self._manifests.listing(table, main))
+        return self._listed(table, self._manifests.listing(table, main), signature)
 
-    def _listed(self, table: Table, listing: Listing) -> IndexedFiles | str:
-        signature = self._columns.signature(table)
+    def _listed(self, table: Table, listing: Listing, signature: str) -> IndexedFiles | str:
         index = self._index or opened(self._folder, self._columns.width, signature, table, listing)
         total = sum(listing.data.values())
-        if index and (index.signature != signature or not follows(index, table, listing)):
+        if index and not follows(index, table, listing):
             index.store.close()
             index = None
         if index and index.snapshot_id == listing.snapshot_id:
