@@ -10,7 +10,7 @@ COMPILE := $(RUN)/pip-compile --quiet --generate-hashes --allow-unsafe --no-emit
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test campaign check unit format docs lock bench bench-fresh bench-load bench-converter clean
+.PHONY: help venv demo test campaign check unit format docs lock bench bench-apply bench-fresh bench-load bench-converter clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -63,6 +63,9 @@ lock: $(STAMP) ## Pin the newest allowed Python packages with their hashes
 
 bench: $(STAMP) ## Measure the sink alone on a pre-filled topic
 	@$(RUN)/python -m tests.bench
+
+bench-apply: $(STAMP) ## Measure batches of a large table, as row deltas beside a MERGE; BENCH_OPTIONS
+	@$(RUN)/python -m tests.bench.apply $(BENCH_OPTIONS)
 
 bench-fresh: $(STAMP) ## Measure the time from a commit in the source to its row in the lake; BENCH_OPTIONS
 	@$(RUN)/python -m tests.bench.fresh $(BENCH_OPTIONS)

@@ -17,6 +17,9 @@ from cdc.core.evolution import CDC_COLUMNS
 from cdc.core.names import TableName
 from cdc.core.positions import LAYOUTS
 from cdc.core.types import parse_avro_key, parse_avro_row
+from cdc.lake.index_entries import KeyColumns
+from cdc.lake.indexed_table import IndexedTable
+from cdc.lake.key_indexes import KeyIndexes
 from cdc.lake.rewriting import RewrittenTable
 from cdc.lake.tables import IcebergTable
 from cdc.local.artifacts import spark_jars
@@ -120,8 +123,11 @@ class LakeTable:
         engine: str = "postgres",
         token: int = 1,
         properties: dict[str, str] | None = None,
+        deltas: bool = False,
     ) -> None:
         self.session = session
+        if deltas:
+            properties = {"write.merge.mode": "merge-on-read", **(properties or {})}
         self.pool = SessionPool(session, config.catalog, 1)
         self.catalog = config.catalog.name
         self.spec = TableSpec(
@@ -136,6 +142,8 @@ class LakeTable:
         self.files: Any = FileCatalog(config)
         self.rewrites = True
         self.avoided: dict[TableName, str] = {}
+        self.index_folder = Path(config.catalog.warehouse).with_name("index")
+        self.indexes = KeyIndexes(self.index_folder) if deltas else None
         self.before_publish: Callable[[], None] = lambda: None
         self.quarantine = f"`{self.catalog}`.`cdc`.`quarantine`"
         session.sql(f"CREATE NAMESPACE IF NOT EXISTS {self.catalog}.cdc")
@@ -196,7 +204,8 @@ class LakeTable:
             )
             resolve = self.resolver(micro, writers)
             small = self.small_table() if self.rewrites else None
-            batch = SparkTableBatch(session, micro.view, part, table_format, target, resolve, small)
+            tables = (small, self.indexed_table())
+            batch = SparkTableBatch(session, micro.view, part, table_format, target, resolve, *tables)
             try:
                 yield batch
             finally:
@@ -206,6 +215,11 @@ class LakeTable:
     def small_table(self) -> RewrittenTable:
         """Return the table as one that may be rewritten without Spark."""
         return RewrittenTable(self.files, self.spec.target, self.avoided)
+
+    def indexed_table(self) -> IndexedTable | None:
+        """Return the table as one that has an index, if it is to have one."""
+        columns = KeyColumns(self.spec.key, self.spec.layout.order_width)
+        return IndexedTable(self.files, self.spec.target, self.indexes, columns) if self.indexes else None
 
     def resolver(self, _micro: MicroBatch, writers: dict[int, Writer]) -> Resolve:
         """Return what finds the schemas of messages."""

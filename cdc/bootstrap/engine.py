@@ -21,7 +21,10 @@ from cdc.core.progress import Progress, TopicState
 from cdc.kafka.client import java_settings
 from cdc.kafka.registry import SchemaRegistry
 from cdc.kafka.topics import KafkaTopics
+from cdc.lake.index_entries import KeyColumns
+from cdc.lake.indexed_table import IndexedTable
 from cdc.lake.java import java_errors
+from cdc.lake.key_indexes import indexes_in
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.rewriting import RewrittenTable
 from cdc.lake.tables import IcebergTable
@@ -49,6 +52,8 @@ class SparkEngine:
         by_spark_alone = isinstance(config.catalog, HadoopCatalog | HiveCatalog)
         self._catalog = None if by_spark_alone else open_catalog(config.catalog)
         self._avoided: dict[TableName, str] = {}
+        folder = config.stream.index_folder
+        self._indexes = indexes_in(folder / config.catalog.name) if folder else None
         self._quarantine = _qualified(config.catalog.name, config.metadata_namespace, "quarantine")
         create_quarantine(session, self._quarantine)
         for namespace in {source.target_of(table).namespace for table in source.tables}:
@@ -143,15 +148,23 @@ class SparkEngine:
         table_format = TableFormat(
             spec.pipeline, spec.topic, spec.engine, self._source.format.value, spec.key, self._source.placeholder
         )
-        with self._pool.borrow(lambda: part.messages + table.row_count(), spec.topic) as session:
+        with self._pool.borrow(lambda: part.messages + table.row_count(), spec.topic) as lend:
             resolve = self._writers.resolver(spec.topic, batch)
             small = RewrittenTable(self._catalog, spec.target, self._avoided) if self._catalog else None
-            share = SparkTableBatch(session, batch.view, part, table_format, target, resolve, small)
+            tables = (small, self._indexed(spec))
+            share = SparkTableBatch(lend, batch.view, part, table_format, target, resolve, *tables)
             try:
                 with java_errors(f"apply a batch to {spec.target}"):
                     yield share
             finally:
                 share.close()
+
+    def _indexed(self, spec: TableSpec) -> IndexedTable | None:
+        """Return a table with its key index; a shadow has none, for it is read and written as a whole."""
+        if self._catalog is None or self._indexes is None or spec.beside is not None:
+            return None
+        columns = KeyColumns(spec.key, spec.layout.order_width)
+        return IndexedTable(self._catalog, spec.target, self._indexes, columns)
 
 
 class EngineBatch:

@@ -1,6 +1,7 @@
 """The configuration as a whole: one file, several sources."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -10,6 +11,8 @@ from cdc.config.consistency import Parts, contradictions
 from cdc.config.services import CatalogConfig, ConnectConfig, KafkaConfig, RegistryConfig, Section
 from cdc.config.sources import SourceConfig
 from cdc.config.values import Duration, Settings, Size, some_time
+
+INDEX_FOLDER = Path("/var/lib/cdc/index")
 
 
 class StreamConfig(Section):
@@ -27,6 +30,11 @@ class StreamConfig(Section):
     checkpoint: str = Field(
         "/var/lib/cdc/checkpoint",
         description="Directory of Spark's checkpoints; scratch, progress lives in the tables.",
+    )
+    index: str | None = Field(
+        None,
+        description="Directory of key indexes on a disk of this machine; scratch, made again from tables. By default "
+        "beside the checkpoint, or /var/lib/cdc/index if that is elsewhere; empty for none: large tables are merged.",
     )
     parallel_tables: int = Field(
         4,
@@ -59,6 +67,13 @@ class StreamConfig(Section):
     )
 
     _some_time = field_validator("lease_ttl", "status_interval", "reload_interval")(some_time)
+
+    @property
+    def index_folder(self) -> Path | None:
+        """Return where key indexes are, None for nowhere."""
+        if self.index is not None:
+            return Path(self.index) if self.index else None
+        return INDEX_FOLDER if "://" in self.checkpoint else Path(self.checkpoint).with_name("index")
 
 
 class LoadConfig(Section):

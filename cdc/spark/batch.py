@@ -15,14 +15,14 @@ from cdc.core.types import EventSchema
 from cdc.spark import collapse, staging
 from cdc.spark.arrow_decode import decode_here
 from cdc.spark.decode import Epochs, RowShape, decode, unusable
+from cdc.spark.delta import IndexedTable
 from cdc.spark.envelope import Writer, open_avro, open_json
 from cdc.spark.large import collapse_large
 from cdc.spark.microbatch import SchemaPair, TopicSlice, messages_of, schema_marks
-from cdc.spark.rewrite import SmallTable, rewrite
+from cdc.spark.rewrite import SmallTable
 from cdc.spark.small import collapse_small, is_small
-from cdc.spark.work import Share, Work, planned
-
-LARGE = "a large batch"
+from cdc.spark.ways import MERGE, staged
+from cdc.spark.work import LARGE, Share, Work, planned
 
 WIDE = 50
 """Columns beyond which the decoding is planned by itself; for fewer, one plan of all costs less than rows copied."""
@@ -56,6 +56,7 @@ class SparkTableBatch:
         target: staging.TableTarget,
         resolve: Resolve,
         small_table: SmallTable | None = None,
+        indexed_table: IndexedTable | None = None,
     ) -> None:
         self._lend = lend
         self._view = view
@@ -64,6 +65,7 @@ class SparkTableBatch:
         self._writers = {pair: resolve(pair) for pair in part.schemas}
         self._part = part
         self._small_table = small_table
+        self._indexed_table = indexed_table
         self.way = ""
         self._work: Work | None = None
         self.first_offsets: Mapping[int, int] = part.first_offsets
@@ -93,6 +95,7 @@ class SparkTableBatch:
             truncated,
             self._missing(shape),
             self._small_table,
+            self._indexed_table,
         )
         work = collapse_small(share) if small else None
         self._work = work or collapse_large(share)
@@ -188,9 +191,8 @@ class SparkTableBatch:
             raise RuntimeError("a torn batch cannot be staged")
         if work.collapsed.deletes:
             staging.write_tombstones(self._session, self._target, share.shape, work.changes())
-        why = _rewrite(work, truncate, summary)
-        self.way = ("rewrite" if why is None else f"merge: {why}") + _decoding(share)
-        if why is None:
+        self.way = staged(work, truncate, summary) + _decoding(share)
+        if not self.way.startswith(MERGE):
             return
         staging.merge_changes(
             self._session,
@@ -231,17 +233,6 @@ class SparkTableBatch:
 def _decoding(share: Share) -> str:
     """Return why Spark has decoded a batch that is otherwise the driver's."""
     return f"; decoded by Spark: {share.decoded}" if isinstance(share.decoded, str) and share.decoded != LARGE else ""
-
-
-def _rewrite(work: Work, truncate: str, summary: Mapping[str, str]) -> str | None:
-    """Stage without Spark; returns why it could not be done."""
-    if work.share.small is None:
-        return "the catalog is written to by Spark alone"
-    if work.gathered is None:
-        return LARGE
-    if work.floors is not None:
-        return "keys that may have been deleted before"
-    return rewrite(work.share.small, work.gathered, work.share.shape, truncate, summary)
 
 
 def _any_of(conditions: Iterable[Column]) -> Column:

@@ -9,6 +9,7 @@ from pyspark.sql import functions as f
 from cdc.spark import staging
 from cdc.spark.collapse import changes_ddl
 from cdc.spark.decode import RowShape
+from cdc.spark.delta import rows_of
 from cdc.spark.gathered import Folded, GatheredEvents, floors_of
 from cdc.spark.microbatch import TopicSlice
 from cdc.spark.rewrite import known_rows
@@ -48,6 +49,8 @@ def _folded(work: Work, events: GatheredEvents) -> Folded | None:
     floors = work.floors
     found = None if floors is None else floors.join(wanted, "k", "left_semi").toArrow()
     known = known_rows(share.small, share.shape, events.wanted(), share.truncated) if share.small else None
+    if known is None and share.indexed:
+        known = rows_of(share.indexed, share.shape, events.wanted(), share.truncated, ROW_BYTES)
     if known is None:
         known = _gathered(share.rows().join(wanted, "k", "left_semi"), share.shape)
     return None if known is None else events.fold(known, floors_of(found), share.skip.doubtful)

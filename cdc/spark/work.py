@@ -14,8 +14,12 @@ from pyspark.sql import functions as f
 from cdc.core.batch import Collapsed, Skip
 from cdc.spark import staging
 from cdc.spark.decode import RowShape
+from cdc.spark.delta import IndexedTable
 from cdc.spark.merge import KeyBounds
 from cdc.spark.rewrite import SmallTable
+
+LARGE = "a large batch"
+"""Why a batch is Spark's and not the driver's."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Share:
     Spark is not asked before it is needed: ``lend`` gives its session, ``decode`` the events as it decodes them, and
     ``decoded`` are they where that was done at the driver, or why it was not. Columns in ``missing`` are unknown to a
     writer of the events: null, where no event and no row says otherwise. ``small`` is the table as one that may be
-    small, where the catalog is written to without Spark.
+    small, ``indexed`` as one whose rows are found by their keys, where the catalog is written to without Spark.
     """
 
     lend: Callable[[], SparkSession]
@@ -37,6 +41,7 @@ class Share:
     truncated: str
     missing: Sequence[str]
     small: SmallTable | None = None
+    indexed: IndexedTable | None = None
 
     @cached_property
     def session(self) -> SparkSession:

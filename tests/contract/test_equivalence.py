@@ -54,13 +54,16 @@ def message(event: ChangeEvent, partition: int) -> Message:
 
 
 @pytest.mark.parametrize(
-    ("whole", "limits"),
+    ("whole", "limits", "deltas"),
     [
-        (True, {"cdc.spark.small.MESSAGES": 0}),
-        (False, {"cdc.spark.small.MESSAGES": 0, "cdc.spark.session.INTERPRETED_ROWS": 0}),
-        (True, {"cdc.lake.rewriting.ROWS": -1, "cdc.spark.microbatch.GATHERED": -1}),
-        (True, {}),
-        (False, {}),
+        (True, {"cdc.spark.small.MESSAGES": 0}, False),
+        (False, {"cdc.spark.small.MESSAGES": 0, "cdc.spark.session.INTERPRETED_ROWS": 0}, False),
+        (True, {"cdc.lake.rewriting.ROWS": -1, "cdc.spark.microbatch.GATHERED": -1}, False),
+        (True, {}, False),
+        (False, {}, False),
+        (True, {}, True),
+        (False, {}, True),
+        (True, {"cdc.spark.small.MESSAGES": 0}, True),
     ],
     ids=[
         "key changes whole, in Spark, interpreted",
@@ -68,6 +71,9 @@ def message(event: ChangeEvent, partition: int) -> Message:
         "key changes whole, decoded by Spark, in the core, merged",
         "key changes whole, in the core, rewritten",
         "key changes torn, in the core, rewritten",
+        "key changes whole, in the core, as row deltas",
+        "key changes torn, in the core, as row deltas",
+        "key changes whole, in Spark, as row deltas",
     ],
 )
 @given(seed=st.integers(0, 2**32 - 1))
@@ -77,12 +83,15 @@ def message(event: ChangeEvent, partition: int) -> Message:
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-def test_reference_model_and_spark_agree(lake: tuple[Any, Any], whole: bool, limits: dict[str, int], seed: int) -> None:
+def test_reference_model_and_spark_agree(
+    lake: tuple[Any, Any], whole: bool, limits: dict[str, int], deltas: bool, seed: int
+) -> None:
     """Promise 1, P1, P3, P6, P10, P12, S14: duplicates, redeliveries, key shifts and swaps, any batch split.
 
     Every other batch is staged before and not published, as a crash leaves it (S1). Key changes are applied whole, as a
     pipeline does, or torn, as after waiting for the other half in vain. Batches are decoded by Spark or at the driver,
-    and collapsed by Spark, which interprets its expressions or compiles them, or by the core.
+    collapsed by Spark, which interprets its expressions or compiles them, or by the core, and merged, rewritten or
+    staged as row deltas.
     """
     note(f"seed {seed}")
     print(f"seed {seed}: {SEQUENCES} sequences")
@@ -93,7 +102,7 @@ def test_reference_model_and_spark_agree(lake: tuple[Any, Any], whole: bool, lim
             batches[number].append(event)
     model = TableState()
     pending: list[ChangeEvent] = []
-    table = LakeTable(*lake, COLUMNS, name=f"seed_{seed}_{next(_attempts)}", key=("s", "id"))
+    table = LakeTable(*lake, COLUMNS, name=f"seed_{seed}_{next(_attempts)}", key=("s", "id"), deltas=deltas)
     offsets = [0] * PARTITIONS
     for number in sorted(batches):
         events, messages = renumbered(batches[number], offsets)
@@ -109,7 +118,8 @@ def test_reference_model_and_spark_agree(lake: tuple[Any, Any], whole: bool, lim
             apply = table.apply_whole if whole else table.apply
             if number % 2:
                 crash(table, lambda apply=apply, messages=messages: apply(messages))
-            apply(messages)
+            applied = apply(messages)
+        assert not deltas or applied.way in ("delta", "")
         assert spark_rows(table) == model_rows(model), f"seed {seed}, after batch {number}"
     assert (pending, table.pending) == ([], [])
     expected = {(h.sequence, i): row for h in histories for i, row in h.rows.items()}

@@ -320,3 +320,20 @@ def test_patterns_need_no_network(written: Written) -> None:
 )
 def test_what_a_pattern_cannot_have_is_refused(written: Written, entry: str, what: str) -> None:
     assert what in problems(written(MINIMAL.replace("public.customers, key: [id]", entry)))
+
+
+@pytest.mark.parametrize(
+    ("stream", "folder"),
+    [
+        ("{}", "/var/lib/cdc/index"),
+        ("{checkpoint: /data/cdc/checkpoint}", "/data/cdc/index"),
+        ("{checkpoint: 's3a://lake/checkpoints'}", "/var/lib/cdc/index"),
+        ("{checkpoint: /data/cdc/checkpoint, index: /fast/keys}", "/fast/keys"),
+        ("{index: ''}", None),
+    ],
+)
+def test_key_indexes_are_beside_the_checkpoint_unless_somewhere_is_named(
+    written: Written, stream: str, folder: str | None
+) -> None:
+    config = load_config(written(f"stream: {stream}{MINIMAL}"), SECRETS)
+    assert config.stream.index_folder == (Path(folder) if folder else None)

@@ -1,0 +1,78 @@
+"""The live files of a snapshot, from its manifests: each is read once, for they never change."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+from pyiceberg.io import FileIO
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestFile
+from pyiceberg.table import Table
+
+from cdc.lake.live_files import Numbers, grouped
+
+
+class NotIndexed(Exception):
+    """A table has something that an index does not follow; the text says what."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The live files of one snapshot: data files with their rows, and position delete files."""
+
+    snapshot_id: int
+    data: Mapping[str, int]
+    deletes: frozenset[str]
+
+
+@dataclass
+class Manifests:
+    """What the manifests of a table list, as far as they were read."""
+
+    _known: dict[str, tuple[tuple[str, int | None], ...]] = field(default_factory=dict)
+
+    def listing(self, table: Table, snapshot_id: int) -> Listing:
+        """Return the live files of a snapshot; raises NotIndexed."""
+        snapshot = table.snapshot_by_id(snapshot_id)
+        if snapshot is None:
+            raise NotIndexed("its snapshot is gone")
+        manifests = snapshot.manifests(table.io)
+        self._known = {m.manifest_path: self._known.get(m.manifest_path) or _listed(m, table.io) for m in manifests}
+        files = [file for manifest in manifests for file in self._known[manifest.manifest_path]]
+        data = {path: rows for path, rows in files if rows is not None}
+        return Listing(snapshot_id, data, frozenset(path for path, rows in files if rows is None))
+
+
+def _listed(manifest: ManifestFile, io: FileIO) -> tuple[tuple[str, int | None], ...]:
+    """Return path and rows of each data file, path and None of each delete file."""
+    return tuple(_checked(entry.data_file) for entry in manifest.fetch_manifest_entry(io, discard_deleted=True))
+
+
+def _checked(file: DataFile) -> tuple[str, int | None]:
+    if file.content == DataFileContent.EQUALITY_DELETES:
+        raise NotIndexed("it has equality deletes")
+    if file.file_format != FileFormat.PARQUET:
+        raise NotIndexed(f"it has files in the format {file.file_format.value}")
+    return file.file_path, file.record_count if file.content == DataFileContent.DATA else None
+
+
+def deleted_rows(io: FileIO, path: str) -> dict[str, Numbers]:
+    """Return per data file the rows that a position delete file takes."""
+    with io.new_input(path).open() as opened:
+        table = pq.ParquetFile(opened, read_dictionary=["file_path"]).read(columns=["file_path", "pos"])
+    names = table["file_path"].combine_chunks()
+    names = names if hasattr(names, "dictionary") else pc.dictionary_encode(names)
+    rows = table["pos"].to_numpy()
+    paths = names.dictionary.to_pylist()
+    return {paths[code]: rows[at] for code, at in grouped(np.asarray(names.indices)) if len(rows)}
+
+
+def ancestors(table: Table, snapshot_id: int) -> Iterator[int]:
+    """Return a snapshot and what it came from, as far as the table remembers."""
+    found: Any = table.snapshot_by_id(snapshot_id)
+    while found is not None:
+        yield found.snapshot_id
+        parent = found.parent_snapshot_id
+        found = None if parent is None else table.snapshot_by_id(parent)

@@ -1,0 +1,69 @@
+"""The ways to stage a batch without Spark, and why a batch takes none of them."""
+
+from collections.abc import Mapping
+
+import pyarrow as pa  # type: ignore[import-untyped]
+from pyspark.sql import functions as f
+
+from cdc.spark import staging
+from cdc.spark.delta import delta
+from cdc.spark.rewrite import rewrite
+from cdc.spark.work import LARGE, Work
+
+KEYS, BYTES = 500_000, 128 << 20
+"""A batch that Spark has collapsed is brought to the driver up to so many keys, and bytes of its values."""
+
+VALUE_BYTES = 8
+"""What a value of a fixed width takes, about."""
+
+MERGE = "merge: "
+
+
+def staged(work: Work, truncate: str, summary: Mapping[str, str]) -> str:
+    """Stage without Spark, and return in which way; where that cannot be done, ``merge:`` and why."""
+    why = _rewritten(work, truncate, summary)
+    if why is None:
+        return "rewrite"
+    other = _delta(work, truncate, summary)
+    if other is None:
+        return "delta"
+    return MERGE + (other or why)
+
+
+def _rewritten(work: Work, truncate: str, summary: Mapping[str, str]) -> str | None:
+    """Stage as a whole table; returns why it could not be done."""
+    if work.share.small is None:
+        return "the catalog is written to by Spark alone"
+    if work.gathered is None:
+        return LARGE
+    if work.floors is not None:
+        return "keys that may have been deleted before"
+    return rewrite(work.share.small, work.gathered, work.share.shape, truncate, summary)
+
+
+def _delta(work: Work, truncate: str, summary: Mapping[str, str]) -> str | None:
+    """Stage as a row delta; returns why it could not be done, nothing where the table is not one for deltas."""
+    table, shape = work.share.indexed, work.share.shape
+    if table is None or not shape.key:
+        return ""
+    if (why := table.why_not()) is not None:
+        return why
+    if truncate:
+        return "a truncate"
+    changes = work.gathered if work.gathered is not None else _gathered(work)
+    if changes is None:
+        return LARGE
+    floors = None if work.floors is None else work.floors.toArrow()
+    return delta(table, changes, shape, floors, summary)
+
+
+def _gathered(work: Work) -> pa.Table | None:
+    """Return the changes that Spark has collapsed, None if they are too many or too large for the driver."""
+    shape = work.share.shape
+    if work.changes is None or work.collapsed.keys > KEYS:
+        return None
+    size = VALUE_BYTES * work.collapsed.keys * len(shape.columns)
+    texts = staging.row_bytes(shape)
+    if texts is not None:
+        size += work.changes().agg(f.sum(texts)).collect()[0][0] or 0
+    return work.changes().toArrow() if size <= BYTES else None
