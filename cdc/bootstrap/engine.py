@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
+import structlog
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
@@ -17,8 +18,9 @@ from cdc.config.services import HadoopCatalog, HiveCatalog
 from cdc.config.sources import SourceConfig
 from cdc.core.errors import CdcError, ConfigError, IncompatibleSchema
 from cdc.core.names import TableName, quote, tombstones_of
-from cdc.core.progress import Progress, TopicState
+from cdc.core.progress import Progress, Ranges, TopicState
 from cdc.kafka.client import java_settings
+from cdc.kafka.ranges import RangeReader
 from cdc.kafka.registry import SchemaRegistry
 from cdc.kafka.topics import KafkaTopics
 from cdc.lake.index_entries import KeyColumns
@@ -35,6 +37,8 @@ from cdc.spark.microbatch import MicroBatch, TopicSlice
 from cdc.spark.session import SessionPool
 from cdc.spark.source import OffsetLog, query_failure, read_range, start_query
 from cdc.spark.staging import TableTarget, blocked_keys, create_quarantine, release_quarantined
+
+log = structlog.get_logger()
 
 
 class SparkEngine:
@@ -59,6 +63,11 @@ class SparkEngine:
         for namespace in {source.target_of(table).namespace for table in source.tables}:
             # once, here: tables created side by side would race for it
             session.sql(f"CREATE NAMESPACE IF NOT EXISTS {_qualified(config.catalog.name, namespace)}")
+
+    @property
+    def pipeline(self) -> str:
+        """Return the name of the pipeline."""
+        return self._source.name
 
     def topics(self, names: Sequence[str]) -> Mapping[str, TopicState]:
         """Return the topics that exist, with their ids and watermarks."""
@@ -91,10 +100,10 @@ class SparkEngine:
     ) -> "SparkQuery":
         """Start the query with an empty checkpoint: where to go on is what the tables say."""
         checkpoint = self._empty_checkpoint()
-        log = OffsetLog(checkpoint)
+        noted, reader = OffsetLog(checkpoint), RangeReader(self._config.kafka)
 
         def handle(messages: DataFrame, number: int) -> None:
-            on_batch(EngineBatch(self, messages, at_most=log.size_of(number)))
+            on_batch(EngineBatch(self, self.micro_batch(messages, ranges=noted.ranges_of(number), reader=reader)))
 
         query = start_query(
             self._session,
@@ -106,7 +115,7 @@ class SparkEngine:
             name=self._source.name,
             on_batch=handle,
         )
-        return SparkQuery(query, checkpoint)
+        return SparkQuery(query, checkpoint, reader)
 
     def _empty_checkpoint(self) -> str:
         """Return a new directory; those of earlier runs, killed before they could tidy up, go away."""
@@ -131,12 +140,19 @@ class SparkEngine:
     def read(self, topic: str, start: Mapping[int, int], end: Mapping[int, int]) -> "EngineBatch":
         """Return the messages of a topic from ``start`` to before ``end`` as a micro-batch of its own."""
         messages = read_range(self._session, java_settings(self._config.kafka), topic, start, end)
-        return EngineBatch(self, messages, f"cdc_messages_{uuid.uuid4().hex}", sum(end[p] - start[p] for p in end))
+        ranges = {topic: {p: (start[p], end[p]) for p in end}}
+        return EngineBatch(self, self.micro_batch(messages, f"cdc_messages_{uuid.uuid4().hex}", ranges), once=True)
 
-    def micro_batch(self, messages: DataFrame, view: str | None = None, at_most: int | None = None) -> MicroBatch:
+    def micro_batch(
+        self,
+        messages: DataFrame,
+        view: str | None = None,
+        ranges: Ranges | None = None,
+        reader: RangeReader | None = None,
+    ) -> MicroBatch:
         """Return the messages of one trigger, or of a range that is read once, under a view of its own."""
         formats = {self._source.topic_of(table): self._source.format.value for table in self._source.tables}
-        return MicroBatch(messages, view or f"cdc_messages_{self._source.name}", formats, at_most)
+        return MicroBatch(messages, view or f"cdc_messages_{self._source.name}", formats, ranges=ranges, reader=reader)
 
     @contextmanager
     def open(self, spec: TableSpec, batch: MicroBatch, part: TopicSlice) -> Iterator[TableBatch]:
@@ -170,16 +186,17 @@ class SparkEngine:
 class EngineBatch:
     """One micro-batch of the engine; implements ``pipeline.stream.Batch``."""
 
-    def __init__(
-        self, engine: SparkEngine, messages: DataFrame, view: str | None = None, at_most: int | None = None
-    ) -> None:
+    def __init__(self, engine: SparkEngine, batch: MicroBatch, *, once: bool = False) -> None:
         self._engine = engine
-        self._batch = engine.micro_batch(messages, view, at_most)
-        self._once = view is not None
+        self._batch = batch
+        self._once = once
 
     @cached_property
     def _slices(self) -> Mapping[str, TopicSlice]:
-        return self._batch.slices()  # not before it is asked for: a batch that nobody wants costs nothing
+        found = self._batch.slices()  # not before it is asked for: a batch that nobody wants costs nothing
+        if self._batch.by_spark:
+            log.info("small batch read by Spark", pipeline=self._engine.pipeline, why=self._batch.by_spark)
+        return found
 
     def topics(self) -> Sequence[str]:
         """Return the topics that it has messages of."""
@@ -199,17 +216,21 @@ class EngineBatch:
 class SparkQuery:
     """A streaming query with a checkpoint that ends with it; implements ``pipeline.stream.Query``."""
 
-    def __init__(self, query: StreamingQuery, checkpoint: str) -> None:
+    def __init__(self, query: StreamingQuery, checkpoint: str, reader: RangeReader) -> None:
         self._query = query
         self._checkpoint = checkpoint
+        self._reader = reader
 
     def failure(self) -> CdcError | None:
         """Return why the query ended; None while it runs."""
         return query_failure(self._query)
 
     def stop(self) -> None:
-        """End the query and remove its checkpoint."""
-        self._query.stop()
+        """End the query, let go of its consumer, and remove its checkpoint."""
+        try:
+            self._query.stop()
+        finally:
+            self._reader.close()
         shutil.rmtree(self._checkpoint, ignore_errors=True)  # one on an object store is left to its lifecycle rules
 
 

@@ -9,6 +9,14 @@ from dataclasses import dataclass, field, replace
 
 from cdc.core.errors import PositionLost
 
+Ranges = Mapping[str, Mapping[int, tuple[int, int]]]
+"""Per topic and partition the first offset of a range, and the one behind its last."""
+
+
+def messages_in(ranges: Ranges) -> int:
+    """Return a bound of the number of messages: not every offset is one's."""
+    return sum(end - start for of_topic in ranges.values() for start, end in of_topic.values())
+
 
 @dataclass(frozen=True)
 class PartitionProgress:

@@ -1,11 +1,13 @@
 """One micro-batch of Kafka messages: read once, then handed out table by table.
 
-A large one is cached by Spark. The messages of a small one are gathered at the driver, in one job for all tables.
+A large one is cached by Spark. The messages of a small one are gathered at the driver: read there, or by Spark in one
+job for all tables.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, Protocol
 
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
@@ -13,7 +15,9 @@ from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 
+from cdc.core.progress import Ranges, messages_in
 from cdc.spark.envelope import schema_frame, schema_id
+from cdc.spark.marks import marked
 
 _RAW = ("topic", "partition", "offset", "timestamp", "key", "value", "headers")
 MESSAGE_DDL = (
@@ -25,9 +29,21 @@ MESSAGE_DDL = (
 GATHERED, GATHERED_BYTES = 20_000, 64 << 20
 """Up to so many messages are gathered at the driver, and up to so many bytes of them.
 
-Before they are read only their number is known: each may have its part of the bytes, and the topics of those that are
-larger are read again by Spark.
+Before Spark reads them only their number is known: each may have its part of the bytes, and the topics of those that
+are larger are read again by Spark.
 """
+
+
+class RangeReader(Protocol):
+    """Reads small ranges of a stream without Spark, each beginning where the one before it ended."""
+
+    def read(self, ranges: Ranges, limit: int) -> pa.Table | str:
+        """Return the messages, or why they could not be read; then Spark is to read them.
+
+        The columns are those of a Kafka source, the messages of a topic stand together. ``limit`` bounds what is held
+        at the driver meanwhile, in bytes. Raises nothing that has to do with Kafka.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -83,19 +99,34 @@ class MicroBatch:
     """The messages of one trigger; ``close`` lets go of them.
 
     Tables are written from sessions of their own, which see cached messages as the global temporary view ``view``.
-    ``formats`` gives the event format of each topic, ``at_most`` a bound of the number of messages, None if none is
-    known.
+    ``formats`` gives the event format of each topic, ``ranges`` the offsets, or ``at_most`` a bound of the number of
+    messages where no more is known. ``reader`` reads small ranges; ``by_spark`` tells why it did not, once that is so.
     """
 
-    def __init__(self, messages: DataFrame, view: str, formats: Mapping[str, str], at_most: int | None = None) -> None:
-        # A partition per core is enough: every table scans them all, and each costs it a task.
-        cores = messages.sparkSession.sparkContext.defaultParallelism
-        self._raw = messages.select(*_RAW).coalesce(cores)
+    def __init__(
+        self,
+        messages: DataFrame,
+        view: str,
+        formats: Mapping[str, str],
+        at_most: int | None = None,
+        *,
+        ranges: Ranges | None = None,
+        reader: RangeReader | None = None,
+    ) -> None:
+        self._messages = messages
         self.view = view
         self._formats = formats
-        self._at_most = at_most
+        self._at_most = at_most if ranges is None else messages_in(ranges)
+        self._ranges, self._reader = ranges, reader
+        self.by_spark = ""
         self._cached = False
         self._slices: dict[str, TopicSlice] = {}
+
+    @cached_property
+    def _raw(self) -> DataFrame:
+        # A partition per core is enough: every table scans them all, and each costs it a task.
+        cores = self._messages.sparkSession.sparkContext.defaultParallelism
+        return self._messages.select(*_RAW).coalesce(cores)
 
     def slices(self) -> Mapping[str, TopicSlice]:
         """Return what there is of each topic; this reads Kafka."""
@@ -104,7 +135,16 @@ class MicroBatch:
         return self._slices
 
     def _gathered(self, at_most: int) -> dict[str, TopicSlice]:
-        """Gather the messages at the driver; Spark reads topics again of which some are too large for that."""
+        """Gather the messages at the driver, read there if that can be done."""
+        if self._reader is not None and self._ranges is not None:
+            found = self._reader.read(self._ranges, GATHERED_BYTES)
+            if not isinstance(found, str):
+                return _slices(marked(found, self._formats))
+            self.by_spark = found
+        return self._gathered_by_spark(at_most)
+
+    def _gathered_by_spark(self, at_most: int) -> dict[str, TopicSlice]:
+        """Gather the messages in one job; Spark reads topics again of which some are too large for that."""
         largest = GATHERED_BYTES // max(1, at_most)
         size = f.coalesce(f.octet_length("value"), f.lit(0)) + f.coalesce(f.octet_length("key"), f.lit(0))
         key_mark, value_mark = self._marks()
@@ -118,7 +158,7 @@ class MicroBatch:
             size.alias("size"),
         ).toArrow()
         too_large = set(table.filter(pc.greater(table["size"], largest))["topic"].to_pylist())
-        found = {topic: _slice(of_topic) for topic, of_topic in _by_topic(table).items() if topic not in too_large}
+        found = {topic: part for topic, part in _slices(table).items() if topic not in too_large}
         if too_large:
             found |= self._counted(self._raw.where(f.col("topic").isin(*too_large)))
         return found
@@ -169,18 +209,26 @@ class MicroBatch:
             self._raw.sparkSession.catalog.dropGlobalTempView(self.view)
 
 
-def _by_topic(table: pa.Table) -> dict[str, pa.Table]:
-    topics = pc.unique(table["topic"]).to_pylist()
-    return {topic: table.filter(pc.equal(table["topic"], topic)) if len(topics) > 1 else table for topic in topics}
-
-
-def _slice(messages: pa.Table) -> TopicSlice:
-    found = TopicSlice(gathered=messages)
+def _slices(messages: pa.Table) -> dict[str, TopicSlice]:
+    """Return messages at the driver by topic."""
+    found = {topic: TopicSlice(gathered=of_topic) for topic, of_topic in _by_topic(messages).items()}
     counts = [("offset", "min"), ("offset", "max"), ("offset", "count"), ("size", "sum")]
-    grouped = messages.group_by(["partition", "key_mark", "value_mark"]).aggregate(counts)
-    for row in grouped.rename_columns(["partition", "key", "value", "first", "last", "messages", "bytes"]).to_pylist():
-        found.add(row)
+    grouped = messages.group_by(["topic", "partition", "key_mark", "value_mark"]).aggregate(counts)
+    names = ["topic", "partition", "key", "value", "first", "last", "messages", "bytes"]
+    for row in grouped.rename_columns(names).to_pylist():
+        found[row["topic"]].add(row)
     return found
+
+
+def _by_topic(messages: pa.Table) -> dict[str, pa.Table]:
+    """Return the messages of each topic; none is copied, for those that stand together stay together."""
+    parts: dict[str, list[pa.RecordBatch]] = {}
+    for batch in messages.to_batches():
+        runs, start = pc.run_end_encode(batch["topic"]), 0
+        for topic, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+            parts.setdefault(topic, []).append(batch.slice(start, end - start))
+            start = end
+    return {topic: pa.Table.from_batches(batches) for topic, batches in parts.items()}
 
 
 def messages_of(session: SparkSession, view: str, topic: str, gathered: pa.Table | None = None) -> DataFrame:

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from cdc.core.errors import CdcError, TransientError
-from cdc.core.progress import Progress
+from cdc.core.progress import Progress, Ranges
 
 OnBatch = Callable[[DataFrame, int], None]
 
@@ -57,28 +57,33 @@ def starting_offsets(progress: Mapping[str, tuple[Progress, frozenset[int]]]) ->
 
 
 class OffsetLog:
-    """What a query notes of its batches, of which this process needs their size: the number of their offsets."""
+    """What a query notes in its checkpoint, of which this process needs the offsets that a batch is made of.
+
+    Read as files: what Spark tells of a running batch costs more, and of its offsets it tells when the batch is over.
+    """
 
     def __init__(self, checkpoint: str) -> None:
-        self._folder = Path(checkpoint, "offsets")
+        self._folder = Path(checkpoint)
         self._ends: tuple[int, Mapping[str, Mapping[str, int]]] = (-1, {})
 
-    def size_of(self, batch: int) -> int | None:
-        """Return a bound of the number of messages of a batch; None where it is not known, as of the first one.
+    def ranges_of(self, batch: int) -> Ranges | None:
+        """Return the ranges of all partitions in a batch, some of them empty; None where they are not known.
 
-        A log that is not on a local disk is not read.
+        So it is with a log that is not on a local disk, after a batch that was not asked for, and with new partitions.
         """
-        before, self._ends = self._ends, (batch, self._read(batch))
-        if before[0] != batch - 1 or not before[1] or not self._ends[1]:
+        before, self._ends = self._ends, (batch, self._read("offsets", str(batch)))
+        starts, ends = before[1] if batch else self._read("sources", "0", "0"), self._ends[1]
+        if before[0] != batch - 1 or not starts or not ends:
             return None
-        topics = self._ends[1]
-        if any(p not in before[1].get(topic, {}) for topic, ends in topics.items() for p in ends):
+        if any(p not in starts.get(topic, {}) for topic, of_topic in ends.items() for p in of_topic):
             return None
-        return sum(end - before[1][topic][p] for topic, ends in topics.items() for p, end in ends.items())
+        return {
+            topic: {int(p): (starts[topic][p], end) for p, end in of_topic.items()} for topic, of_topic in ends.items()
+        }
 
-    def _read(self, batch: int) -> Mapping[str, Mapping[str, int]]:
+    def _read(self, *path: str) -> Mapping[str, Mapping[str, int]]:
         try:
-            lines = (self._folder / str(batch)).read_text(encoding="utf-8").splitlines()
+            lines = self._folder.joinpath(*path).read_text(encoding="utf-8").splitlines()
             found: Mapping[str, Mapping[str, int]] = json.loads(lines[-1])
         except (OSError, ValueError, IndexError):
             return {}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cdc.core.errors import ConfigError, PreflightError
-from cdc.core.progress import PartitionProgress, Progress
+from cdc.core.progress import PartitionProgress, Progress, Ranges
 from cdc.spark.jvm import LOG_OPTION, arguments
 from cdc.spark.local_files import local_file_settings
 from cdc.spark.master import require_master
@@ -163,20 +163,29 @@ def test_every_partition_starts_at_its_next_offset() -> None:
     assert text == '{"a": {"0": 7, "1": 0, "2": -2}, "b": {"0": -2}}'
 
 
-def test_the_size_of_a_batch_is_known_from_the_offsets_before_it(tmp_path: Path) -> None:
-    """As Spark notes them: a version, what it knows of the batch, the offsets; not of the first, nor after a gap."""
+def test_the_ranges_of_a_batch_are_known_from_the_offsets_before_it(tmp_path: Path) -> None:
+    """As Spark notes them: a version, what it knows of the batch, the offsets; not after a gap."""
     (tmp_path / "offsets").mkdir()
     log = OffsetLog(str(tmp_path))
 
-    def batch(number: int, offsets: str) -> int | None:
+    def batch(number: int, offsets: str) -> Ranges | None:
         (tmp_path / "offsets" / str(number)).write_text(f'v1\n{{"batchTimestampMs":0}}\n{offsets}')
-        return log.size_of(number)
+        return log.ranges_of(number)
 
-    assert batch(0, '{"a":{"0":5,"1":7}}') is None
+    assert batch(0, '{"a":{"0":5,"1":7}}') is None, "where the query began is not there"
     assert batch(1, '{"a":{"0":8,"1":7},"b":{"0":1}}') is None, "a topic that was not there"
-    assert batch(2, '{"a":{"0":10,"1":17},"b":{"0":2}}') == 13
+    assert batch(2, '{"a":{"0":10,"1":17},"b":{"0":2}}') == {"a": {0: (8, 10), 1: (7, 17)}, "b": {0: (1, 2)}}
     assert batch(4, '{"a":{"0":10,"1":17},"b":{"0":2}}') is None
-    assert batch(5, '{"a":{"0":11,"1":17},"b":{"0":2}}') == 1
+    assert batch(5, '{"a":{"0":11,"1":17},"b":{"0":2}}') == {"a": {0: (10, 11), 1: (17, 17)}, "b": {0: (2, 2)}}
     assert batch(6, "-") is None
-    assert log.size_of(7) is None
-    assert OffsetLog("s3://bucket/checkpoint").size_of(0) is None
+    assert log.ranges_of(7) is None
+    assert OffsetLog("s3://bucket/checkpoint").ranges_of(0) is None
+
+
+def test_the_first_batch_of_a_query_begins_where_spark_notes_that_the_query_does(tmp_path: Path) -> None:
+    """There the beginning of a partition is a number; a zero byte comes first."""
+    (tmp_path / "offsets").mkdir()
+    (tmp_path / "sources" / "0").mkdir(parents=True)
+    (tmp_path / "sources" / "0" / "0").write_text('\0v1\n{"a":{"0":5,"1":0}}')
+    (tmp_path / "offsets" / "0").write_text('v1\n{"batchTimestampMs":0}\n{"a":{"0":6,"1":0}}')
+    assert OffsetLog(str(tmp_path)).ranges_of(0) == {"a": {0: (5, 6), 1: (0, 0)}}

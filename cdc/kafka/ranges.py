@@ -1,0 +1,134 @@
+"""Ranges of offsets read by this process itself: small ones, each beginning where the one before it ended.
+
+One consumer fetches ahead what later ranges will ask for, so a range has usually come before it is asked for.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import pyarrow as pa  # type: ignore[import-untyped]
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+from cdc.config.services import KafkaConfig
+from cdc.core.progress import Ranges
+from cdc.kafka.client import librdkafka_settings
+from cdc.kafka.fetched import Fetched, Place
+
+SECONDS = 5.0
+"""Within which a range has to come."""
+
+_POLL = 0.01
+"""Seconds between two looks at the positions: the marker of a transaction moves them, and is no message."""
+
+_AT_ONCE = 2_000
+_HEADERS = pa.list_(pa.field("element", pa.struct([pa.field("key", pa.string()), pa.field("value", pa.binary())])))
+
+
+class RangeReader:
+    """Reads the ranges of one stream; for one thread, but ``close`` may come from another.
+
+    ``make`` makes the consumer, whenever none is left of an earlier read.
+    """
+
+    def __init__(
+        self, kafka: KafkaConfig, *, seconds: float = SECONDS, make: Callable[[dict[str, object]], Consumer] = Consumer
+    ) -> None:
+        self._settings = librdkafka_settings(kafka) | {
+            "group.id": "cdc-ranges",  # has to be there, and is joined by nobody
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            "queued.max.messages.kbytes": 32_768,
+        }
+        self._seconds, self._make = seconds, make
+        self._consumer: Consumer | None = None
+        self._fetched = Fetched()
+        self._lock, self._closed = threading.Lock(), threading.Event()
+
+    def read(self, ranges: Ranges, limit: int) -> pa.Table | str:
+        """Return the messages of the ranges, or why they could not be read; then the next call starts anew.
+
+        The columns are those of Spark's Kafka source, the messages of a topic stand together. ``limit`` bounds what is
+        held meanwhile, in bytes. Partitions that later ranges will be of are to be named, too, with an empty range.
+        """
+        with self._lock:
+            if self._closed.is_set():
+                return "the query has ended"
+            try:
+                found = self._read(ranges, limit)
+            except KafkaException as error:
+                found = f"Kafka says {error.args[0]}"
+            except UnicodeDecodeError:
+                found = "a header whose name is no text"
+            if isinstance(found, str):
+                self._discard()
+        return found
+
+    def close(self) -> None:
+        """Let go of the consumer; a read that goes on ends."""
+        self._closed.set()
+        with self._lock:
+            self._discard()
+
+    def _read(self, ranges: Ranges, limit: int) -> pa.Table | str:
+        starts, ends = ({(t, p): of[p][end] for t, of in ranges.items() for p in of} for end in (0, 1))
+        if any(ends[place] < start for place, start in starts.items()):
+            return "a range that ends before it begins"
+        consumer, deadline = self._aimed(starts), time.monotonic() + self._seconds
+        while missing := self._missing(consumer, ends):
+            if self._closed.is_set():
+                return "the query has ended"
+            if time.monotonic() > deadline:
+                return f"{missing[0][0]}[{missing[0][1]}] did not come within {self._seconds:.0f} s"
+            messages = consumer.consume(_AT_ONCE, 0) or consumer.consume(1, _POLL)
+            if (error := self._fetched.add(messages)) is not None:
+                return f"Kafka says {error.str()}"
+            if self._fetched.size > limit:
+                return f"more than {limit} bytes came"
+        return _table(self._fetched.take(ends))
+
+    def _aimed(self, starts: Mapping[Place, int]) -> Consumer:
+        """Return a consumer that fetches from the starts on."""
+        if self._fetched.goes_back(starts):
+            self._discard()  # what a consumer tells of its positions could be of what came before
+        if self._consumer is None:
+            self._consumer = self._make(dict(self._settings))
+        left, new = self._fetched.aim(starts)
+        if left:
+            self._consumer.incremental_unassign([TopicPartition(*place) for place in left])
+        if new:
+            self._consumer.incremental_assign([TopicPartition(*place, starts[place]) for place in new])
+        return self._consumer
+
+    def _missing(self, consumer: Consumer, ends: Mapping[Place, int]) -> list[Place]:
+        """Return the partitions of which more has to come, where the last offsets of a range may be no messages."""
+        missing = self._fetched.missing(ends)
+        if missing:
+            for at in consumer.position([TopicPartition(*place) for place in missing]):
+                self._fetched.reach((at.topic, at.partition), at.offset)  # negative as long as nothing came
+        return self._fetched.missing({place: ends[place] for place in missing})
+
+    def _discard(self) -> None:
+        consumer, self._consumer, self._fetched = self._consumer, None, Fetched()
+        if consumer is not None:
+            consumer.close()
+
+
+def _table(found: Mapping[Place, Sequence[Message]]) -> pa.Table:
+    """Return messages as Arrow; the times are in UTC."""
+    places = sorted(found)
+    messages = [message for place in places for message in found[place]]
+    headers = [message.headers() or None for message in messages]
+    columns = {
+        "topic": pa.array([topic for topic, p in places for _ in found[topic, p]], pa.string()),
+        "partition": pa.array([p for topic, p in places for _ in found[topic, p]], pa.int32()),
+        "offset": pa.array([message.offset() for message in messages], pa.int64()),
+        "timestamp": pa.array([m.timestamp()[1] * 1000 for m in messages], pa.int64()).cast(pa.timestamp("us", "UTC")),
+        "key": pa.array([message.key() for message in messages], pa.binary()),
+        "value": pa.array([message.value() for message in messages], pa.binary()),
+        "headers": pa.array(headers, _HEADERS) if any(headers) else pa.nulls(len(messages), _HEADERS),
+    }
+    return pa.table(columns)
