@@ -42,6 +42,7 @@ class RangeReader:
             "auto.offset.reset": "error",
             "isolation.level": "read_committed",
             "queued.max.messages.kbytes": 32_768,
+            "fetch.queue.backoff.ms": 50,  # once there is room again
         }
         self._seconds, self._make = seconds, make
         self._consumer: Consumer | None = None

@@ -139,7 +139,7 @@ def test_a_load_whose_tasks_run_in_executors(shop: ClusterShop) -> None:
 
 
 def test_small_and_large_batches_end_equal(shop: ClusterShop) -> None:
-    """Small ones are applied at the driver, large ones by the executors; both read Kafka there."""
+    """Small ones are read and applied at the driver, large ones by the executors."""
     print(f"seed {SEED}")
     shop.service.start()
     shop.onlooker.watch(shop.service.pid)

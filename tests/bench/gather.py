@@ -1,0 +1,180 @@
+"""``python -m tests.bench.gather``: messages of small batches brought to the driver, read there and by Spark.
+
+On a broker of its own, by turns, over 7 and over 200 topics of four partitions. A child process produces the messages
+in transactions; a batch is what came since the one before, as for a pipeline. Seconds are those of ``slices``, as
+medians; processor seconds are those of this process and its JVM, as means: while Spark reads, and for the driver from
+before the messages were produced, since it fetches ahead. Both have to bring the same messages.
+"""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from confluent_kafka import Message, Producer
+from pyspark.sql import DataFrame, SparkSession
+
+from cdc.config.services import KafkaConfig
+from cdc.core.progress import Ranges
+from cdc.kafka.client import java_settings
+from cdc.kafka.ranges import RangeReader
+from cdc.kafka.topics import KafkaTopics
+from cdc.local.stack import LocalStack
+from cdc.spark.microbatch import MicroBatch
+from tests.bench.load_meter import cpu_seconds
+from tests.lake import start_session
+
+PARTITIONS, TURNS, WARM = 4, 7, 3
+VALUE = b"\0\0\0\0\1" + b"v" * 300
+PAUSE = 0.5
+IDLE = 20.0
+"""Seconds for which nothing comes, of which the cost is told."""
+
+
+def main() -> None:
+    """Measure all sizes, print."""
+    stack = LocalStack("bench-gather")
+    try:
+        stack.up(["postgres"])
+        with TemporaryDirectory() as folder:
+            session, _ = start_session(Path(folder))
+            found = [
+                figures
+                for topics in (7, 200)
+                for figures in measured(session, KafkaConfig(bootstrap_servers=stack.addresses().kafka), topics)
+            ]
+            session.stop()
+    finally:
+        stack.down(wipe=True)
+    print(json.dumps(found, indent=2))
+    sys.exit(0 if all(one["equal"] for one in found if "equal" in one) else 1)
+
+
+def measured(session: SparkSession, kafka: KafkaConfig, count: int) -> list[dict[str, Any]]:
+    """Return the figures for a number of topics."""
+    names = [f"gather.{count}.{number}" for number in range(count)]
+    for name in names:
+        KafkaTopics(kafka).create(name, partitions=PARTITIONS, replication_factor=1, settings={})
+    here, there = get_context("spawn").Pipe()
+    child = get_context("spawn").Process(target=produce, args=(kafka.bootstrap_servers, names, there))
+    child.start()
+    reader = RangeReader(kafka)
+    try:
+        batches = Batches(session, kafka, names, here)
+        found = [batches.of(messages, reader) for messages in (100, 1_000, 10_000)]
+        idle = asleep()
+        reader.close()
+        return [*found, {"topics": count, "idle": idle, "idle_without_consumer": asleep()}]
+    finally:
+        reader.close()
+        here.send(0)
+        child.join()
+
+
+def asleep() -> float:
+    """Return processor seconds a second of this process alone, while nothing comes."""
+    before = time.process_time()
+    time.sleep(IDLE)  # there is nothing to wait for: what is measured is that nothing comes
+    return round((time.process_time() - before) / IDLE, 5)
+
+
+class Batches:
+    """Batches of a number of topics, one after another."""
+
+    def __init__(self, session: SparkSession, kafka: KafkaConfig, names: list[str], producer: Connection) -> None:
+        self._session, self._kafka, self._names, self._producer = session, kafka, names, producer
+        self._ends: dict[str, Mapping[int, int]] = {name: dict.fromkeys(range(PARTITIONS), 0) for name in names}
+
+    def of(self, messages: int, reader: RangeReader) -> dict[str, Any]:
+        """Return the medians for batches of a size."""
+        turns = [self._turn(messages, reader) for _ in range(WARM + TURNS)][WARM:]
+        figures = {
+            name: (statistics.mean if "cpu" in name else statistics.median)(turn[name] for turn in turns)
+            for name in turns[0]
+        }
+        told: dict[str, Any] = {name: round(value, 4) for name, value in figures.items()}
+        equal = all(turn["equal"] for turn in turns)
+        return {"topics": len(self._names), "messages": messages, **told, "equal": equal}
+
+    def _turn(self, messages: int, reader: RangeReader) -> dict[str, Any]:
+        before = self._used()
+        self._producer.send(messages)
+        ends = self._producer.recv()
+        time.sleep(PAUSE)  # as between a commit and the next trigger
+        fetching = self._used() - before
+        ranges = {
+            name: {p: (start, ends.get((name, p), start)) for p, start in self._ends[name].items()}
+            for name in self._names
+        }
+        self._ends = {name: {p: end for p, (_, end) in of.items()} for name, of in ranges.items()}
+        formats, frame = dict.fromkeys(self._names, "avro"), self._frame(ranges)
+        here = MicroBatch(frame, "none", formats, ranges=ranges, reader=reader)
+        spark = MicroBatch(frame, "none", formats, ranges=ranges)
+        found, seconds, used = self._timed(here.slices)
+        if here.by_spark:
+            raise RuntimeError(here.by_spark)
+        other, spark_seconds, spark_used = self._timed(spark.slices)
+        counts = [{topic: (part.messages, part.last_offsets) for topic, part in one.items()} for one in (found, other)]
+        return {
+            "equal": counts[0] == counts[1] and sum(part.messages for part in found.values()) == messages,
+            "seconds": seconds,
+            "cpu": fetching + used,
+            "cpu_of_slices": used,
+            "spark_seconds": spark_seconds,
+            "spark_cpu": spark_used,
+        }
+
+    def _timed(self, work: Callable[[], Any]) -> tuple[Any, float, float]:
+        """Return what it gives, its seconds, and processor seconds."""
+        before, start = self._used(), time.monotonic()
+        found = work()
+        return found, time.monotonic() - start, self._used() - before
+
+    def _used(self) -> float:
+        """Return processor seconds of this process and of its JVM so far."""
+        return time.process_time() + cpu_seconds(self._session.sparkContext._gateway.proc.pid)  # noqa: SLF001
+
+    def _frame(self, ranges: Ranges) -> DataFrame:
+        """Return the messages as Spark's source gives them, all topics in one, as the source of a stream does."""
+        options = {
+            name: json.dumps({topic: {str(p): of[p][end] for p in of} for topic, of in ranges.items()})
+            for end, name in enumerate(("startingOffsets", "endingOffsets"))
+        }
+        reading = self._session.read.format("kafka").options(**java_settings(self._kafka), **options)
+        reading = reading.option("subscribe", ",".join(ranges)).option("includeHeaders", "true")
+        reading = reading.option("kafka.isolation.level", "read_committed")
+        return reading.option("kafka.fetch.max.wait.ms", "20").load()
+
+
+def produce(servers: str, names: list[str], asked: Connection) -> None:
+    """Produce as many messages as asked, over all topics in turn, in one transaction; 0 ends it.
+
+    Answers with the ends of the partitions, behind the marker of the transaction.
+    """
+    producer = Producer({"bootstrap.servers": servers, "transactional.id": names[0]})
+    producer.init_transactions()
+    ends: dict[tuple[str, int], int] = {}
+    sent = 0
+
+    def delivered(_error: object, message: Message) -> None:
+        ends[message.topic() or "", message.partition() or 0] = (message.offset() or 0) + 2
+
+    while count := asked.recv():
+        producer.begin_transaction()
+        for _ in range(count):
+            producer.produce(names[sent % len(names)], VALUE, b"\0\0\0\0\2%d" % sent, on_delivery=delivered)
+            sent += 1
+            producer.poll(0)
+        producer.flush()
+        producer.commit_transaction()
+        asked.send(ends)
+
+
+if __name__ == "__main__":
+    main()
