@@ -6,18 +6,20 @@ medians; processor seconds are those of this process and its JVM, as means: whil
 before the messages were produced, since it fetches ahead. Both have to bring the same messages.
 """
 
+import argparse
 import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from confluent_kafka import Message, Producer
+from confluent_kafka import IsolationLevel, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 from pyspark.sql import DataFrame, SparkSession
 
 from cdc.config.services import KafkaConfig
@@ -30,7 +32,7 @@ from cdc.spark.microbatch import MicroBatch
 from tests.bench.load_meter import cpu_seconds
 from tests.lake import start_session
 
-PARTITIONS, TURNS, WARM = 4, 7, 3
+PARTITIONS, WARM = 4, 2
 VALUE = b"\0\0\0\0\1" + b"v" * 300
 PAUSE = 0.5
 IDLE = 20.0
@@ -38,39 +40,47 @@ IDLE = 20.0
 
 
 def main() -> None:
-    """Measure all sizes, print."""
+    """Measure, and print each figure as it comes."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.gather", description=__doc__)
+    parser.add_argument("--topics", type=int, nargs="+", default=[7, 200])
+    parser.add_argument("--messages", type=int, nargs="+", default=[100, 1_000, 10_000])
+    parser.add_argument("--turns", type=int, default=5, help="batches that are measured of a size, after two others")
+    options = parser.parse_args()
     stack = LocalStack("bench-gather")
+    equal = True
     try:
         stack.up(["postgres"])
+        kafka = KafkaConfig(bootstrap_servers=stack.addresses().kafka)
         with TemporaryDirectory() as folder:
             session, _ = start_session(Path(folder))
-            found = [
-                figures
-                for topics in (7, 200)
-                for figures in measured(session, KafkaConfig(bootstrap_servers=stack.addresses().kafka), topics)
-            ]
+            for count in options.topics:
+                for figures in measured(session, kafka, count, options):
+                    print(json.dumps({"topics": count, **figures}), flush=True)
+                    equal = equal and figures.get("equal", True)
             session.stop()
     finally:
         stack.down(wipe=True)
-    print(json.dumps(found, indent=2))
-    sys.exit(0 if all(one["equal"] for one in found if "equal" in one) else 1)
+    sys.exit(0 if equal else 1)
 
 
-def measured(session: SparkSession, kafka: KafkaConfig, count: int) -> list[dict[str, Any]]:
-    """Return the figures for a number of topics."""
-    names = [f"gather.{count}.{number}" for number in range(count)]
+def measured(
+    session: SparkSession, kafka: KafkaConfig, count: int, options: argparse.Namespace
+) -> Iterator[dict[str, Any]]:
+    """Yield the figures for a number of topics."""
+    names, topics = [f"gather.{count}.{number}" for number in range(count)], KafkaTopics(kafka)
     for name in names:
-        KafkaTopics(kafka).create(name, partitions=PARTITIONS, replication_factor=1, settings={})
+        topics.create(name, partitions=PARTITIONS, replication_factor=1, settings={})
     here, there = get_context("spawn").Pipe()
     child = get_context("spawn").Process(target=produce, args=(kafka.bootstrap_servers, names, there))
     child.start()
     reader = RangeReader(kafka)
     try:
         batches = Batches(session, kafka, names, here)
-        found = [batches.of(messages, reader) for messages in (100, 1_000, 10_000)]
+        for messages in options.messages:
+            yield batches.of(messages, options.turns, reader)
         idle = asleep()
         reader.close()
-        return [*found, {"topics": count, "idle": idle, "idle_without_consumer": asleep()}]
+        yield {"idle": idle, "idle_without_consumer": asleep()}
     finally:
         reader.close()
         here.send(0)
@@ -91,16 +101,16 @@ class Batches:
         self._session, self._kafka, self._names, self._producer = session, kafka, names, producer
         self._ends: dict[str, Mapping[int, int]] = {name: dict.fromkeys(range(PARTITIONS), 0) for name in names}
 
-    def of(self, messages: int, reader: RangeReader) -> dict[str, Any]:
+    def of(self, messages: int, count: int, reader: RangeReader) -> dict[str, Any]:
         """Return the medians for batches of a size."""
-        turns = [self._turn(messages, reader) for _ in range(WARM + TURNS)][WARM:]
+        turns = [self._turn(messages, reader) for _ in range(WARM + count)][WARM:]
         figures = {
             name: (statistics.mean if "cpu" in name else statistics.median)(turn[name] for turn in turns)
             for name in turns[0]
         }
         told: dict[str, Any] = {name: round(value, 4) for name, value in figures.items()}
         equal = all(turn["equal"] for turn in turns)
-        return {"topics": len(self._names), "messages": messages, **told, "equal": equal}
+        return {"messages": messages, **told, "equal": equal}
 
     def _turn(self, messages: int, reader: RangeReader) -> dict[str, Any]:
         before = self._used()
@@ -155,10 +165,11 @@ class Batches:
 def produce(servers: str, names: list[str], asked: Connection) -> None:
     """Produce as many messages as asked, over all topics in turn, in one transaction; 0 ends it.
 
-    Answers with the ends of the partitions, behind the marker of the transaction.
+    Answers with the ends of the partitions, behind the marker of the transaction, once it is there.
     """
     producer = Producer({"bootstrap.servers": servers, "transactional.id": names[0]})
     producer.init_transactions()
+    admin = AdminClient({"bootstrap.servers": servers})
     ends: dict[tuple[str, int], int] = {}
     sent = 0
 
@@ -173,7 +184,18 @@ def produce(servers: str, names: list[str], asked: Connection) -> None:
             producer.poll(0)
         producer.flush()
         producer.commit_transaction()
+        await_committed(admin, ends)
         asked.send(ends)
+
+
+def await_committed(admin: AdminClient, ends: Mapping[tuple[str, int], int]) -> None:
+    """Wait until readers of committed messages see the ends: a transaction's markers are written after its end."""
+    while True:
+        wanted = {TopicPartition(*place): OffsetSpec.latest() for place in ends}
+        found = admin.list_offsets(wanted, isolation_level=IsolationLevel.READ_COMMITTED)
+        if all(future.result().offset >= ends[at.topic, at.partition] for at, future in found.items()):
+            return
+        time.sleep(0.05)
 
 
 if __name__ == "__main__":
