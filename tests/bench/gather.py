@@ -1,9 +1,9 @@
 """``python -m tests.bench.gather``: messages of small batches brought to the driver, read there and by Spark.
 
-On a broker of its own, by turns, over 7 and over 200 topics of four partitions. A child process produces the messages
+On a broker of its own, over 7 and over 200 topics of four partitions. A child process produces the messages
 in transactions; a batch is what came since the one before, as for a pipeline. Seconds are those of ``slices``, as
 medians; processor seconds are those of this process and its JVM, as means: while Spark reads, and for the driver from
-before the messages were produced, since it fetches ahead. Both have to bring the same messages.
+before the messages were produced until they are read, since it fetches ahead. Both have to bring the same messages.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -99,20 +99,22 @@ class Batches:
 
     def __init__(self, session: SparkSession, kafka: KafkaConfig, names: list[str], producer: Connection) -> None:
         self._session, self._kafka, self._names, self._producer = session, kafka, names, producer
+        self._formats = dict.fromkeys(names, "avro")
         self._ends: dict[str, Mapping[int, int]] = {name: dict.fromkeys(range(PARTITIONS), 0) for name in names}
 
     def of(self, messages: int, count: int, reader: RangeReader) -> dict[str, Any]:
-        """Return the medians for batches of a size."""
-        turns = [self._turn(messages, reader) for _ in range(WARM + count)][WARM:]
-        figures = {
-            name: (statistics.mean if "cpu" in name else statistics.median)(turn[name] for turn in turns)
-            for name in turns[0]
-        }
-        told: dict[str, Any] = {name: round(value, 4) for name, value in figures.items()}
-        equal = all(turn["equal"] for turn in turns)
-        return {"messages": messages, **told, "equal": equal}
+        """Return the figures for batches of a size: all of them read at the driver, then the same ones by Spark."""
+        here = [self._at_driver(messages, reader) for _ in range(WARM + count)][WARM:]
+        spark = [self._by_spark(turn["ranges"]) for turn in here[:WARM] + here][WARM:]
+        equal = all(one["found"] == other["found"] for one, other in zip(here, spark, strict=True))
+        whole = all(sum(part for part, _ in turn["found"].values()) == messages for turn in here)
+        told: dict[str, Any] = {"messages": messages, "equal": equal and whole}
+        for way, turns in (("driver", here), ("spark", spark)):
+            told[f"{way}_seconds"] = round(statistics.median(turn["seconds"] for turn in turns), 4)
+            told[f"{way}_cpu"] = round(statistics.mean(turn["cpu"] for turn in turns), 4)
+        return told
 
-    def _turn(self, messages: int, reader: RangeReader) -> dict[str, Any]:
+    def _at_driver(self, messages: int, reader: RangeReader) -> dict[str, Any]:
         before = self._used()
         self._producer.send(messages)
         ends = self._producer.recv()
@@ -123,28 +125,22 @@ class Batches:
             for name in self._names
         }
         self._ends = {name: {p: end for p, (_, end) in of.items()} for name, of in ranges.items()}
-        formats, frame = dict.fromkeys(self._names, "avro"), self._frame(ranges)
-        here = MicroBatch(frame, "none", formats, ranges=ranges, reader=reader)
-        spark = MicroBatch(frame, "none", formats, ranges=ranges)
-        found, seconds, used = self._timed(here.slices)
-        if here.by_spark:
-            raise RuntimeError(here.by_spark)
-        other, spark_seconds, spark_used = self._timed(spark.slices)
-        counts = [{topic: (part.messages, part.last_offsets) for topic, part in one.items()} for one in (found, other)]
-        return {
-            "equal": counts[0] == counts[1] and sum(part.messages for part in found.values()) == messages,
-            "seconds": seconds,
-            "cpu": fetching + used,
-            "cpu_of_slices": used,
-            "spark_seconds": spark_seconds,
-            "spark_cpu": spark_used,
-        }
+        batch = MicroBatch(self._frame(ranges), "none", self._formats, ranges=ranges, reader=reader)
+        turn = self._timed(batch)
+        if batch.by_spark:
+            raise RuntimeError(batch.by_spark)
+        return {**turn, "cpu": fetching + turn["cpu"], "ranges": ranges}
 
-    def _timed(self, work: Callable[[], Any]) -> tuple[Any, float, float]:
-        """Return what it gives, its seconds, and processor seconds."""
+    def _by_spark(self, ranges: Ranges) -> dict[str, Any]:
+        return self._timed(MicroBatch(self._frame(ranges), "none", self._formats, ranges=ranges))
+
+    def _timed(self, batch: MicroBatch) -> dict[str, Any]:
+        """Return what is in a batch, the seconds until that is known, and processor seconds."""
         before, start = self._used(), time.monotonic()
-        found = work()
-        return found, time.monotonic() - start, self._used() - before
+        slices = batch.slices()
+        seconds, used = time.monotonic() - start, self._used() - before
+        found = {topic: (part.messages, part.last_offsets) for topic, part in slices.items()}
+        return {"found": found, "seconds": seconds, "cpu": used}
 
     def _used(self) -> float:
         """Return processor seconds of this process and of its JVM so far."""
