@@ -234,9 +234,8 @@ def _by_topic(messages: pa.Table) -> dict[str, pa.Table]:
 def messages_of(session: SparkSession, view: str, topic: str, gathered: pa.Table | None = None) -> DataFrame:
     """Return one topic's messages in another session, tombstones left out."""
     if gathered is not None:
-        # PySpark takes lists with nulls only if they are no part of longer ones.
-        own = gathered.select(list(_RAW)).take(pa.array(range(gathered.num_rows), pa.int64()))
-        return session.createDataFrame(own, MESSAGE_DDL).where(f.col("value").isNotNull())
+        whole = gathered.select(list(_RAW)).take(pa.array(range(gathered.num_rows)))  # PySpark fails on slices of lists
+        return session.createDataFrame(whole, MESSAGE_DDL).where(f.col("value").isNotNull())
     raw = session.table(f"global_temp.{view}")
     return raw.where((f.col("topic") == topic) & f.col("value").isNotNull())
 
