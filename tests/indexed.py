@@ -15,10 +15,11 @@ from pyiceberg.table.update import SetSnapshotRefUpdate
 
 from cdc.core.names import TableName
 from cdc.core.positions import LAYOUTS
+from cdc.lake.held import HeldTable
 from cdc.lake.index_entries import KeyColumns
 from cdc.lake.indexed_table import IndexedTable
 from cdc.lake.key_indexes import KeyIndexes
-from cdc.lake.tables import BRANCH
+from cdc.lake.publishing import committed
 from tests.sql_catalog import sql_catalog
 
 LAYOUT = LAYOUTS["postgres"]
@@ -79,10 +80,13 @@ class Indexed:
         """Return the table as it is by now."""
         return self.lake.catalog.load_table(self.name)
 
+    def __post_init__(self) -> None:
+        self.held = HeldTable(self.lake.catalog, self.name)
+
     def opened(self) -> IndexedTable:
         """Return the table for one batch."""
-        columns = KeyColumns(self.key, LAYOUT.order_width)
-        return IndexedTable(self.lake.catalog, self.name, self.lake.indexes, columns)
+        self.held.look()
+        return IndexedTable(self.held, self.lake.indexes, KeyColumns(self.key, LAYOUT.order_width))
 
     def made(self, rows: Sequence[dict[str, Any]]) -> pa.Table:
         """Return rows with columns of ours."""
@@ -94,26 +98,17 @@ class Indexed:
     def append(self, rows: Sequence[dict[str, Any]]) -> None:
         """Add rows as somebody else does."""
         self.load().append(self.made(rows))
-        self.stage(self.load())
-
-    def stage(self, table: Table) -> None:
-        """Point the staging branch at main."""
-        self._point(table, BRANCH, table.metadata.current_snapshot_id)
 
     def publish(self) -> None:
-        """Point main at the staging branch."""
-        table = self.load()
-        self._point(table, "main", table.metadata.refs[BRANCH].snapshot_id)
+        """Commit what was staged."""
+        staged = self.held.staged
+        assert staged is not None
+        self.held.moved_to(committed(self.lake.catalog, staged.base, staged.publishing({})))
 
     def rewind(self, snapshot_id: int) -> None:
-        """Point main, and the branch, at another snapshot."""
-        self._point(self.load(), "main", snapshot_id)
-        self._point(self.load(), BRANCH, snapshot_id)
-
-    def _point(self, table: Table, name: str, snapshot_id: int | None) -> None:
-        assert snapshot_id is not None
-        update = SetSnapshotRefUpdate(ref_name=name, type=SnapshotRefType.BRANCH, snapshot_id=snapshot_id)
-        self.lake.catalog.commit_table(table, (), (update,))
+        """Point main at another snapshot."""
+        update = SetSnapshotRefUpdate(ref_name="main", type=SnapshotRefType.BRANCH, snapshot_id=snapshot_id)
+        self.lake.catalog.commit_table(self.load(), (), (update,))
 
     def keys(self, rows: Sequence[dict[str, Any]]) -> pa.StructArray:
         """Return the keys of rows."""

@@ -17,19 +17,23 @@ from cdc.core.evolution import CDC_COLUMNS
 from cdc.core.names import TableName
 from cdc.core.positions import LAYOUTS
 from cdc.core.types import parse_avro_key, parse_avro_row
+from cdc.lake.held import HeldTable
 from cdc.lake.index_entries import KeyColumns
 from cdc.lake.indexed_table import IndexedTable
 from cdc.lake.key_indexes import KeyIndexes
 from cdc.lake.rewriting import RewrittenTable
 from cdc.lake.tables import IcebergTable
+from cdc.lake.target import Target
+from cdc.lake.tombstones import Tombstones
 from cdc.local.artifacts import spark_jars
 from cdc.pipeline.apply import Applied, Applier, TableMemory
-from cdc.pipeline.table import TableSpec
+from cdc.pipeline.table import TableSpec, TargetTable
 from cdc.spark.batch import Resolve, SparkTableBatch, TableFormat
 from cdc.spark.envelope import Writer, fixed_decimals
 from cdc.spark.microbatch import MESSAGE_DDL, MicroBatch
 from cdc.spark.session import SessionPool, build_session
 from cdc.spark.staging import TableTarget, create_quarantine
+from cdc.spark.work import Direct
 from tests.file_catalog import FileCatalog
 
 PLACEHOLDER = "__debezium_unavailable_value"
@@ -141,7 +145,6 @@ class LakeTable:
         self.blocked_keys = 1000
         self.files: Any = FileCatalog(config)
         self.rewrites = True
-        self.avoided: dict[TableName, str] = {}
         self.index_folder = Path(config.catalog.warehouse).with_name("index")
         self.indexes = KeyIndexes(self.index_folder) if deltas else None
         self.before_publish: Callable[[], None] = lambda: None
@@ -149,6 +152,8 @@ class LakeTable:
         session.sql(f"CREATE NAMESPACE IF NOT EXISTS {self.catalog}.cdc")
         create_quarantine(session, self.quarantine)
         self.table = IcebergTable(session, self.catalog, self.spec.target)
+        self.held = HeldTable(self.files, self.spec.target)
+        self.held_tombstones = HeldTable(self.files, TableName("cdc", f"tombstones_{name}"))
 
     def writer(self, columns: Sequence[dict[str, Any]], number: int) -> Writer:
         """Return the writer of rows with these Avro fields; ``number`` stands for its registry ids."""
@@ -184,7 +189,7 @@ class LakeTable:
         self.memory.progress = None  # a batch made by hand is the first one of a query, wherever the table is by then
         with self.batch(rows, writers) as batch:
             applier = Applier(self.token, self.blocked_keys, self.before_publish)
-            return applier.apply(self.spec, self.table, batch, self.memory)
+            return applier.apply(self.spec, self.target, batch, self.memory)
 
     @contextmanager
     def batch(self, rows: Sequence[Any], writers: dict[int, Writer]) -> Iterator[SparkTableBatch]:
@@ -203,23 +208,24 @@ class LakeTable:
                 "shop", self.spec.topic, self.spec.engine, self.event_format, self.spec.key, PLACEHOLDER
             )
             resolve = self.resolver(micro, writers)
-            small = self.small_table() if self.rewrites else None
-            tables = (small, self.indexed_table())
-            batch = SparkTableBatch(session, micro.view, part, table_format, target, resolve, *tables)
+            direct = self.direct() if self.rewrites or self.indexes else Direct()
+            batch = SparkTableBatch(session, micro.view, part, table_format, target, resolve, direct)
             try:
                 yield batch
             finally:
                 batch.close()
                 micro.close()
 
-    def small_table(self) -> RewrittenTable:
-        """Return the table as one that may be rewritten without Spark."""
-        return RewrittenTable(self.files, self.spec.target, self.avoided)
+    @property
+    def target(self) -> TargetTable:
+        """Return the table as a pipeline has it; without any such way the catalog is Spark's alone."""
+        return Target(self.held, self.table) if self.rewrites or self.indexes else self.table
 
-    def indexed_table(self) -> IndexedTable | None:
-        """Return the table as one that has an index, if it is to have one."""
+    def direct(self) -> Direct:
+        """Return what is written without Spark."""
         columns = KeyColumns(self.spec.key, self.spec.layout.order_width)
-        return IndexedTable(self.files, self.spec.target, self.indexes, columns) if self.indexes else None
+        indexed = IndexedTable(self.held, self.indexes, columns) if self.indexes else None
+        return Direct(RewrittenTable(self.held) if self.rewrites else None, indexed, Tombstones(self.held_tombstones))
 
     def resolver(self, _micro: MicroBatch, writers: dict[int, Writer]) -> Resolve:
         """Return what finds the schemas of messages."""

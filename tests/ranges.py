@@ -12,6 +12,7 @@ from cdc.pipeline.table import TableSpec
 from cdc.spark.batch import SparkTableBatch, TableFormat
 from cdc.spark.microbatch import MESSAGE_DDL, MicroBatch
 from cdc.spark.staging import TableTarget
+from cdc.spark.work import Direct
 from tests.lake import PLACEHOLDER, LakeTable, Message
 
 
@@ -44,6 +45,7 @@ class RangeBatch:
                 table_format,
                 target,
                 lambda pair: writer if pair.value_id == 1 else "unknown",
+                Direct(),
             )
             try:
                 yield batch

@@ -14,7 +14,6 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from cdc.bootstrap.writers import Writers, source_columns
 from cdc.config.models import Config
-from cdc.config.services import HadoopCatalog, HiveCatalog
 from cdc.config.sources import SourceConfig
 from cdc.core.errors import CdcError, ConfigError, IncompatibleSchema
 from cdc.core.names import TableName, quote, tombstones_of
@@ -23,13 +22,16 @@ from cdc.kafka.client import java_settings
 from cdc.kafka.ranges import RangeReader
 from cdc.kafka.registry import SchemaRegistry
 from cdc.kafka.topics import KafkaTopics
+from cdc.lake.held import HeldTables
 from cdc.lake.index_entries import KeyColumns
 from cdc.lake.indexed_table import IndexedTable
 from cdc.lake.java import java_errors
 from cdc.lake.key_indexes import indexes_in
-from cdc.lake.pyiceberg_catalog import open_catalog
+from cdc.lake.pyiceberg_catalog import direct_catalog
 from cdc.lake.rewriting import RewrittenTable
 from cdc.lake.tables import IcebergTable
+from cdc.lake.target import Target
+from cdc.lake.tombstones import Tombstones
 from cdc.pipeline.engine import Batch
 from cdc.pipeline.table import TableBatch, TableSpec, TargetTable
 from cdc.spark.batch import SparkTableBatch, TableFormat
@@ -37,6 +39,7 @@ from cdc.spark.microbatch import MicroBatch, TopicSlice
 from cdc.spark.session import SessionPool
 from cdc.spark.source import OffsetLog, query_failure, read_range, start_query
 from cdc.spark.staging import TableTarget, blocked_keys, create_quarantine, release_quarantined
+from cdc.spark.work import Direct
 
 log = structlog.get_logger()
 
@@ -52,10 +55,8 @@ class SparkEngine:
         self._topics = KafkaTopics(config.kafka)
         registry = SchemaRegistry(config.registry) if config.registry else None
         self._writers = Writers(registry, source.format, source_columns(source))
-        # A hadoop catalog cannot be written to with pyiceberg, and that of Hive has one connection for all threads.
-        by_spark_alone = isinstance(config.catalog, HadoopCatalog | HiveCatalog)
-        self._catalog = None if by_spark_alone else open_catalog(config.catalog)
-        self._avoided: dict[TableName, str] = {}
+        direct = direct_catalog(config.catalog)
+        self._held = HeldTables(direct) if direct else None
         folder = config.stream.index_folder
         self._indexes = indexes_in(folder / config.catalog.name) if folder else None
         self._quarantine = _qualified(config.catalog.name, config.metadata_namespace, "quarantine")
@@ -85,7 +86,8 @@ class SparkEngine:
     @contextmanager
     def table(self, spec: TableSpec) -> Iterator[TargetTable]:
         """Open a table; the session is shared, for it is used for metadata only."""
-        yield IcebergTable(self._session, self._config.catalog.name, spec.target)
+        java = IcebergTable(self._session, self._config.catalog.name, spec.target)
+        yield Target(self._held.of(spec.target), java) if self._held else java
 
     def blocked(self, topics: Sequence[str]) -> Mapping[str, dict[bytes, tuple[int, int]]]:
         """Return per topic the raw keys that wait behind a quarantined message."""
@@ -166,21 +168,22 @@ class SparkEngine:
         )
         with self._pool.borrow(lambda: part.messages + table.row_count(), spec.topic) as lend:
             resolve = self._writers.resolver(spec.topic, batch)
-            small = RewrittenTable(self._catalog, spec.target, self._avoided) if self._catalog else None
-            tables = (small, self._indexed(spec))
-            share = SparkTableBatch(lend, batch.view, part, table_format, target, resolve, *tables)
+            direct = self._direct(spec, beside)
+            share = SparkTableBatch(lend, batch.view, part, table_format, target, resolve, direct)
             try:
                 with java_errors(f"apply a batch to {spec.target}"):
                     yield share
             finally:
                 share.close()
 
-    def _indexed(self, spec: TableSpec) -> IndexedTable | None:
-        """Return a table with its key index; a shadow has none, for it is read and written as a whole."""
-        if self._catalog is None or self._indexes is None or spec.beside is not None:
-            return None
-        columns = KeyColumns(spec.key, spec.layout.order_width)
-        return IndexedTable(self._catalog, spec.target, self._indexes, columns)
+    def _direct(self, spec: TableSpec, tombstones: TableName) -> Direct:
+        """Return what is written without Spark; a shadow has no index, for it is read and written as a whole."""
+        if self._held is None:
+            return Direct()
+        held, indexed = self._held.of(spec.target), None
+        if self._indexes is not None and spec.beside is None:
+            indexed = IndexedTable(held, self._indexes, KeyColumns(spec.key, spec.layout.order_width))
+        return Direct(RewrittenTable(held), indexed, Tombstones(self._held.of(tombstones)))
 
 
 class EngineBatch:

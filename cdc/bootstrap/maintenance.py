@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 from pyspark.sql import SparkSession
@@ -16,7 +17,8 @@ from cdc.lake.checkpoints import LEDGER, Histories
 from cdc.lake.definitions import TABLE as DEFINITIONS
 from cdc.lake.holder import table_of
 from cdc.lake.maintenance import TableMaintainer
-from cdc.lake.pyiceberg_catalog import open_catalog
+from cdc.lake.own_tables import FILES
+from cdc.lake.pyiceberg_catalog import by_spark_alone, open_catalog
 from cdc.lake.quarantine import TABLE as QUARANTINE
 from cdc.lake.status_reader import STATUS
 from cdc.pipeline.maintain import Kept, Maintenance, Metrics
@@ -41,7 +43,7 @@ def kept_tables(config: Config, targets: Sequence[TableName], *, thorough: bool 
     """Return targets with their tombstones, which share the turn of their target."""
     limits = limits_of(config, thorough=thorough)
     kept = max(config.maintenance.keep_tombstones, config.kafka.retention + SEGMENT)
-    beside = _side(limits, Pruning("deleted_at", kept))
+    beside = _side(config, limits, Pruning("deleted_at", kept))
     pairs = ((target, tombstones_of(config.metadata_namespace, target)) for target in targets)
     return [
         one
@@ -56,11 +58,13 @@ def own_tables(config: Config, *, thorough: bool = False) -> list[Kept]:
     leases = [table_of(name) for source in config.sources for name in (source.name, f"{source.name}_load")]
     prunings = {LEDGER: Pruning("committed_at", config.maintenance.keep_ledger)}
     names = (STATUS, LEDGER, QUARANTINE, OPERATIONS, DEFINITIONS, *leases)
-    return [Kept(TableName(namespace, name), _side(limits, prunings.get(name))) for name in names]
+    return [Kept(TableName(namespace, name), _side(config, limits, prunings.get(name))) for name in names]
 
 
-def _side(limits: Limits, pruning: Pruning | None) -> Limits:
-    return Limits(SIDE, limits.step_bytes, limits.orphan_age, pruning, limits.thorough)
+def _side(config: Config, limits: Limits, pruning: Pruning | None) -> Limits:
+    """Return when steps are due for tables of the service's own, which it keeps small itself where it can."""
+    fewest = limits.fewest_files if limits.thorough or by_spark_alone(config.catalog) else 2 * FILES
+    return replace(limits, keep=SIDE, pruning=pruning, fewest_files=fewest)
 
 
 def build_maintainer(config: Config, session: SparkSession) -> TableMaintainer:

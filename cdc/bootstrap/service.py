@@ -30,8 +30,8 @@ from cdc.core.preflight import Finding
 from cdc.core.status import StatusRow
 from cdc.lake.control import Control
 from cdc.lake.lease import Lease
-from cdc.lake.pyiceberg_catalog import open_catalog
-from cdc.lake.status import StatusTables
+from cdc.lake.pyiceberg_catalog import direct_catalog, open_catalog
+from cdc.lake.status import DirectStatusTables, StatusTables
 from cdc.lake.status_reader import has_status, read_status
 from cdc.local.artifacts import distribution
 from cdc.ops.health import Health
@@ -59,8 +59,10 @@ def build_pipeline(config: Config, source: SourceConfig, session: SparkSession, 
     catalog, namespace = config.catalog.name, config.metadata_namespace
     status = StatusTables(session, catalog, namespace)
     status.create()
+    direct = direct_catalog(config.catalog)
+    store = DirectStatusTables(status, direct, namespace) if direct else status
     ttl, specs = config.stream.lease_ttl.total_seconds(), specs_of(source)
-    report = Report(source.name, status, metrics, config.stream.status_interval)
+    report = Report(source.name, store, metrics, config.stream.status_interval)
     report.remember(_known_rows(config, specs))
     return Pipeline(
         name=source.name,

@@ -41,6 +41,9 @@ def status(
     as_json: Json = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every two seconds, until Ctrl-C.")] = False,
     wide: Annotated[bool, typer.Option("--wide", help="Show counts and positions, too, however wide that is.")] = False,
+    why: Annotated[
+        bool, typer.Option("--why", help="Show how each table's last batch was applied, and why in that way.")
+    ] = False,
 ) -> None:
     """Show state, lag and last error of every table, and what is wrong with the sources, with what helps.
 
@@ -48,13 +51,13 @@ def status(
     """
     loaded = known_config(config, source)
     if watch:
-        _watch(lambda: see(loaded), wide=wide)
+        _watch(lambda: see(loaded), wide=wide, why=why)
         return
     seen = see(loaded, live=True)
     if as_json:
         typer.echo(json.dumps(_json(seen), default=str, indent=2))
     else:
-        view = shown(seen.rows, seen.loads, seen.sources, wide=wide)
+        view = shown(seen.rows, seen.loads, seen.sources, wide=wide, why=why)
         wide_enough(Console(), view, wide=wide).print(view)
     if any(row.state == "stopped" for row in seen.rows) or any(one.troubles for one in seen.sources):
         raise typer.Exit(2)
@@ -145,10 +148,10 @@ def _service_json(one: SourceSeen) -> dict[str, Any]:
     return {"pipeline": one.name, "state": state, "holder": one.holder, "beat_at": one.beat_at}
 
 
-def _watch(look: Callable[[], Seen], *, wide: bool) -> None:
+def _watch(look: Callable[[], Seen], *, wide: bool, why: bool) -> None:
     def view() -> Group:
         seen = look()
-        return shown(seen.rows, seen.loads, seen.sources, wide=wide)
+        return shown(seen.rows, seen.loads, seen.sources, wide=wide, why=why)
 
     try:
         first = view()

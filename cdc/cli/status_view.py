@@ -45,11 +45,16 @@ class Source(Protocol):
 
 
 def shown(
-    rows: Sequence[StatusRow], loads: Sequence[LoadProgress], sources: Sequence[Source], *, wide: bool = False
+    rows: Sequence[StatusRow],
+    loads: Sequence[LoadProgress],
+    sources: Sequence[Source],
+    *,
+    wide: bool = False,
+    why: bool = False,
 ) -> Group:
     """Return tables, loads and sources as they are told to people, each with what helps."""
     table = _table(rows, wide=wide)
-    lines = [*_of_tables(rows), *_of_loads(loads), *_of_sources(sources)]
+    lines = [*_of_tables(rows), *(_of_ways(rows) if why else ()), *_of_loads(loads), *_of_sources(sources)]
     return Group(table, *(Text.from_markup(line, overflow="fold") for line in lines))
 
 
@@ -106,6 +111,23 @@ def _of_tables(rows: Sequence[StatusRow]) -> Iterator[str]:
         more = f" and {len(held) - 1} more" if held[1:] else ""
         yield escape(f"{held[0]}{more}: messages were quarantined")
         yield _hint("`cdc quarantine list` shows what is held still")
+
+
+WAYS = {
+    "rewrite": "the table is small, and was written anew without Spark",
+    "delta": "new rows and deletes by position, without Spark; the key index knew where the rows are",
+    "merge": "Spark merged",
+}
+
+
+def _of_ways(rows: Sequence[StatusRow]) -> Iterator[str]:
+    """Yield how each table's last batch was applied."""
+    for row in rows:
+        way, _, beside = (row.way or "").partition(";")
+        kind, _, reason = way.partition(":")
+        parts = (WAYS.get(kind, "no batch with changes yet") + (f":{reason}" if reason else ""), beside.strip())
+        took = "" if row.seconds is None else f" ({row.seconds:,.2f} s)"
+        yield escape(f"{row.target}: {'; '.join(filter(None, parts))}{took}")
 
 
 def _of_loads(loads: Sequence[LoadProgress]) -> Iterator[str]:

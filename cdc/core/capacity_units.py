@@ -27,10 +27,12 @@ class Costs:
     task_seconds: float = _unit(40e-6, "of Connect for a change", _CONNECT)
     event_bytes: float = _unit(485, "of a change in its topic, 8 columns, Avro, not compressed", _CONNECT)
     change_seconds: float = _unit(54.1e-6, "of Spark for a change: read, decoded, collapsed, merged", _SINK)
-    rewrite_seconds: float = _unit(0.99, "of a table's batch that rewrites the table without Spark", _SMALL)
+    rewrite_seconds: float = _unit(
+        0.075, "of a table's batch that rewrites the table without Spark, all of the service in it", _FRESH
+    )
     gather_seconds: float = _unit(1.84, "of a table's batch that the core collapses and Spark merges", _SMALL)
     merge_seconds: float = _unit(3.61, "of a table's batch that Spark collapses and merges", _SMALL)
-    batch_commits: float = _unit(3, "to the catalog of a table's batch, with deletes", _SMALL)
+    batch_commits: float = _unit(2, "to the catalog of a table's batch, with deletes; 3 where Spark merges", _FRESH)
     rewrite_files: float = _unit(8, "written by a batch that rewrites, without the commits' own", _SMALL)
     gather_files: float = _unit(9, "written by a batch that the core collapses and Spark merges", _SMALL)
     merge_files: float = _unit(10.7, "written by a batch that Spark collapses and merges", _SMALL)
@@ -42,7 +44,7 @@ class Costs:
     retention: float = _unit(7 * 86_400, "that topics keep a change", "setting: kafka.retention")
     replicas: float = _unit(3, "replicas of a topic", "assumed: production")
     driver_cores: float = _unit(2, "cores that one driver keeps busy", "assumed: nothing here was run on more than two")
-    driver_bytes: float = _unit(1.85 * 2**30, "of a service with its JVM, 7 tables", _FRESH)
+    driver_bytes: float = _unit(1.1 * 2**30, "of a service with its JVM, 7 tables", _FRESH)
     executor_bytes: float = _unit(2**30, "of an executor's core", "measured: Executors in other JVMs")
     worker_tasks: float = _unit(8, "tasks of a Connect worker", "assumed")
     worker_bytes: float = _unit(4 * 2**30, "of a Connect worker", "assumed")

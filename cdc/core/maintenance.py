@@ -84,6 +84,8 @@ class Limits:
     thorough: bool = False
     """Whether what is looked for once a day is looked for now."""
     default_target: int = 512 << 20
+    fewest_files: int = 5
+    """Small files of a partition that are worth putting together."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +227,7 @@ def packing_of(shape: TableShape, limits: Limits) -> Packing:
     """Return how the table's files are put together: to the size that its property names."""
     text = shape.history.properties.get(TARGET_BYTES, "")
     target = int(text) if text.isdigit() and int(text) else limits.default_target
-    return Packing(target, limits.step_bytes)
+    return Packing(target, limits.step_bytes, limits.fewest_files)
 
 
 def _properties(shape: TableShape, limits: Limits, now: datetime) -> Iterator[Step]:

@@ -44,6 +44,10 @@ class StatusRow:
     committed_at: datetime | None
     updated_at: datetime
     last_error: str
+    way: str | None = None
+    """How its last batch that had changes was staged, and why not in a quicker way; None before the first."""
+    seconds: float | None = None
+    """How long that batch took."""
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def history_of(target: TableName, table: Table) -> TableHistory:
     return TableHistory(
         target=target,
         head=metadata.current_snapshot_id,
-        versions={one.snapshot_id: _version(one) for one in metadata.snapshots},
+        versions={one.snapshot_id: version_of(one) for one in metadata.snapshots},
         main_log=tuple((_instant(entry.timestamp_ms), entry.snapshot_id) for entry in metadata.snapshot_log),
         refs={name: ref.snapshot_id for name, ref in metadata.refs.items() if name != MAIN_BRANCH},
         schema_id=metadata.current_schema_id,
@@ -81,7 +81,8 @@ def history_of(target: TableName, table: Table) -> TableHistory:
     )
 
 
-def _version(snapshot: Snapshot) -> Version:
+def version_of(snapshot: Snapshot) -> Version:
+    """Return a snapshot of a loaded table as history knows it."""
     summary = dict(snapshot.summary.additional_properties) if snapshot.summary else {}
     parent = snapshot.parent_snapshot_id
     return Version(snapshot.snapshot_id, parent, _instant(snapshot.timestamp_ms), snapshot.schema_id, summary)

@@ -4,13 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
-from pyiceberg.catalog import Catalog
-from pyiceberg.io.pyarrow import _dataframe_to_data_files, schema_to_pyarrow
+from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.manifest import DataFile, DataFileContent
-from pyiceberg.table import Table, Transaction
+from pyiceberg.table import Table
 
-from cdc.core.names import TableName
 from cdc.lake.file_rows import FileRows
+from cdc.lake.held import HeldTable
 from cdc.lake.index_entries import Entries, KeyColumns
 from cdc.lake.index_files import Handover, IndexedFiles
 from cdc.lake.index_store import IndexBroken
@@ -18,9 +17,10 @@ from cdc.lake.key_encoding import as_bytes
 from cdc.lake.key_indexes import KeyIndexes
 from cdc.lake.listing import NotIndexed
 from cdc.lake.live_files import LiveFiles, Numbers, grouped
-from cdc.lake.row_delta import RowDelta, write_deletes
-from cdc.lake.staging_branch import at_branch, staged_or_transient
-from cdc.lake.tables import BRANCH, MERGE_MODE
+from cdc.lake.publishing import Staged
+from cdc.lake.row_delta import delta_of, write_deletes
+from cdc.lake.small_files import data_files
+from cdc.lake.tables import MERGE_MODE
 
 _FORMAT = 2
 _ALWAYS = "_cdc_position"
@@ -33,40 +33,40 @@ class IndexedTable:
     ``read`` and ``write`` are about places that ``find`` has told last.
     """
 
-    def __init__(self, catalog: Catalog, name: TableName, indexes: KeyIndexes, columns: KeyColumns) -> None:
-        self._catalog = catalog
-        self._name = name
+    def __init__(self, held: HeldTable, indexes: KeyIndexes, columns: KeyColumns) -> None:
+        self._held = held
         self._indexes = indexes
         self._columns = columns
-        self._table: Table | None = None
         self._asked: IndexedFiles | None = None
 
     def why_not(self) -> str | None:
         """Return why batches cannot be staged as row deltas, None if they can; empty for a table that is rewritten."""
+        if self._held.avoided:
+            return self._held.avoided
         try:
-            table = self._read()
+            table = self._held.table
         except Exception as error:  # noqa: BLE001 - whatever it is, Spark reads it, or tells why it cannot either
             return f"it was not read without Spark: {type(error).__name__}"
         if (reason := unfit(table)) is not None:
             return reason
-        with self._indexes.of(self._name, table, self._columns) as index:
+        with self._indexes.of(self._held.name, table, self._columns) as index:
             found = index.at(table)
         return found if isinstance(found, str) else None
 
     @property
     def schema(self) -> pa.Schema:
         """Return all columns, as Arrow has them."""
-        return schema_to_pyarrow(self._read().schema(), include_field_ids=False)
+        return schema_to_pyarrow(self._held.table.schema(), include_field_ids=False)
 
     def find(self, keys: pa.StructArray) -> pa.Table | str:
         """Return for each key its row's ``key, file, row, position, marked``, or why that is not known.
 
         All but ``key`` are null where no row has the key; ``position`` has its leading characters alone.
         """
-        table = self._read()
+        table = self._held.table
         if [field.name for field in keys.type] != list(self._columns.names):
             return "its key is not whole"
-        with self._indexes.of(self._name, table, self._columns) as index:
+        with self._indexes.of(self._held.name, table, self._columns) as index:
             files = index.at(table)
             if isinstance(files, str):
                 return files
@@ -80,7 +80,7 @@ class IndexedTable:
 
     def read(self, places: pa.Table, names: Sequence[str], limit: int) -> pa.Table | None:
         """Return these columns of the rows at ``places``, in their order; None if they take more bytes than that."""
-        reader = FileRows.of(self._read(), list(dict.fromkeys([*names, _ALWAYS])))
+        reader = FileRows.of(self._held.table, list(dict.fromkeys([*names, _ALWAYS])))
         paths = {number: self._places.path(number) for number in set(places["file"].to_pylist())}
         numbers, rows = places["file"].to_numpy(), places["row"].to_numpy()
         parts, order, size = [reader.schema.empty_table()], [np.empty(0, np.int64)], 0
@@ -95,29 +95,27 @@ class IndexedTable:
         return pa.concat_tables(parts).take(pa.array(back)).select(list(names))
 
     def write(self, fresh: pa.Table, replaced: pa.Table, deleted: pa.Table, summary: Mapping[str, str]) -> str | None:
-        """Commit new rows, and deletes of those at the places that are replaced or deleted, to the staging branch.
+        """Stage new rows, and deletes of those at the places that are replaced or deleted.
 
-        Returns why that cannot be done, None if it was; nothing is staged then. Raises CommitConflict if the table or
-        its branch was moved meanwhile, CommitStateUnknown and TransientError.
+        Returns why that cannot be done, None if it was.
         """
-        read = self._read()
-        table = at_branch(self._catalog, self._name, read)
-        with self._indexes.of(self._name, read, self._columns) as index:
-            try:
-                taken = _taken(self._places, pa.concat_tables([replaced, deleted]))
-                transaction, added = _delta(table, fresh, taken, summary)
-                done = self._handover(transaction, added, fresh, taken, deleted)
-            except Exception as error:  # noqa: BLE001 - a value or a property that pyiceberg does not know
-                return f"it was not written without Spark: {type(error).__name__}"
-            if (failure := staged_or_transient(self._catalog, self._name, table, transaction)) is not None:
-                return f"it was not committed without Spark: {failure}"
-            if done is not None:
+        table = self._held.table
+        try:
+            taken = _taken(self._places, pa.concat_tables([replaced, deleted]))
+            added = list(_files(table, fresh, taken))
+            staged = delta_of(table, added, summary)
+            done = self._handover(staged, added, fresh, taken, deleted)
+        except Exception as error:  # noqa: BLE001 - a value or a property that pyiceberg does not know
+            return f"it was not written without Spark: {type(error).__name__}"
+        self._held.stage(staged)
+        if done is not None:
+            with self._indexes.of(self._held.name, table, self._columns) as index:
                 index.hand_over(done)
         return None
 
     def _handover(
         self,
-        transaction: Transaction,
+        staged: Staged,
         added: Sequence[DataFile],
         fresh: pa.Table,
         taken: dict[str, Numbers],
@@ -126,13 +124,13 @@ class IndexedTable:
         """Return what the commit does to the index; None if that has to be read: rows of several files."""
         data = [file for file in added if file.content == DataFileContent.DATA]
         deletes = [file.file_path for file in added if file.content != DataFileContent.DATA]
-        staged = transaction.table_metadata.snapshot_by_name(BRANCH)
-        if len(data) > 1 or staged is None or staged.parent_snapshot_id is None:
+        snapshot = staged.snapshot
+        if len(data) > 1 or snapshot.parent_snapshot_id is None:
             return None
         places = self._columns.places(fresh, 0, np.arange(fresh.num_rows))
         return Handover(
-            staged.parent_snapshot_id,
-            staged.snapshot_id,
+            snapshot.parent_snapshot_id,
+            snapshot.snapshot_id,
             data[0].file_path if data else None,
             Entries(self._columns.encoded(fresh), places) if data else None,
             deletes[0] if deletes else None,
@@ -146,11 +144,6 @@ class IndexedTable:
         if self._asked is None:
             raise RuntimeError("find comes first")
         return self._asked.files
-
-    def _read(self) -> Table:
-        if self._table is None:
-            self._table = self._catalog.load_table(self._name)
-        return self._table
 
 
 def unfit(table: Table) -> str | None:
@@ -187,19 +180,8 @@ def _taken(files: LiveFiles, places: pa.Table) -> dict[str, Numbers]:
     return {files.path(number): np.sort(rows[at]) for number, at in grouped(numbers)}
 
 
-def _delta(
-    table: Table, fresh: pa.Table, taken: Mapping[str, Numbers], summary: Mapping[str, str]
-) -> tuple[Transaction, list[DataFile]]:
-    """Write the files and return the transaction that adds them; nothing is committed."""
-    added = list(_files(table, fresh, taken))
-    transaction = table.transaction()
-    with RowDelta(transaction, table, summary, added):
-        pass
-    return transaction, added
-
-
 def _files(table: Table, fresh: pa.Table, taken: Mapping[str, Numbers]) -> Iterator[DataFile]:
     if fresh.num_rows:
-        yield from _dataframe_to_data_files(table.metadata, fresh, table.io)
+        yield from data_files(table, fresh)
     if taken:
         yield write_deletes(table, taken)

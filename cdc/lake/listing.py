@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc  # type: ignore[import-untyped]
@@ -69,10 +68,9 @@ def deleted_rows(io: FileIO, path: str) -> dict[str, Numbers]:
     return {paths[code]: rows[at] for code, at in grouped(np.asarray(names.indices)) if len(rows)}
 
 
-def ancestors(table: Table, snapshot_id: int) -> Iterator[int]:
+def ancestors(table: Table, snapshot_id: int | None) -> Iterator[int]:
     """Return a snapshot and what it came from, as far as the table remembers."""
-    found: Any = table.snapshot_by_id(snapshot_id)
-    while found is not None:
-        yield found.snapshot_id
-        parent = found.parent_snapshot_id
-        found = None if parent is None else table.snapshot_by_id(parent)
+    parents = {one.snapshot_id: one.parent_snapshot_id for one in table.metadata.snapshots}
+    while snapshot_id in parents:
+        yield snapshot_id
+        snapshot_id = parents[snapshot_id]

@@ -80,6 +80,7 @@ class TableMaintainer:
 
         They are remembered by snapshot: a table that is not written to costs one look at its metadata.
         """
+        use_in_this_thread(self._session)
         history = self._histories.find(table)
         if history is None:
             return None

@@ -1,6 +1,8 @@
 """The configured Iceberg catalog as pyiceberg opens it: a reader that needs no Spark."""
 
 import re
+from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -8,17 +10,19 @@ from typing import Any
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.noop import NoopCatalog
 from pyiceberg.catalog.rest import RestCatalog as PyicebergRest
-from pyiceberg.catalog.sql import SqlCatalog
-from pyiceberg.exceptions import NoSuchTableError
-from pyiceberg.table import StaticTable, Table
+from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
+from pyiceberg.table import CommitTableResponse, StaticTable, Table
+from pyiceberg.table.metadata import TableMetadata
 from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
-from sqlalchemy import URL, create_engine, make_url
+from sqlalchemy import URL, ColumnElement, Engine, create_engine, make_url, select, update
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from cdc.config.services import CatalogConfig, GlueCatalog, HadoopCatalog, HiveCatalog, JdbcCatalog, RestCatalog
 from cdc.core.errors import CdcError, ConfigError, TerminalError
+from cdc.core.names import TableName
 from cdc.lake.foreign import FILES, Reading, lake_errors
 
 _DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mysql+pymysql"}
@@ -42,6 +46,19 @@ def open_catalog(config: CatalogConfig) -> Catalog:
     settings = {"warehouse": config.warehouse, **config.properties, **_connection(config)}
     with lake_errors(f'open catalog "{config.name}" of type {config.type}'):
         return _reader(config.type)(config.name, **settings)
+
+
+def direct_catalog(config: CatalogConfig) -> Catalog | None:
+    """Return the catalog if the service writes to it without Spark; raises as ``open_catalog`` does."""
+    return None if by_spark_alone(config) else open_catalog(config)
+
+
+def by_spark_alone(config: CatalogConfig) -> bool:
+    """Return whether the service writes to a catalog with Spark alone.
+
+    That of Hadoop cannot be written to with pyiceberg, and that of Hive has one connection for all threads.
+    """
+    return isinstance(config, HadoopCatalog | HiveCatalog)
 
 
 def _connection(config: CatalogConfig) -> dict[str, str]:
@@ -75,15 +92,21 @@ def sql_address(config: JdbcCatalog) -> str:
     return url.render_as_string(hide_password=False)
 
 
-class SqlReader(Reading, SqlCatalog):
-    """The JDBC catalog's tables; one whose database was not used yet has none, instead of failing.
+@cache
+def _engine(address: str) -> Engine:
+    """Return the connections to a catalog's database, which all catalogs of the process share: a few, and checked."""
+    if make_url(address).get_backend_name() == "sqlite":
+        return create_engine(address, poolclass=NullPool)
+    return create_engine(address, pool_size=4, max_overflow=-1, pool_recycle=300, pool_pre_ping=True)
 
-    It keeps no connection: a pool goes only when its cycles are collected, and a long process has used them up by then.
-    """
+
+class SqlReader(Reading, SqlCatalog):
+    """The JDBC catalog's tables; one whose database was not used yet has none, instead of failing."""
 
     def __init__(self, name: str, **properties: str) -> None:
         super().__init__(name, **properties)
-        self.engine = create_engine(self.engine.url, poolclass=NullPool)
+        self.engine.dispose()
+        self.engine = _engine(self.engine.url.render_as_string(hide_password=False))
 
     def load_table(self, identifier: Any) -> Table:  # noqa: ANN401 - pyiceberg's Identifier or text
         """Return the table; raises NoSuchTableError, and what ``lake_errors`` does."""
@@ -94,6 +117,38 @@ class SqlReader(Reading, SqlCatalog):
             if isinstance(error.__cause__, ProgrammingError):
                 raise NoSuchTableError(f"Table does not exist: {identifier}") from None
             raise
+
+    def location_of(self, name: TableName) -> str | None:
+        """Return the location of a table's metadata, None if there is no such table; raises as ``load_table`` does."""
+        with lake_errors(f'read catalog "{self.name}"'), self.engine.connect() as connection:
+            found = connection.execute(select(IcebergTables.metadata_location).where(*self._row(name))).scalar()
+            return None if found is None else str(found)
+
+    def commit_at(self, table: Table, changed: TableMetadata) -> CommitTableResponse:
+        """Make the metadata the table's; raises CommitFailedException if it is no longer as it was loaded."""
+        before = table.metadata_location
+        version = self._parse_metadata_version(before) + 1
+        location = table.location_provider().new_table_metadata_file_location(version)
+        self._write_metadata(changed, table.io, location)
+        swap = (
+            update(IcebergTables)
+            .where(*self._row(TableName(*table.name()[-2:])), IcebergTables.metadata_location == before)
+            .values(metadata_location=location, previous_metadata_location=before)
+        )
+        with self.engine.begin() as connection:
+            if connection.execute(swap).rowcount < 1:
+                with suppress(Exception):  # nobody knows it
+                    table.io.delete(location)
+                raise CommitFailedException(f"another writer has moved {'.'.join(table.name())}")
+        return CommitTableResponse(metadata=changed, metadata_location=location)
+
+    def _row(self, name: TableName) -> tuple[ColumnElement[bool], ...]:
+        """Return what tells a table's row from all others."""
+        return (
+            IcebergTables.catalog_name == self.name,
+            IcebergTables.table_namespace == name.namespace,
+            IcebergTables.table_name == name.table,
+        )
 
 
 class RestReader(Reading, PyicebergRest):

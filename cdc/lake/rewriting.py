@@ -1,25 +1,23 @@
 """Small tables that are written anew as a whole, without a JVM (docs/decisions/0022)."""
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
-from pyiceberg.catalog import Catalog
-from pyiceberg.io.pyarrow import _dataframe_to_data_files, schema_to_pyarrow
-from pyiceberg.manifest import ManifestFile
-from pyiceberg.table import Table, Transaction
+from pyiceberg.io.pyarrow import schema_to_pyarrow
+from pyiceberg.manifest import DataFile, ManifestContent, ManifestEntry, ManifestEntryStatus, ManifestFile
+from pyiceberg.table import Table
+from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.snapshots import Operation, Snapshot
-from pyiceberg.table.update import AssertTableUUID
 from pyiceberg.table.update.snapshot import _OverwriteFiles
 from pyiceberg.types import BinaryType, StringType
 
-from cdc.core.errors import CommitConflict, CommitStateUnknown, TransientError
-from cdc.core.names import TableName
-from cdc.lake.commits import commit_errors
-from cdc.lake.foreign import UP
-from cdc.lake.tables import BRANCH, MERGE_MODE, SMALL_BYTES
+from cdc.lake.held import Content, HeldTable
+from cdc.lake.publishing import Staged, Staging
+from cdc.lake.small_files import data_files
+from cdc.lake.tables import MERGE_MODE, SMALL_BYTES
 
 ROWS = 20_000
 """Rows up to which a table is rewritten here; their keys are compared one by one."""
@@ -33,114 +31,158 @@ _FORMAT = 2
 class RewrittenTable:
     """One target table, for one batch: ``rows`` is the look-up that ``replace`` builds on.
 
-    What pyiceberg cannot do is told, so that Spark does it; ``avoided`` remembers it for the life of the process.
+    What pyiceberg cannot do is told, so that Spark does it; the held table remembers it for the life of the process.
     """
 
-    def __init__(self, catalog: Catalog, name: TableName, avoided: dict[TableName, str]) -> None:
-        self._catalog = catalog
-        self._name = name
-        self._avoided = avoided
-        self._table: Table | None = None
-        self._rows: pa.Table | str = ""
+    def __init__(self, held: HeldTable) -> None:
+        self._held = held
 
     def rows(self) -> pa.Table | str:
-        """Return the rows of ``main``, read once, or why they are not to be rewritten."""
-        if self._name in self._avoided:
-            return self._avoided[self._name]
-        if self._table is None:
-            try:
-                table = self._catalog.load_table(self._name)
-                self._rows = unfit(table) or _read(table)
-            except Exception as error:  # noqa: BLE001 - whatever it is, Spark reads it, or tells why it cannot either
-                return f"it was not read without Spark: {type(error).__name__}"
-            self._table = table
-        return self._rows
+        """Return the rows of ``main``, or why they are not to be rewritten."""
+        if self._held.avoided:
+            return self._held.avoided
+        try:
+            found = unfit(self._held.table) or self._content()
+        except Exception as error:  # noqa: BLE001 - whatever it is, Spark reads it, or tells why it cannot either
+            return f"it was not read without Spark: {type(error).__name__}"
+        return found if isinstance(found, str) else found.rows
 
     def replace(self, rows: pa.Table, summary: Mapping[str, str]) -> str | None:
-        """Commit these rows, in place of all that are there, to the staging branch, with ``summary``.
+        """Stage these rows, in place of all that are there, with ``summary``.
 
-        Returns why that cannot be done, None if it was; nothing is committed then. Raises CommitConflict if the table
-        or its branch was moved meanwhile, CommitStateUnknown and TransientError.
+        Returns why that cannot be done, None if it was.
         """
-        if self._table is None:
-            raise RuntimeError("rows come first")
-        with commit_errors(f"rewrite {self._name}"):
-            table = self._staging(self._table)
+        content = self._content()
+        if isinstance(content, str):
+            return content
         try:
-            transaction = _replaced(table, rows, summary)
+            staged, files = replacement(self._held.table, content.files, rows, summary)
+            self._held.stage(staged, Content(files, rows.combine_chunks()))
         except Exception as error:  # noqa: BLE001 - a value or a property that pyiceberg does not know
-            self._avoided[self._name] = f"it was not written without Spark: {type(error).__name__}"
-            return self._avoided[self._name]
-        self._commit(table, transaction)
+            self._held.avoided = f"it was not written without Spark: {type(error).__name__}"
+            return self._held.avoided
         return None
 
-    def _commit(self, table: Table, transaction: Transaction) -> None:
-        """Commit here: the transaction itself would begin again on what another writer has made of the table."""
-        requirements = (*transaction._requirements, AssertTableUUID(uuid=table.metadata.table_uuid))  # noqa: SLF001
-        try:
-            with commit_errors(f"rewrite {self._name}"):
-                done = self._catalog.commit_table(table, requirements, transaction._updates)  # noqa: SLF001
-        except (TransientError, CommitStateUnknown):
-            raise
-        except Exception as error:  # nothing is published yet: the batch is staged again, by Spark
-            self._avoided[self._name] = f"it was not committed without Spark: {type(error).__name__}"
-            raise TransientError(f"could not rewrite {self._name}: {type(error).__name__}", hint=UP) from error
-        with suppress(Exception):  # a file that stays does no harm
-            self._catalog._delete_old_metadata(table.io, table.metadata, done.metadata)  # noqa: SLF001
-
-    def _staging(self, read: Table) -> Table:
-        """Return the table with its branch where the rows were read; raises CommitConflict where that is not so."""
-        table = read if _branch(read) == _main(read) else self._catalog.load_table(self._name)
-        if not (_branch(table) == _main(table) == _main(read)):
-            raise CommitConflict(f"could not rewrite {self._name}: it was moved by another writer")
-        return table
+    def _content(self) -> Content | str:
+        """Return what the table holds, read if that is not known."""
+        known = self._held.content
+        found = known if known and known.rows is not None else _read(self._held.table)
+        if not isinstance(found, str):
+            self._held.keep(found)
+        return found
 
 
 class _Replacement(_OverwriteFiles):
-    """An overwrite that keeps nothing: every live file goes, so no manifest from before is needed any more."""
+    """An overwrite whose files are known: ``gone`` are taken out, ``kept`` stay, in a manifest of their own."""
 
-    def _existing_manifests(self) -> list[ManifestFile]:
-        return []
+    def __init__(
+        self,
+        staging: Staging,
+        table: Table,
+        summary: Mapping[str, str],
+        gone: Sequence[ManifestEntry],
+        kept: Sequence[ManifestEntry],
+    ) -> None:
+        super().__init__(Operation.OVERWRITE, staging.transaction, table.io, None, dict(summary), MAIN_BRANCH)
+        self._gone, self._kept = gone, kept
+        for entry in gone:
+            self.delete_data_file(entry.data_file)
+
+    def _manifests(self) -> list[ManifestFile]:
+        """Write them one by one: handing each to another thread costs more."""
+        new = [ManifestEntry.from_args(status=ManifestEntryStatus.ADDED, data_file=f) for f in self._added_data_files]
+        gone = [_marked(entry, ManifestEntryStatus.DELETED, self.snapshot_id) for entry in self._gone]
+        kept = [_marked(entry, ManifestEntryStatus.EXISTING, entry.snapshot_id) for entry in self._kept]
+        found = [self._added(new)] if new else []
+        return [*found, *self._of_each_spec(gone), *self._of_each_spec(kept)]
+
+    def _added(self, entries: Sequence[ManifestEntry]) -> ManifestFile:
+        with self.new_manifest_writer(self.spec(self._transaction.table_metadata.default_spec_id)) as writer:
+            for entry in entries:
+                writer.add(entry)
+        return writer.to_manifest_file()
+
+    def _of_each_spec(self, entries: Sequence[ManifestEntry]) -> Iterator[ManifestFile]:
+        for spec, of_spec in groupby(sorted(entries, key=_spec_of), key=_spec_of):
+            with self.new_manifest_writer(self.spec(spec)) as writer:
+                for entry in of_spec:
+                    writer.add_entry(entry)
+            yield writer.to_manifest_file()
 
 
-def _replaced(table: Table, rows: pa.Table, summary: Mapping[str, str]) -> Transaction:
-    """Write the rows and return the transaction that puts them in place of all others; nothing is committed."""
-    old = [task.file for task in table.scan().plan_files()]
-    transaction = table.transaction()
-    with _Replacement(Operation.OVERWRITE, transaction, table.io, None, dict(summary), BRANCH) as update:
-        for file in old:
-            update.delete_data_file(file)
-        if rows.num_rows:
-            for file in _dataframe_to_data_files(table.metadata, rows, table.io):
-                update.append_data_file(file)
-    return transaction
+def replacement(
+    table: Table,
+    gone: Sequence[ManifestEntry],
+    rows: pa.Table,
+    summary: Mapping[str, str],
+    kept: Sequence[ManifestEntry] = (),
+) -> tuple[Staged, list[ManifestEntry]]:
+    """Write the rows, and return the snapshot that has them in place of files that go, with the entries of new files.
+
+    ``gone`` and ``kept`` are all live data files; there are no others, and no delete files.
+    """
+    new = data_files(table, rows)
+    staging = Staging(table)
+    with _Replacement(staging, table, summary, gone, kept) as update:
+        for file in new:
+            update.append_data_file(file)
+    return staging.staged, [added(staging.staged, file) for file in new]
 
 
-def _main(table: Table) -> int | None:
-    return table.metadata.current_snapshot_id
+def _spec_of(entry: ManifestEntry) -> int:
+    return entry.data_file.spec_id
 
 
-def _branch(table: Table) -> int | None:
-    branch = table.metadata.refs.get(BRANCH)
-    return branch.snapshot_id if branch else None
+def added(staged: Staged, file: DataFile) -> ManifestEntry:
+    """Return the entry of a file as it is read from the manifest of a snapshot that has added it."""
+    number, file.spec_id = staged.snapshot.sequence_number, staged.base.metadata.default_spec_id
+    return ManifestEntry.from_args(
+        status=ManifestEntryStatus.ADDED,
+        snapshot_id=staged.snapshot.snapshot_id,
+        sequence_number=number,
+        file_sequence_number=number,
+        data_file=file,
+    )
 
 
-def _read(table: Table) -> pa.Table | str:
-    """Return the rows; values that repeat are small in their file, and are counted before they are laid out."""
+def _marked(entry: ManifestEntry, status: ManifestEntryStatus, snapshot_id: int | None) -> ManifestEntry:
+    return ManifestEntry.from_args(
+        status=status,
+        snapshot_id=snapshot_id,
+        sequence_number=entry.sequence_number,
+        file_sequence_number=entry.file_sequence_number,
+        data_file=entry.data_file,
+    )
+
+
+def live(table: Table) -> list[ManifestEntry]:
+    """Return the entries of the data files of ``main``."""
+    snapshot = table.current_snapshot()
+    manifests = [m for m in snapshot.manifests(table.io) if m.content == ManifestContent.DATA] if snapshot else []
+    return [entry for manifest in manifests for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)]
+
+
+def _read(table: Table) -> Content | str:
+    """Return the rows and their files; repeated values, small in a file, are counted before they are laid out."""
     repeating = [f.name for f in table.schema().fields if isinstance(f.field_type, StringType | BinaryType)]
     rows = table.scan().to_arrow(dictionary_columns=tuple(repeating))
     size = sum(_laid_out(chunk) for name in repeating for chunk in rows[name].chunks)
-    return f"its rows take {size >> 20} MiB" if size > ROW_BYTES else _typed(rows, table)
+    return f"its rows take {size >> 20} MiB" if size > ROW_BYTES else _content(table, rows)
+
+
+def content_of(table: Table) -> Content:
+    """Return the rows of ``main`` and their files, whatever their size."""
+    return _content(table, table.scan().to_arrow())
+
+
+def _content(table: Table, rows: pa.Table) -> Content:
+    return Content(live(table), rows.cast(schema_to_pyarrow(table.schema(), include_field_ids=False)))
 
 
 def _laid_out(values: pa.Array) -> int:
     if pa.types.is_dictionary(values.type):
         return pc.sum(pc.binary_length(values.dictionary).take(values.indices)).as_py() or 0
     return int(values.nbytes)
-
-
-def _typed(rows: pa.Table, table: Table) -> pa.Table:
-    return rows.cast(schema_to_pyarrow(table.schema(), include_field_ids=False))
 
 
 def unfit(table: Table) -> str | None:

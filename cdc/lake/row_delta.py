@@ -5,6 +5,7 @@ deletes and their manifests, which it only reads, are written here.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -23,13 +24,17 @@ from pyiceberg.manifest import (
     ManifestWriterV2,
 )
 from pyiceberg.partitioning import PartitionSpec
-from pyiceberg.table import Table, TableProperties, Transaction
+from pyiceberg.table import Table, TableProperties
+from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update.snapshot import _FastAppendFiles, _ManifestMergeManager
 from pyiceberg.typedef import Record
 from pyiceberg.utils.properties import property_as_bool, property_as_int
 
-from cdc.lake.tables import BRANCH
+from cdc.lake.publishing import Staged, Staging
+
+MERGED = 15
+"""Small manifests that are merged, unless the table has another number: fewer than maintenance would find too many."""
 
 _PATH_ID, _POS_ID = 2147483546, 2147483545
 """Reserved by Iceberg for the columns of position deletes."""
@@ -87,6 +92,14 @@ def _long(number: int) -> bytes:
     return int(number).to_bytes(8, "little", signed=True)
 
 
+def delta_of(table: Table, added: Sequence[DataFile], summary: Mapping[str, str]) -> Staged:
+    """Return a snapshot that adds files, or only says something, with the manifests and the list that it needs."""
+    staging = Staging(table)
+    with RowDelta(staging, table, summary, added):
+        pass
+    return staging.staged
+
+
 class _DeleteManifestWriter(ManifestWriterV2):
     """Writes a manifest of delete files."""
 
@@ -99,20 +112,19 @@ class _DeleteManifestWriter(ManifestWriterV2):
 
 
 class RowDelta(_FastAppendFiles):
-    """Adds data and delete files to the staging branch; small manifests of either kind are merged when they are many.
+    """Adds data and delete files on top of ``main``; small manifests of either kind are merged when they are many.
 
     How many, and how large a merged one is, say the table's properties (``commit.manifest.*``), as everywhere.
     """
 
-    def __init__(
-        self, transaction: Transaction, table: Table, summary: Mapping[str, str], added: Sequence[DataFile]
-    ) -> None:
+    def __init__(self, staging: Staging, table: Table, summary: Mapping[str, str], added: Sequence[DataFile]) -> None:
         kinds = {file.content for file in added}
         operation = {
+            frozenset[DataFileContent](): Operation.APPEND,
             frozenset({DataFileContent.DATA}): Operation.APPEND,
             frozenset({DataFileContent.POSITION_DELETES}): Operation.DELETE,
         }.get(frozenset(kinds), Operation.OVERWRITE)
-        super().__init__(operation, transaction, table.io, None, dict(summary), BRANCH)
+        super().__init__(operation, staging.transaction, table.io, None, dict(summary), MAIN_BRANCH)
         self._properties = table.properties
         for file in added:
             self.append_data_file(file)
@@ -120,11 +132,19 @@ class RowDelta(_FastAppendFiles):
     def _manifests(self) -> list[ManifestFile]:
         """Return the manifests of the snapshot: for each kind of file those added, then those from before."""
         before = self._existing_manifests()
-        return [
+        found = [
             manifest
             for kind, producer in ((ManifestContent.DATA, self), (ManifestContent.DELETES, _Deletes(self)))
             for manifest in self._merged(producer, [*self._added(kind), *(m for m in before if m.content == kind)])
         ]
+        self._forget_others(found)
+        return found
+
+    def _forget_others(self, found: Sequence[ManifestFile]) -> None:
+        """Remove manifests that were written for this snapshot and merged into another one at once."""
+        for path in set(self._written_manifests) - {manifest.manifest_path for manifest in found}:
+            with suppress(Exception):  # what stays is removed as an orphan
+                self._io.delete(path)
 
     def _added(self, kind: ManifestContent) -> list[ManifestFile]:
         deletes = kind == ManifestContent.DELETES
@@ -142,12 +162,10 @@ class RowDelta(_FastAppendFiles):
         size = property_as_int(
             self._properties, names.MANIFEST_TARGET_SIZE_BYTES, names.MANIFEST_TARGET_SIZE_BYTES_DEFAULT
         )
-        least = property_as_int(
-            self._properties, names.MANIFEST_MIN_MERGE_COUNT, names.MANIFEST_MIN_MERGE_COUNT_DEFAULT
-        )
+        least = property_as_int(self._properties, names.MANIFEST_MIN_MERGE_COUNT, MERGED)
         merged: list[ManifestFile] = _ManifestMergeManager(
             target_size_bytes=size or names.MANIFEST_TARGET_SIZE_BYTES_DEFAULT,
-            min_count_to_merge=least or names.MANIFEST_MIN_MERGE_COUNT_DEFAULT,
+            min_count_to_merge=least or MERGED,
             merge_enabled=property_as_bool(self._properties, names.MANIFEST_MERGE_ENABLED, default=True) is not False,
             snapshot_producer=producer,
         ).merge_manifests(manifests)

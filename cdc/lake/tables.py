@@ -166,8 +166,9 @@ class IcebergTable:
             elif reference.snapshotId() != base:
                 table.manageSnapshots().replaceBranch(BRANCH, base).commit()
 
-    def stage_progress(self, summary: Mapping[str, str]) -> None:
-        """Commit an empty snapshot to the staging branch."""
+    def stage_progress(self, base: int, summary: Mapping[str, str]) -> None:
+        """Commit an empty snapshot on top of ``base`` to the staging branch."""
+        self.stage(base)
         with java_errors(f"stage the progress of {self._name}"):
             append = self._load().newAppend().toBranch(BRANCH)
             for name, value in summary.items():

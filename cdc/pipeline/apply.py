@@ -4,7 +4,8 @@
 2. Bring the schema along: create the table, or add and widen columns.
 3. Collapse the batch; set the history's epochs right, quarantine what cannot be used, and hold back what follows a key
    change of which only one half is there, before anything is merged.
-4. Stage: tombstones, then the MERGE into the branch, with progress and positions in the commit's summary.
+4. Stage: tombstones, then the changes, with progress and positions in the snapshot's summary: a MERGE into the branch,
+   or files of which no commit was made yet.
 5. Audit what was staged.
 6. Publish by compare-and-swap. A crash before this point changes nothing; after it, the batch is skipped.
 """
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import structlog
 
@@ -242,11 +244,10 @@ class Applier:
             return Applied(collapsed, progress, seconds=watch.seconds)
         summary = self._summary(spec, state, collapsed, progress, truncate)
         with watch.stage("merge"):
-            table.stage(state.snapshot_id)
             if changed:
-                batch.stage(summary, truncate)
+                batch.stage(summary, truncate, partial(table.stage, state.snapshot_id))
             else:  # read again, messages that were let go of since would be held anew
-                table.stage_progress(summary)
+                table.stage_progress(state.snapshot_id, summary)
         with watch.stage("publish"):
             staged, counts = table.staged(state.snapshot_id)
             if staged == state.snapshot_id:

@@ -266,6 +266,8 @@ def _advanced(
         source_at=source_at or row.source_at,
         committed_at=now if committed else row.committed_at,
         updated_at=now,
+        way=result.way or row.way,
+        seconds=round(sum(result.seconds.values()), 3) if result.way else row.seconds,
     )
 
 

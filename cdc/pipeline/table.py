@@ -1,6 +1,6 @@
 """What a pipeline knows and needs of one table: its description, and the parts that read and write it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -70,15 +70,15 @@ class TargetTable(Protocol):
         ...
 
     def stage(self, base: int) -> None:
-        """Point the staging branch at ``base``; idempotent."""
+        """Point the staging branch at ``base``, for what writes to it; idempotent."""
         ...
 
-    def stage_progress(self, summary: Mapping[str, str]) -> None:
-        """Commit an empty snapshot with this summary to the staging branch."""
+    def stage_progress(self, base: int, summary: Mapping[str, str]) -> None:
+        """Stage an empty snapshot with this summary on top of ``base``."""
         ...
 
     def staged(self, base: int) -> tuple[int, Mapping[str, str]]:
-        """Return the branch's head and its summary."""
+        """Return the snapshot that was staged and its summary; ``base`` itself where nothing was."""
         ...
 
     def publish(self, base: int, staged: int, properties: Mapping[str, str]) -> None:
@@ -160,8 +160,11 @@ class TableBatch(Protocol):
         """Write the messages to the quarantine table; idempotent."""
         ...
 
-    def stage(self, summary: Mapping[str, str], truncate: str) -> None:
-        """Write tombstones, then merge into the staging branch with ``summary``."""
+    def stage(self, summary: Mapping[str, str], truncate: str, branch: Callable[[], None]) -> None:
+        """Write tombstones, then stage the changes with ``summary``; ``branch`` makes the staging branch ready.
+
+        Ways that commit to the branch call it first; others have their snapshot published without it.
+        """
         ...
 
     @property

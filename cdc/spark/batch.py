@@ -15,14 +15,12 @@ from cdc.core.types import EventSchema
 from cdc.spark import collapse, staging
 from cdc.spark.arrow_decode import decode_here
 from cdc.spark.decode import Epochs, RowShape, decode, unusable
-from cdc.spark.delta import IndexedTable
 from cdc.spark.envelope import Writer, open_avro, open_json
 from cdc.spark.large import collapse_large
 from cdc.spark.microbatch import SchemaPair, TopicSlice, messages_of, schema_marks
-from cdc.spark.rewrite import SmallTable
 from cdc.spark.small import collapse_small, is_small
-from cdc.spark.ways import MERGE, staged
-from cdc.spark.work import LARGE, Share, Work, planned
+from cdc.spark.ways import MERGE, staged, write_tombstones
+from cdc.spark.work import LARGE, Direct, Share, Work, planned
 
 WIDE = 50
 """Columns beyond which the decoding is planned by itself; for fewer, one plan of all costs less than rows copied."""
@@ -55,8 +53,7 @@ class SparkTableBatch:
         table_format: TableFormat,
         target: staging.TableTarget,
         resolve: Resolve,
-        small_table: SmallTable | None = None,
-        indexed_table: IndexedTable | None = None,
+        direct: Direct,
     ) -> None:
         self._lend = lend
         self._view = view
@@ -64,8 +61,7 @@ class SparkTableBatch:
         self._target = target
         self._writers = {pair: resolve(pair) for pair in part.schemas}
         self._part = part
-        self._small_table = small_table
-        self._indexed_table = indexed_table
+        self._direct = direct
         self.way = ""
         self._work: Work | None = None
         self.first_offsets: Mapping[int, int] = part.first_offsets
@@ -94,8 +90,7 @@ class SparkTableBatch:
             skip,
             truncated,
             self._missing(shape),
-            self._small_table,
-            self._indexed_table,
+            self._direct,
         )
         work = collapse_small(share) if small else None
         self._work = work or collapse_large(share)
@@ -184,16 +179,17 @@ class SparkTableBatch:
         """Write the messages to the quarantine table, once each."""
         staging.write_quarantine(self._session, self._target, self._format.pipeline, self._messages(), problems)
 
-    def stage(self, summary: Mapping[str, str], truncate: str) -> None:
-        """Write tombstones, then merge into the branch with ``summary`` in the commit."""
+    def stage(self, summary: Mapping[str, str], truncate: str, branch: Callable[[], None]) -> None:
+        """Write tombstones, then stage the changes with ``summary``; ``branch`` makes the staging branch ready."""
         work, share = self._current, self._current.share
         if work.changes is None:
             raise RuntimeError("a torn batch cannot be staged")
         if work.collapsed.deletes:
-            staging.write_tombstones(self._session, self._target, share.shape, work.changes())
+            write_tombstones(work)
         self.way = staged(work, truncate, summary) + _decoding(share)
         if not self.way.startswith(MERGE):
             return
+        branch()
         staging.merge_changes(
             self._session,
             self._target,

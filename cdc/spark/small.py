@@ -48,9 +48,10 @@ def _folded(work: Work, events: GatheredEvents) -> Folded | None:
     wanted = f.broadcast(_frame(share, events.wanted(), f"k {share.shape.key_type}"))
     floors = work.floors
     found = None if floors is None else floors.join(wanted, "k", "left_semi").toArrow()
-    known = known_rows(share.small, share.shape, events.wanted(), share.truncated) if share.small else None
-    if known is None and share.indexed:
-        known = rows_of(share.indexed, share.shape, events.wanted(), share.truncated, ROW_BYTES)
+    small, indexed = share.direct.small, share.direct.indexed
+    known = known_rows(small, share.shape, events.wanted(), share.truncated) if small else None
+    if known is None and indexed:
+        known = rows_of(indexed, share.shape, events.wanted(), share.truncated, ROW_BYTES)
     if known is None:
         known = _gathered(share.rows().join(wanted, "k", "left_semi"), share.shape)
     return None if known is None else events.fold(known, floors_of(found), share.skip.doubtful)

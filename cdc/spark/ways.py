@@ -19,6 +19,22 @@ VALUE_BYTES = 8
 MERGE = "merge: "
 
 
+def write_tombstones(work: Work) -> None:
+    """Remember the deleted keys, before the deletes themselves are published."""
+    share = work.share
+    if share.direct.tombstones and work.gathered is not None and share.direct.tombstones.append(deleted(work.gathered)):
+        return
+    if work.changes is not None:
+        staging.write_tombstones(share.session, share.target, share.shape, work.changes())
+
+
+def deleted(changes: pa.Table) -> pa.Table:
+    """Return the keys that changes delete, in columns of their own, with ``_cdc_position``."""
+    gone = changes.filter(changes["deleted"])
+    keys = pa.Table.from_struct_array(gone["k"].combine_chunks())
+    return keys.append_column("_cdc_position", gone["position"])
+
+
 def staged(work: Work, truncate: str, summary: Mapping[str, str]) -> str:
     """Stage without Spark, and return in which way; where that cannot be done, ``merge:`` and why."""
     why = _rewritten(work, truncate, summary)
@@ -32,18 +48,18 @@ def staged(work: Work, truncate: str, summary: Mapping[str, str]) -> str:
 
 def _rewritten(work: Work, truncate: str, summary: Mapping[str, str]) -> str | None:
     """Stage as a whole table; returns why it could not be done."""
-    if work.share.small is None:
+    if work.share.direct.small is None:
         return "the catalog is written to by Spark alone"
     if work.gathered is None:
         return LARGE
     if work.floors is not None:
         return "keys that may have been deleted before"
-    return rewrite(work.share.small, work.gathered, work.share.shape, truncate, summary)
+    return rewrite(work.share.direct.small, work.gathered, work.share.shape, truncate, summary)
 
 
 def _delta(work: Work, truncate: str, summary: Mapping[str, str]) -> str | None:
     """Stage as a row delta; returns why it could not be done, nothing where the table is not one for deltas."""
-    table, shape = work.share.indexed, work.share.shape
+    table, shape = work.share.direct.indexed, work.share.shape
     if table is None or not shape.key:
         return ""
     if (why := table.why_not()) is not None:

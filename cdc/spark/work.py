@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyspark import StorageLevel
@@ -22,14 +22,33 @@ LARGE = "a large batch"
 """Why a batch is Spark's and not the driver's."""
 
 
+class Tombstones(Protocol):
+    """Where the keys of deleted rows are kept."""
+
+    def append(self, keys: pa.Table) -> bool:
+        """Commit keys, their columns and ``_cdc_position``; returns False, with nothing done, where Spark has to."""
+        ...
+
+
+@dataclass(frozen=True)
+class Direct:
+    """What is written without Spark, nothing where the catalog cannot be.
+
+    ``small`` is the table as one that may be small, ``indexed`` as one whose rows are found by their keys.
+    """
+
+    small: SmallTable | None = None
+    indexed: IndexedTable | None = None
+    tombstones: Tombstones | None = None
+
+
 @dataclass(frozen=True)
 class Share:
     """The decoded events of one table (``cdc.spark.decode``), and the table that they change.
 
     Spark is not asked before it is needed: ``lend`` gives its session, ``decode`` the events as it decodes them, and
     ``decoded`` are they where that was done at the driver, or why it was not. Columns in ``missing`` are unknown to a
-    writer of the events: null, where no event and no row says otherwise. ``small`` is the table as one that may be
-    small, ``indexed`` as one whose rows are found by their keys, where the catalog is written to without Spark.
+    writer of the events: null, where no event and no row says otherwise. ``direct`` is what is written without Spark.
     """
 
     lend: Callable[[], SparkSession]
@@ -40,8 +59,7 @@ class Share:
     skip: Skip
     truncated: str
     missing: Sequence[str]
-    small: SmallTable | None = None
-    indexed: IndexedTable | None = None
+    direct: Direct
 
     @cached_property
     def session(self) -> SparkSession:

@@ -150,7 +150,7 @@ def build(table: LakeTable, rows: int) -> dict[str, Any]:
     """Build the index, and return what that took."""
     began = time.monotonic()
     while True:
-        indexed = table.indexed_table()
+        indexed = table.direct().indexed
         assert indexed is not None
         why = indexed.why_not()
         if why is None:

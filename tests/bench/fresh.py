@@ -54,6 +54,8 @@ def main() -> None:
         "--idle", type=float, default=30, help="seconds without changes before it, of which the cost is told"
     )
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--trigger", help="another trigger than the default, to find out what it should be")
+    parser.add_argument("--log", type=Path, help="where the service's log is left")
     options = parser.parse_args()
     spark_jars()
     stack = LocalStack("bench-fresh")
@@ -63,13 +65,13 @@ def main() -> None:
             figures = measure(stack, Path(folder), options)
     finally:
         stack.down(wipe=True)
-    print(json.dumps({**vars(options), **figures}, indent=2))
+    print(json.dumps({**vars(options), **figures}, indent=2, default=str))
     sys.exit(0 if figures["contents"] == "equal" else 1)
 
 
-def default(document: dict[str, Any]) -> None:
+def default(document: dict[str, Any], trigger: str | None) -> None:
     """Take away what the tests set, so that everything is as a user has it."""
-    document["stream"] = {"checkpoint": document["stream"]["checkpoint"]}
+    document["stream"] = {"checkpoint": document["stream"]["checkpoint"], **({"trigger": trigger} if trigger else {})}
     del document["spark"]
     for source in document["sources"]:
         del source["heartbeat"]
@@ -79,7 +81,7 @@ def measure(stack: LocalStack, folder: Path, options: argparse.Namespace) -> dic
     """Return the figures of one run."""
     database = Database(stack.addresses(), options.engine, "fresh", 96)
     tables = [f"t{number:03}" for number in range(options.tables)]
-    with shop_of(Shop, stack, folder, database, tables, default) as shop:
+    with shop_of(Shop, stack, folder, database, tables, lambda document: default(document, options.trigger)) as shop:
         prepare(shop, tables, options)
         workload = Workload(shop, tables, options)
         idle = cost(shop.service, lambda: time.sleep(options.idle))
@@ -93,6 +95,8 @@ def measure(stack: LocalStack, folder: Path, options: argparse.Namespace) -> dic
             return {"contents": "DIFFERENT"}
         equal_after = round(time.monotonic() - began, 1)
         shop.service.stop()  # which writes what the ledger of commits lacks yet
+        if options.log:
+            options.log.write_bytes(shop.service.log.read_bytes())
         return {
             "idle": idle,
             "busy": {**busy, "changes": workload.changes, "equal_after": equal_after},

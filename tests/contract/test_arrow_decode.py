@@ -17,7 +17,8 @@ from cdc.spark.arrow_decode import decode_here
 from cdc.spark.batch import SparkTableBatch, TableFormat
 from cdc.spark.decode import RowShape
 from cdc.spark.envelope import Writer
-from cdc.spark.microbatch import MESSAGE_DDL, MicroBatch
+from cdc.spark.microbatch import MESSAGE_DDL, MicroBatch, messages_of
+from cdc.spark.work import Direct
 from tests.contract.events import Topic, column
 from tests.contract.test_formats import RecordedRegistry
 from tests.lake import PLACEHOLDER, LakeTable, Message
@@ -43,7 +44,7 @@ def both(lake: tuple[Any, Any], table: LakeTable, rows: list[Any], writers: Any,
         known = {pair: writers(pair) for pair in part.schemas}
         skip, truncated = more.get("skip", FRESH), more.get("truncated", "")
         here = decode_here(part.gathered, known, shape, skip, EPOCHS, truncated)
-        batch = SparkTableBatch(lambda: session, "none", part, table_format(table), None, writers)  # type: ignore[arg-type]
+        batch = SparkTableBatch(lambda: session, "none", part, table_format(table), None, writers, Direct())  # type: ignore[arg-type]
         return here, batch._events(shape, skip, EPOCHS, truncated).toArrow()  # noqa: SLF001 - the other way
 
 
@@ -292,6 +293,18 @@ def test_what_spark_has_to_judge_is_left_to_it(lake: tuple[Any, Any]) -> None:
     assert found(table._row(topic.truncate((20, 21)), writer, 1)) != ""  # noqa: SLF001
     assert found(raw, "unknown schema") == "messages without a schema"
     assert found(raw, skip=Skip(Progress("t", "id"), {raw[4]: (0, 0)})).startswith("a message that may wait")
+
+
+def test_a_share_with_headers_cut_out_of_a_batch_stopped_its_table(lake: tuple[Any, Any]) -> None:
+    """PySpark does not take slices of lists among which are nulls: Arrow has not implemented that."""
+    headers = [None, [("h", b"1")], None, [("h", b"2")], None]
+    rows = [("t" if n < 2 else "u", 0, n, None, b"k", b"v", one) for n, one in enumerate(headers)]
+    frame = lake[0].createDataFrame(rows, MESSAGE_DDL).coalesce(1)
+    micro = MicroBatch(frame, "cut_out", {"t": "avro", "u": "avro"}, len(rows))
+    part = micro.slices()["u"]
+    found = messages_of(lake[0], "cut_out", "u", part.gathered).orderBy("offset").collect()
+    assert [(one.offset, one.headers and one.headers[0].value) for one in found] == [(2, None), (3, b"2"), (4, None)]
+    micro.close()
 
 
 def test_messages_too_large_to_be_gathered_are_read_by_spark(

@@ -4,12 +4,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from pyiceberg.exceptions import CommitStateUnknownException
+from pyiceberg.table import CommitTableResponse
 
 from cdc.core.errors import CommitConflict, CommitStateUnknown, Fenced, TerminalError, UnavailableValue
 from cdc.core.progress import Progress
+from cdc.lake.held import HeldTable
 from cdc.lake.tables import IcebergTable
 from cdc.pipeline.apply import PROGRESS, TOKEN, TableMemory
 from tests.contract.events import NUMBERED, TEXT, Topic, column
+from tests.file_catalog import FileCatalog
 from tests.lake import PLACEHOLDER, Killed, LakeTable, killed_before_publish
 
 NewTable = Callable[..., LakeTable]
@@ -122,11 +126,28 @@ class LostAnswer(IcebergTable):
             raise CommitStateUnknown("the answer was lost")
 
 
-def test_lost_answers_and_rivals(new_table: NewTable, lake: tuple[Any, Any]) -> None:
+class ForgetfulCatalog(FileCatalog):
+    """The same for commits without Spark."""
+
+    arrives: bool | None = None
+
+    def commit_table(self, table: Any, requirements: Any, updates: Any) -> CommitTableResponse:
+        arrives, self.arrives = self.arrives, None
+        done = super().commit_table(table, requirements, updates) if arrives is not False else None
+        if done is None or arrives is not None:
+            raise CommitStateUnknownException("the answer was lost")
+        return done
+
+
+@pytest.mark.parametrize("direct", [False, True], ids=["by Spark", "without Spark"])
+def test_lost_answers_and_rivals(new_table: NewTable, lake: tuple[Any, Any], direct: bool) -> None:
     """S4 and promise 4: every outcome is found out, and whoever was overtaken publishes nothing."""
-    table, topic = new_table("rivals", NUMBERED), Topic()
-    lossy = LostAnswer(lake[0], table.catalog, table.spec.target)
-    table.table = lossy
+    table, topic = new_table(f"rivals_{direct}", NUMBERED), Topic()
+    lossy: Any = ForgetfulCatalog(lake[1]) if direct else LostAnswer(lake[0], table.catalog, table.spec.target)
+    if direct:
+        table.held = HeldTable(lossy, table.spec.target)
+    else:
+        table.table, table.rewrites = lossy, False
     table.apply(inserts(topic, 1))
     lossy.arrives = True
     second = inserts(topic, 2)

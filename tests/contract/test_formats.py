@@ -20,6 +20,7 @@ from cdc.pipeline.apply import Applier
 from cdc.spark.batch import SparkTableBatch, TableFormat
 from cdc.spark.microbatch import MESSAGE_DDL, MicroBatch
 from cdc.spark.staging import TableTarget
+from cdc.spark.work import Direct
 from tests.lake import PLACEHOLDER, LakeTable
 from tests.samples import Recorded, Sample, load, messages, recorded
 
@@ -63,7 +64,7 @@ class FormatTable(LakeTable):
         table_format = TableFormat("shop", self.spec.topic, self.spec.engine, self.format, self.spec.key, PLACEHOLDER)
         resolve = self.writers.resolver(self.spec.topic, micro)
         with self.pool.borrow(lambda: 0, self.spec.topic) as session:
-            batch = SparkTableBatch(session, micro.view, part, table_format, target, resolve)
+            batch = SparkTableBatch(session, micro.view, part, table_format, target, resolve, Direct())
             try:
                 yield batch
             finally:

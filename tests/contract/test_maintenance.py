@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -37,7 +37,7 @@ from cdc.lake.checkpoints import Histories
 from cdc.lake.java import load_table
 from cdc.lake.maintenance import TableMaintainer
 from cdc.lake.rewind import Rewinder
-from cdc.lake.status import StatusTables
+from cdc.lake.status import DirectStatusTables, StatusTables
 from cdc.lake.tables import BRANCH
 from cdc.ops.metrics import Metrics
 from cdc.pipeline.apply import PROGRESS
@@ -417,8 +417,9 @@ def test_tombstones_go_after_their_time(new_table: Any, hands: Any) -> None:
 
 def test_the_ledger_stays_small_and_whole(lake: tuple[Any, Any], hands: Any) -> None:
     session, config = lake
-    store = StatusTables(session, config.catalog.name, "cdc")
-    store.create()
+    made = StatusTables(session, config.catalog.name, "cdc")
+    made.create()
+    store = DirectStatusTables(made, cast("Any", FileCatalog(config)), "cdc")
     now = datetime.now(UTC)
     for n in range(12):
         row = LedgerRow("shop", "ns.t", n, n, 1, "", "", "{}", 1, 1, 0, 0, now, now, 0.1)

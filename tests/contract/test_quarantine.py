@@ -129,15 +129,15 @@ def test_many_blocked_keys_do_not_slow_a_batch_down(new_table: NewTable) -> None
     table.blocked_keys = 100_000
     table.apply([topic.change("c", {"id": i, "n": 0}, (0, 10 + i)) for i in range(100)])
     took = {}
-    for count in (0, 5_000):
+    for count in (1, 5_000):  # Spark decodes both batches: a message may wait behind one that is blocked
         table.memory = TableMemory("topic-id", {FRAME + b"far" + i.to_bytes(4): (0, 0) for i in range(count)})
-        table.memory.blocked |= {key_bytes(7): (0, 0)} if count else {}
+        table.memory.blocked |= {key_bytes(7): (0, 0)} if count > 1 else {}
         best = []
         for _ in range(3):
             began = time.monotonic()
             table.apply([topic.change("u", {"id": i, "n": count}, (0, 10_000 + topic.offsets[0] + i)) for i in (7, 8)])
             best.append(time.monotonic() - began)
         took[count] = min(best)
-    print(f"a batch took {took[0]:.2f} s without blocked keys, {took[5_000]:.2f} s with 5,000")
-    assert {row.id: row.n for row in table.rows() if row.id in (7, 8)} == {7: 0, 8: 5_000}
-    assert took[5_000] < 2 * took[0] + 2
+    print(f"a batch took {took[1]:.2f} s with one blocked key, {took[5_000]:.2f} s with 5,000")
+    assert {row.id: row.n for row in table.rows() if row.id in (7, 8)} == {7: 1, 8: 5_000}
+    assert took[5_000] < 2 * took[1] + 2

@@ -8,6 +8,10 @@ import pyarrow as pa
 import pytest
 
 from cdc.core.errors import CommitConflict, TerminalError
+from cdc.lake.held import HeldTable
+from cdc.lake.index_entries import KeyColumns
+from cdc.lake.indexed_table import IndexedTable
+from cdc.lake.target import Target
 from tests.contract.events import INT, NUMBERED, TEXT, Topic, column
 from tests.contract.test_commit import call, numbers
 from tests.contract.test_rewriting import updates
@@ -157,7 +161,7 @@ def test_what_others_do_to_the_table_is_followed(new_table: NewTable) -> None:
     batch(6, 5, 11, 41)
     call(table, "rewrite_manifests('{name}')")
     batch(7, 5, 12)
-    assert table.apply([topic.truncate((850, 860)), *updates(topic, 9, 1, 2)]).way == "merge: a truncate"
+    assert table.apply([topic.truncate((850, 860)), *updates(topic, 9, 1, 2)]).way.startswith("merge: a truncate")
     expected = {1: 9, 2: 9}
     batch(10, 2, 3)
     before = table.table.read().snapshot_id
@@ -176,17 +180,21 @@ def test_a_key_that_is_there_twice_stops_the_table_as_it_does_in_a_merge(new_tab
         table.apply(updates(topic, 2, 1))
 
 
-def test_whoever_was_overtaken_while_it_wrote_stages_nothing(new_table: NewTable) -> None:
-    """Promise 4: the branch that it wrote to is not where it was."""
+def test_whoever_was_overtaken_while_it_wrote_publishes_nothing(new_table: NewTable) -> None:
+    """Promise 4: main is not where it was read, though this writer has not looked since."""
     table, topic = new_table("delta_overtaken", NUMBERED, deltas=True), Topic()
     table.apply(updates(topic, 1, 1, 2))
-    late = table.indexed_table()
-    assert late is not None
+    held = HeldTable(table.files, table.spec.target)
+    assert table.indexes is not None
+    late = IndexedTable(held, table.indexes, KeyColumns(table.spec.key, table.spec.layout.order_width))
+    target = Target(held, table.table)
+    base = target.read().snapshot_id
     places = late.find(pa.array([{"id": 1}], pa.struct([("id", pa.int32())])))
     assert isinstance(places, pa.Table)
+    assert late.write(late.schema.empty_table(), places.slice(0, 0), places, {}) is None
     table.apply(updates(topic, 2, 1))
     with pytest.raises(CommitConflict):
-        late.write(late.schema.empty_table(), places.slice(0, 0), places, {})
+        target.publish(base, target.staged(base)[0], {})
     assert numbers(table) == {1: 2, 2: 1}
 
 

@@ -2,16 +2,22 @@
 
 from collections.abc import Mapping
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from pyspark.sql import SparkSession
 
+from cdc.config.models import Config
 from cdc.core.errors import CommitConflict, CommitStateUnknown
 from cdc.core.evolution import CDC_COLUMNS, SchemaPlan
 from cdc.core.names import TableName
+from cdc.lake.held import HeldTable
+from cdc.lake.row_delta import delta_of
 from cdc.lake.tables import IcebergTable
+from cdc.lake.target import Target
 from cdc.spark.session import snapshot_properties
 from tests.fakes.target_table import FakeTargetTable
+from tests.file_catalog import FileCatalog
 
 COLUMNS = {"id": "int", "Name, or: `what` ever": "string"}
 _numbers = count(1)
@@ -28,12 +34,30 @@ class RealTable(IcebergTable):
         self._session.sql(f"INSERT INTO {self.sql_name} VALUES (2, 'b', '', '', NULL, NULL)")
 
 
-@pytest.fixture(params=["fake", "iceberg"])
+class HeldReal(Target):
+    """Iceberg through pyiceberg, which stages without a commit."""
+
+    def write(self, summary: Mapping[str, str]) -> None:
+        self._held.stage(delta_of(self._held.table, (), summary))
+
+    def write_elsewhere(self) -> None:
+        assert isinstance(self._java, RealTable)
+        self._java.write_elsewhere()
+
+
+def held_table(session: SparkSession, config: Config, name: TableName) -> HeldReal:
+    return HeldReal(HeldTable(cast("Any", FileCatalog(config)), name), RealTable(session, config.catalog.name, name))
+
+
+@pytest.fixture(params=["fake", "iceberg", "iceberg without a JVM"])
 def table(request: pytest.FixtureRequest) -> Any:
     if request.param == "fake":
         return FakeTargetTable()
     session, config = request.getfixturevalue("lake")
-    return RealTable(session, config.catalog.name, TableName("ns", f"contract_{next(_numbers)}"))
+    name = TableName("ns", f"contract_{next(_numbers)}")
+    if request.param == "iceberg":
+        return RealTable(session, config.catalog.name, name)
+    return held_table(session, config, name)
 
 
 def test_create_is_idempotent_and_starts_without_a_snapshot(table: Any) -> None:
@@ -109,13 +133,25 @@ def test_progress_is_published_without_a_row(table: Any) -> None:
     table.create(COLUMNS, ("id",), (), {})
     table.fence({"cdc.token": "1"})
     base = table.read().snapshot_id
-    table.stage(base)
-    table.stage_progress({"cdc.token": "1", "cdc.progress": "p"})
+    table.stage_progress(base, {"cdc.token": "1", "cdc.progress": "p"})
     assert table.read().snapshot_id == base
     staged, _ = table.staged(base)
     assert staged != base
     table.publish(base, staged, {"cdc.progress": "p"})
     assert table.read().summary["cdc.progress"] == "p"
+
+
+def test_both_ways_read_the_same_of_a_table(lake: tuple[Any, Any]) -> None:
+    session, config = lake
+    held = held_table(session, config, TableName("ns", f"contract_{next(_numbers)}"))
+    nested = {"list": "list<struct<a: int, c: decimal(9, 2)>>", "map": "map<string, long>", "tz": "timestamptz"}
+    held.create({**COLUMNS, **nested, "at": "timestamp"}, ("id", "at"), ("bucket(4, id)", "day(at)"), {})
+    java = IcebergTable(session, config.catalog.name, held._held.name)  # noqa: SLF001
+    for summary in ({"cdc.token": "1"}, {"cdc.token": "2", "cdc.progress": "p"}):
+        held.fence(summary)
+        assert held.read() == java.read()
+    held.evolve(SchemaPlan({"more": "binary"}, {"id": "long"}))
+    assert held.read() == java.read()
 
 
 class LostAnswer(RealTable):

@@ -74,6 +74,10 @@ class MemoryTable(FakeTargetTable):
         self._note("stage")
         super().stage(base)
 
+    def stage_progress(self, base: int, summary: Mapping[str, str]) -> None:
+        self._note("stage")
+        super().stage_progress(base, summary)
+
     def publish(self, base: int, staged: int, properties: Mapping[str, str]) -> None:
         self._note("publish")
         super().publish(base, staged, properties)
@@ -117,7 +121,8 @@ class MemoryBatch:
     def quarantine(self, problems: Sequence[Problem]) -> None:
         self.table.calls.append(f"quarantine {len(problems)}")
 
-    def stage(self, summary: Mapping[str, str], truncate: str) -> None:
+    def stage(self, summary: Mapping[str, str], truncate: str, branch: Callable[[], None]) -> None:
+        branch()
         self.table.calls.append("merge")
         self.staged = (summary, truncate)
         self.table.write({**summary, **self.counts})

@@ -71,8 +71,8 @@ class FakeTargetTable:
     def stage(self, base: int) -> None:
         self.branch = base
 
-    def stage_progress(self, summary: Mapping[str, str]) -> None:
-        self.branch = self._commit(self.branch, summary)
+    def stage_progress(self, base: int, summary: Mapping[str, str]) -> None:
+        self.branch = self._commit(base, summary)
 
     def write(self, summary: Mapping[str, str]) -> None:
         """Commit to the staging branch, as a merge does."""

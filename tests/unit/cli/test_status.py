@@ -127,3 +127,26 @@ def test_wide_shows_everything_in_one_line_a_table() -> None:
         assert "9,999,999,999/0/0" in line
         assert "0-0000000000000000-1-0000000000000000" in line
     assert "…" not in shown
+
+
+def test_why_tells_the_way_of_the_last_batch_of_each_table() -> None:
+    ways = {
+        "a": ("rewrite", 0.05),
+        "b": ("merge: it has 30000 rows; decoded by Spark: a message without a key", 2.5),
+        "c": ("delta; decoded by Spark: events in JSON", 0.4),
+        "d": (None, None),
+    }
+    rows = [replace(ROW, target=name, way=way, seconds=seconds) for name, (way, seconds) in ways.items()]
+    view = status_view.shown(rows, [], [], why=True)
+    console = Console(width=200, file=StringIO())
+    with console.capture() as captured:
+        console.print(view)
+    lines = [line for line in captured.get().splitlines() if re.match(r"[abcd]: ", line)]
+    assert lines == [
+        "a: the table is small, and was written anew without Spark (0.05 s)",
+        "b: Spark merged: it has 30000 rows; decoded by Spark: a message without a key (2.50 s)",
+        "c: new rows and deletes by position, without Spark; the key index knew where the rows are; decoded by Spark: "
+        "events in JSON (0.40 s)",
+        "d: no batch with changes yet",
+    ]
+    assert all(way.partition(":")[0].partition(";")[0] in status_view.WAYS for way, _ in ways.values() if way)

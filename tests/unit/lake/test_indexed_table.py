@@ -100,7 +100,6 @@ def test_what_was_staged_in_vain_does_not_count(lake: Lake, read: list[str]) -> 
     table = lake.table("t", ID)
     table.put([row(1, 10)])
     table.put([row(1, 11), row(2, 20)], publish=False)
-    table.stage(table.load())
     assert all_places(table)[:3] == [None, 10, None]
     table.put([row(1, 12)])
     assert all_places(table)[:3] == [None, 12, None]
@@ -126,10 +125,8 @@ def test_rows_that_others_delete_or_write_anew_are_followed(lake: Lake) -> None:
     table.put([row(i, 10 * i) for i in range(5)])
     table.put([row(i, 10 * i + 1) for i in range(1, 3)])
     table.load().delete("id == 2 or id == 3")
-    table.stage(table.load())
     assert all_places(table) == [0, 11, None, None, 40, None, None, None]
     table.load().overwrite(table.made([row(i, i) for i in range(3)]))
-    table.stage(table.load())
     assert all_places(table)[:5] == [0, 1, 2, None, None]
     table.put([row(2, 5)])
     assert table.numbers() == [0, 1, 5]

@@ -1,7 +1,7 @@
 # ruff: noqa: ARG002 - the names of arguments belong to the protocols
 """Rounds of `cdc quarantine retry`, with a table that is a mapping: what comes in, what stays, what a crash leaves."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -55,8 +55,8 @@ class RowTable(FakeTargetTable):
         self.rows_at[number] = rows
         return number
 
-    def stage_progress(self, summary: Mapping[str, str]) -> None:
-        self.branch = self.commit(self.rows_at.get(self.branch, {}), summary, self.branch)
+    def stage_progress(self, base: int, summary: Mapping[str, str]) -> None:
+        self.branch = self.commit(self.rows_at.get(base, {}), summary, base)
 
 
 @dataclass
@@ -168,7 +168,8 @@ class RowBatch:
         for problem in problems:
             self.world.held.setdefault(problem.offset, next(e for e in self.events if e.offset == problem.offset))
 
-    def stage(self, summary: Mapping[str, str], truncate: str) -> None:
+    def stage(self, summary: Mapping[str, str], truncate: str, branch: Callable[[], None]) -> None:
+        branch()
         rows = dict(self.into.rows_at.get(self.into.branch, {}))
         newer = {k: (e.offset, e.n) for k, e in self.changes.items() if e.offset > rows.get(k, (-1, 0))[0]}
         if newer:

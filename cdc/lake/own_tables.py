@@ -1,0 +1,116 @@
+"""Writes to the service's own tables, without a JVM: each is one commit on top of the table as it is.
+
+They keep themselves small: an append puts small files together once there are many, and commits let go of old
+snapshots, for nobody goes back in these tables (docs/decisions/0027).
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import pyarrow as pa  # type: ignore[import-untyped]
+from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.io.pyarrow import schema_to_pyarrow
+from pyiceberg.manifest import ManifestEntry
+from pyiceberg.table import Table
+
+from cdc.core.errors import CommitConflict
+from cdc.lake.commits import commit_errors, repeated
+from cdc.lake.file_rows import FileRows
+from cdc.lake.held import Content, HeldTable
+from cdc.lake.outdated import Outdated, outdated
+from cdc.lake.publishing import Staged, committed
+from cdc.lake.rewriting import added, content_of, live, replacement
+from cdc.lake.row_delta import delta_of
+from cdc.lake.small_files import data_files
+
+FILES = 20
+"""Small files of a partition that are put together."""
+
+SMALL_BYTES = 1 << 20
+
+
+Rows = Callable[[pa.Schema], pa.Table]
+"""Return rows in the columns of a table."""
+
+
+def append(held: HeldTable, made: Rows) -> None:
+    """Append rows; raises TerminalError if the table is not there, and as a commit does."""
+
+    def staged(table: Table) -> tuple[Staged, Content]:
+        known = held.content.files if held.content else live(table)
+        folded = [] if _has_deletes(table) else _small(known)
+        rows = made(arrow_schema(table))
+        if folded:
+            paths = {entry.data_file.file_path for entry in folded}
+            kept = [entry for entry in known if entry.data_file.file_path not in paths]
+            change, new = replacement(table, folded, pa.concat_tables([*_rows(table, folded), rows]), {}, kept)
+            return change, Content([*kept, *new])
+        files = data_files(table, rows)
+        change = delta_of(table, files, {})
+        return change, Content([*known, *(added(change, file) for file in files)])
+
+    _commit(held, staged)
+
+
+def overwrite(held: HeldTable, change: Callable[[pa.Table], pa.Table]) -> None:
+    """Replace all rows by what ``change`` makes of them, for small tables; raises as ``append`` does."""
+
+    def staged(table: Table) -> tuple[Staged, Content]:
+        content = held.content if held.content and held.content.rows is not None else content_of(table)
+        rows = change(content.rows).cast(arrow_schema(table))
+        done, new = replacement(table, content.files, rows, {})
+        return done, Content(new, rows.combine_chunks())
+
+    _commit(held, staged)
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """Return the columns of a table as Arrow has them."""
+    return schema_to_pyarrow(table.schema(), include_field_ids=False)
+
+
+def _small(files: Sequence[ManifestEntry]) -> list[ManifestEntry]:
+    """Return the small files of those partitions that have too many."""
+    parts: dict[tuple[int, str], list[ManifestEntry]] = defaultdict(list)
+    for entry in files:
+        if entry.data_file.file_size_in_bytes < SMALL_BYTES:
+            parts[entry.data_file.spec_id, repr(entry.data_file.partition)].append(entry)
+    return [entry for part in parts.values() if len(part) >= FILES for entry in part]
+
+
+def _has_deletes(table: Table) -> bool:
+    snapshot = table.current_snapshot()
+    return bool(snapshot and snapshot.summary and int(snapshot.summary.get("total-delete-files") or 0))
+
+
+def _rows(table: Table, files: Sequence[ManifestEntry]) -> list[pa.Table]:
+    reader = FileRows.of(table, [field.name for field in table.schema().fields])
+    return [piece for entry in files for piece in reader.all(entry.data_file.file_path)]
+
+
+def _looked(held: HeldTable) -> Table:
+    with commit_errors(f"write to {held.name}"):
+        found = held.look()
+        if found is None:
+            raise NoSuchTableError(f"Table does not exist: {held.name}")
+        return found
+
+
+def _commit(held: HeldTable, stage: Callable[[Table], tuple[Staged, Content]]) -> None:
+    for attempt in repeated(CommitConflict):
+        with attempt:
+            table = _looked(held)
+            with commit_errors(f"write to {held.name}"):
+                staged, content = stage(table)
+                old = outdated(table)
+                updates, requirements = staged.appending()
+                done = committed(held.catalog, table, ((*updates, *old.updates), requirements))
+                held.moved_to(done, content)
+            _remove(table, old)
+
+
+def _remove(table: Table, old: Outdated) -> None:
+    for path in old.files:
+        with suppress(Exception):  # what stays is removed as an orphan
+            table.io.delete(path)
