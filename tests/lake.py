@@ -21,6 +21,7 @@ from cdc.lake.held import HeldTable
 from cdc.lake.index_entries import KeyColumns
 from cdc.lake.indexed_table import IndexedTable
 from cdc.lake.key_indexes import KeyIndexes
+from cdc.lake.pyiceberg_catalog import direct_catalog
 from cdc.lake.rewriting import RewrittenTable
 from cdc.lake.tables import IcebergTable
 from cdc.lake.target import Target
@@ -143,7 +144,7 @@ class LakeTable:
         self.pending: list[Message] = []
         self.token = token
         self.blocked_keys = 1000
-        self.files: Any = FileCatalog(config)
+        self.files: Any = direct_catalog(config.catalog) or FileCatalog(config)
         self.rewrites = True
         self.index_folder = Path(config.catalog.warehouse).with_name("index")
         self.indexes = KeyIndexes(self.index_folder) if deltas else None
