@@ -15,7 +15,7 @@ from pyiceberg.table import Table
 from cdc.lake.index_entries import Entries, KeyColumns, together
 from cdc.lake.index_store import IndexBroken, IndexStore, data_name, data_record, delete_name, delete_record, pairs
 from cdc.lake.key_encoding import as_bytes, order_of
-from cdc.lake.listing import Listing, NotIndexed, ancestors, deleted_rows
+from cdc.lake.listing import Listing, NotIndexed, deleted_rows, descends
 from cdc.lake.live_files import LiveFiles
 
 PIECE_ROWS = 1 << 19
@@ -106,7 +106,7 @@ def follows(index: IndexedFiles, table: Table, listing: Listing) -> bool:
     files = index.files
     staying = {file.number for path, file in files.data.items() if path in listing.data}
     lost = (files.deletes[path] for path in files.deletes.keys() - listing.deletes)
-    return not any(named & staying for named in lost) and index.snapshot_id in ancestors(table, listing.snapshot_id)
+    return not any(named & staying for named in lost) and descends(table, listing.snapshot_id, index.snapshot_id)
 
 
 def to_read(index: IndexedFiles, listing: Listing) -> int:

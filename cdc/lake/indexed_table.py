@@ -1,14 +1,13 @@
 """Large tables whose batches are staged as row deltas, without a JVM: the keys' places come from an index."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
-from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.manifest import DataFile, DataFileContent
 from pyiceberg.table import Table
 
-from cdc.lake.file_rows import FileRows
+from cdc.lake.file_rows import FileRows, arrow_schema
 from cdc.lake.held import HeldTable
 from cdc.lake.index_entries import Entries, KeyColumns
 from cdc.lake.index_files import Handover, IndexedFiles
@@ -56,7 +55,7 @@ class IndexedTable:
     @property
     def schema(self) -> pa.Schema:
         """Return all columns, as Arrow has them."""
-        return schema_to_pyarrow(self._held.table.schema(), include_field_ids=False)
+        return arrow_schema(self._held.table)
 
     def find(self, keys: pa.StructArray) -> pa.Table | str:
         """Return for each key its row's ``key, file, row, position, marked``, or why that is not known.
@@ -102,7 +101,7 @@ class IndexedTable:
         table = self._held.table
         try:
             taken = _taken(self._places, pa.concat_tables([replaced, deleted]))
-            added = list(_files(table, fresh, taken))
+            added = [*data_files(table, fresh), *([write_deletes(table, taken)] if taken else [])]
             staged = delta_of(table, added, summary)
             done = self._handover(staged, added, fresh, taken, deleted)
         except Exception as error:  # noqa: BLE001 - a value or a property that pyiceberg does not know
@@ -178,10 +177,3 @@ def _taken(files: LiveFiles, places: pa.Table) -> dict[str, Numbers]:
     """Return the rows at the places, per data file, ascending."""
     numbers, rows = places["file"].to_numpy(), places["row"].to_numpy()
     return {files.path(number): np.sort(rows[at]) for number, at in grouped(numbers)}
-
-
-def _files(table: Table, fresh: pa.Table, taken: Mapping[str, Numbers]) -> Iterator[DataFile]:
-    if fresh.num_rows:
-        yield from data_files(table, fresh)
-    if taken:
-        yield write_deletes(table, taken)

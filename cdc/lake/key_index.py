@@ -16,7 +16,7 @@ import structlog
 from pyiceberg.table import Table
 
 from cdc.lake.index_entries import KeyColumns
-from cdc.lake.index_files import Handover, IndexedFiles, advance, built, follow, follows, opened, to_read
+from cdc.lake.index_files import Handover, IndexedFiles, Tell, advance, built, follow, follows, opened, to_read
 from cdc.lake.index_store import IndexBroken, IndexInUse
 from cdc.lake.listing import Listing, Manifests, NotIndexed
 
@@ -29,9 +29,6 @@ AGAIN_SECONDS = 600.0
 """How long a table that cannot be indexed is left alone."""
 
 SAID_EVERY_SECONDS = 30.0
-
-
-Tell = Callable[[int], None]
 
 
 @dataclass

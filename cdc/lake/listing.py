@@ -9,6 +9,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from pyiceberg.io import FileIO
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestFile
 from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
 
 from cdc.lake.live_files import Numbers, grouped
 
@@ -68,9 +69,14 @@ def deleted_rows(io: FileIO, path: str) -> dict[str, Numbers]:
     return {paths[code]: rows[at] for code, at in grouped(np.asarray(names.indices)) if len(rows)}
 
 
-def ancestors(table: Table, snapshot_id: int | None) -> Iterator[int]:
-    """Return a snapshot and what it came from, as far as the table remembers."""
-    parents = {one.snapshot_id: one.parent_snapshot_id for one in table.metadata.snapshots}
-    while snapshot_id in parents:
-        yield snapshot_id
-        snapshot_id = parents[snapshot_id]
+def ancestors(table: Table, snapshot_id: int | None) -> Iterator[Snapshot]:
+    """Yield a snapshot and what it came from, newest first, as far as the table remembers."""
+    known = {one.snapshot_id: one for one in table.metadata.snapshots}
+    while snapshot_id in known:
+        yield known[snapshot_id]
+        snapshot_id = known[snapshot_id].parent_snapshot_id
+
+
+def descends(table: Table, snapshot_id: int | None, ancestor: int) -> bool:
+    """Return whether a snapshot is another one, or came from it."""
+    return any(one.snapshot_id == ancestor for one in ancestors(table, snapshot_id))

@@ -1,13 +1,14 @@
 """Old snapshots of a table of the service's own, which only grows in one line, and the files that only they have."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from pyiceberg.io import FileIO
 from pyiceberg.manifest import ManifestEntryStatus, ManifestFile
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.update import RemoveSnapshotsUpdate
+
+from cdc.lake.listing import ancestors
 
 KEEP = 15
 """Newest snapshots that stay, for whoever reads the table meanwhile."""
@@ -16,32 +17,25 @@ LOT = 15
 """Snapshots that go together: finding their files costs a look at each."""
 
 
-@dataclass(frozen=True)
-class Outdated:
-    """What a commit lets go of: updates to make with it, and files to remove after it."""
-
-    updates: tuple[RemoveSnapshotsUpdate, ...] = ()
-    files: frozenset[str] = frozenset()
-
-
-def outdated(table: Table) -> Outdated:
-    """Return what may go; nothing as long as it is little, or where there is more than one line of snapshots."""
-    line = _line(table)
+def outdated(table: Table) -> list[Snapshot]:
+    """Return the snapshots that may go; none as long as they are few, or where there is more than one line of them."""
+    line = list(ancestors(table, table.metadata.current_snapshot_id))
     gone = line[KEEP:]
-    if len(gone) < LOT or len(line) < len(table.metadata.snapshots) or set(table.metadata.refs) != {"main"}:
-        return Outdated()
-    files = frozenset(_only_in(gone, line[KEEP - 1], table.io))
-    return Outdated((RemoveSnapshotsUpdate(snapshot_ids=[snapshot.snapshot_id for snapshot in gone]),), files)
+    one_line = len(line) == len(table.metadata.snapshots) and set(table.metadata.refs) == {"main"}
+    return gone if one_line and len(gone) >= LOT else []
 
 
-def _line(table: Table) -> list[Snapshot]:
-    """Return the snapshots from the newest one back."""
-    known = {snapshot.snapshot_id: snapshot for snapshot in table.metadata.snapshots}
-    found, at = list[Snapshot](), table.metadata.current_snapshot_id
-    while at in known:
-        found.append(known[at])
-        at = known[at].parent_snapshot_id
-    return found
+def removing(gone: Sequence[Snapshot]) -> tuple[RemoveSnapshotsUpdate, ...]:
+    """Return the change of a table that lets go of snapshots."""
+    return (RemoveSnapshotsUpdate(snapshot_ids=[one.snapshot_id for one in gone]),) if gone else ()
+
+
+def files_of(table: Table, gone: Sequence[Snapshot]) -> frozenset[str]:
+    """Return the files that only these snapshots need, the oldest of a table as it was loaded."""
+    if not gone:
+        return frozenset()
+    oldest_kept = list(ancestors(table, table.metadata.current_snapshot_id))[-len(gone) - 1]
+    return frozenset(_only_in(gone, oldest_kept, table.io))
 
 
 def _only_in(gone: Sequence[Snapshot], oldest_kept: Snapshot, io: FileIO) -> Iterator[str]:

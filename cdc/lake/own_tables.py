@@ -10,15 +10,15 @@ from contextlib import suppress
 
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyiceberg.exceptions import NoSuchTableError
-from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.manifest import ManifestEntry
 from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
 
 from cdc.core.errors import CommitConflict
 from cdc.lake.commits import commit_errors, repeated
-from cdc.lake.file_rows import FileRows
+from cdc.lake.file_rows import FileRows, arrow_schema
 from cdc.lake.held import Content, HeldTable
-from cdc.lake.outdated import Outdated, outdated
+from cdc.lake.outdated import files_of, outdated, removing
 from cdc.lake.publishing import Staged, committed
 from cdc.lake.rewriting import added, content_of, live, replacement
 from cdc.lake.row_delta import delta_of
@@ -65,11 +65,6 @@ def overwrite(held: HeldTable, change: Callable[[pa.Table], pa.Table]) -> None:
     _commit(held, staged)
 
 
-def arrow_schema(table: Table) -> pa.Schema:
-    """Return the columns of a table as Arrow has them."""
-    return schema_to_pyarrow(table.schema(), include_field_ids=False)
-
-
 def _small(files: Sequence[ManifestEntry]) -> list[ManifestEntry]:
     """Return the small files of those partitions that have too many."""
     parts: dict[tuple[int, str], list[ManifestEntry]] = defaultdict(list)
@@ -103,14 +98,15 @@ def _commit(held: HeldTable, stage: Callable[[Table], tuple[Staged, Content]]) -
             table = _looked(held)
             with commit_errors(f"write to {held.name}"):
                 staged, content = stage(table)
-                old = outdated(table)
+                gone = outdated(table)
                 updates, requirements = staged.appending()
-                done = committed(held.catalog, table, ((*updates, *old.updates), requirements))
+                done = committed(held.catalog, table, ((*updates, *removing(gone)), requirements))
                 held.moved_to(done, content)
-            _remove(table, old)
+            with suppress(Exception):  # what stays is removed as an orphan
+                _remove(table, gone)
 
 
-def _remove(table: Table, old: Outdated) -> None:
-    for path in old.files:
-        with suppress(Exception):  # what stays is removed as an orphan
+def _remove(table: Table, gone: Sequence[Snapshot]) -> None:
+    for path in files_of(table, gone):
+        with suppress(Exception):  # each by itself
             table.io.delete(path)

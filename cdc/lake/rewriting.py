@@ -6,7 +6,6 @@ from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
-from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.manifest import DataFile, ManifestContent, ManifestEntry, ManifestEntryStatus, ManifestFile
 from pyiceberg.table import Table
 from pyiceberg.table.refs import MAIN_BRANCH
@@ -14,6 +13,7 @@ from pyiceberg.table.snapshots import Operation, Snapshot
 from pyiceberg.table.update.snapshot import _OverwriteFiles
 from pyiceberg.types import BinaryType, StringType
 
+from cdc.lake.file_rows import arrow_schema
 from cdc.lake.held import Content, HeldTable
 from cdc.lake.publishing import Staged, Staging
 from cdc.lake.small_files import data_files
@@ -97,7 +97,7 @@ class _Replacement(_OverwriteFiles):
         return [*found, *self._of_each_spec(gone), *self._of_each_spec(kept)]
 
     def _added(self, entries: Sequence[ManifestEntry]) -> ManifestFile:
-        with self.new_manifest_writer(self.spec(self._transaction.table_metadata.default_spec_id)) as writer:
+        with self.new_manifest_writer(self._transaction.table_metadata.spec()) as writer:
             for entry in entries:
                 writer.add(entry)
         return writer.to_manifest_file()
@@ -176,7 +176,7 @@ def content_of(table: Table) -> Content:
 
 
 def _content(table: Table, rows: pa.Table) -> Content:
-    return Content(live(table), rows.cast(schema_to_pyarrow(table.schema(), include_field_ids=False)))
+    return Content(live(table), rows.cast(arrow_schema(table)))
 
 
 def _laid_out(values: pa.Array) -> int:

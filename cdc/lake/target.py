@@ -17,7 +17,7 @@ from cdc.lake.checkpoints import version_of
 from cdc.lake.commits import commit_errors
 from cdc.lake.foreign import UP, lake_errors
 from cdc.lake.held import HeldTable
-from cdc.lake.listing import ancestors
+from cdc.lake.listing import ancestors, descends
 from cdc.lake.publishing import Staged, committed
 from cdc.lake.row_delta import delta_of
 from cdc.lake.tables import IcebergTable, TableSnapshot
@@ -121,13 +121,7 @@ class Target:
         """Return whether a snapshot is ``main`` or one of its ancestors."""
         with lake_errors(f"read table {self._held.name}"):
             table = self._held.look()
-        return table is not None and staged in ancestors(table, table.metadata.current_snapshot_id)
-
-
-def row_count(table: Table | None) -> int:
-    """Return the number of rows on ``main``, 0 if there is no table; rows that were deleted since may count."""
-    snapshot = table.current_snapshot() if table else None
-    return int(snapshot.summary.get("total-records") or 0) if snapshot and snapshot.summary else 0
+        return table is not None and descends(table, table.metadata.current_snapshot_id, staged)
 
 
 def state_of(table: Table) -> TableSnapshot:
@@ -149,10 +143,9 @@ def state_of(table: Table) -> TableSnapshot:
 def entries_of(table: Table) -> dict[str, str]:
     """Return the ``cdc.`` entries that count at ``main``."""
     head, versions = table.metadata.current_snapshot_id, dict[int, Version]()
-    snapshots = {one.snapshot_id: one for one in table.metadata.snapshots}
-    at = head
-    while at in snapshots:
-        version = versions[at] = version_of(snapshots[at])
-        at = None if version.entries and FENCE not in version.entries else version.parent
+    for version in map(version_of, ancestors(table, head)):
+        versions[version.snapshot_id] = version
+        if version.entries and FENCE not in version.entries:
+            break
     history = TableHistory(TableName(*table.name()[-2:]), head, versions, properties=dict(table.properties))
     return history.recorded(head) or {}
