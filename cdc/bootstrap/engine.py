@@ -22,6 +22,7 @@ from cdc.kafka.client import java_settings
 from cdc.kafka.ranges import RangeReader
 from cdc.kafka.registry import SchemaRegistry
 from cdc.kafka.topics import KafkaTopics
+from cdc.lake.folders import make_private
 from cdc.lake.held import HeldTables
 from cdc.lake.index_entries import KeyColumns
 from cdc.lake.indexed_table import IndexedTable
@@ -125,7 +126,7 @@ class SparkEngine:
         if "://" not in root:
             for left in Path(root).glob(f"{self._source.name}-*"):
                 shutil.rmtree(left, ignore_errors=True)
-            Path(root).mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(Path(root))
         return f"{root}/{self._source.name}-{uuid.uuid4()}"
 
     def declared(self, spec: TableSpec) -> Mapping[str, str] | None:

@@ -29,6 +29,7 @@ from cdc.core.names import TableName
 from cdc.core.preflight import Finding
 from cdc.core.status import StatusRow
 from cdc.lake.control import Control
+from cdc.lake.folders import make_private
 from cdc.lake.lease import Lease
 from cdc.lake.pyiceberg_catalog import direct_catalog, open_catalog
 from cdc.lake.status import DirectStatusTables, StatusTables
@@ -168,7 +169,7 @@ def require_checkpoint(address: str) -> None:
     if "://" in address:
         return
     try:
-        Path(address).mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(Path(address))
         with TemporaryFile(dir=address):
             pass
     except OSError as error:

@@ -23,6 +23,7 @@ from rocksdict import (
     WriteOptions,
 )
 
+from cdc.lake.folders import make_private
 from cdc.lake.live_files import LiveFiles
 
 Values = np.ndarray[Any, Any]
@@ -90,7 +91,7 @@ class IndexStore:
     @property
     def _open(self) -> _Open:
         if self._opened is None:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(self._folder)
             entries = Rdict(str(self._folder), _options(), {"files": _options()})
             files, handle = entries.get_column_family("files"), entries.get_column_family_handle("files")
             self._opened = _Open(entries, files, handle)

@@ -24,16 +24,20 @@ def yielding(session: SparkSession, wanted: Callable[[], bool], patience: float)
     ended, given_up = threading.Event(), threading.Event()
     since = time.monotonic()
 
+    def is_given_up() -> bool:
+        if not given_up.is_set() and time.monotonic() - since >= patience and wanted():
+            given_up.set()
+        return given_up.is_set()
+
     def watch() -> None:
         while not ended.wait(LOOK_SECONDS):
-            if time.monotonic() - since >= patience and wanted():
-                given_up.set()
+            if is_given_up():
                 context.cancelJobsWithTag(tag)  # again and again: another job may begin meanwhile
 
     watcher = threading.Thread(target=watch, name=tag, daemon=True)
 
     def go_on() -> None:
-        if given_up.is_set():
+        if is_given_up():
             raise Yielded(GIVEN_UP)
 
     context.addJobTag(tag)

@@ -39,6 +39,7 @@ from cdc.lake.maintenance import TableMaintainer
 from cdc.lake.rewind import Rewinder
 from cdc.lake.status import DirectStatusTables, StatusTables
 from cdc.lake.tables import BRANCH
+from cdc.lake.yielding import yielding
 from cdc.ops.metrics import Metrics
 from cdc.pipeline.apply import PROGRESS
 from cdc.pipeline.maintain import BATCHES, Kept, Maintenance, Outcome
@@ -456,16 +457,29 @@ def test_a_step_is_given_up_for_a_batch_that_waits(new_table: Any, hands: Any) -
     keeper = hands(table)
     step = next(step for step in keeper.plan().steps if isinstance(step, Compact))
     with pytest.raises(Yielded):
-        keeper.hands.do(keeper.name, step, _wanted_until_noticed(table.session), 0.0)
+        keeper.hands.do(keeper.name, step, lambda: True, 0.0)
     assert rows_with_positions(table) == before
     assert live_files(table)["data"] == files
     keeper.rounds()
     assert rows_with_positions(table) == before
 
 
-def _wanted_until_noticed(session: Any) -> Callable[[], bool]:
-    """Return what asks for the table, and makes sure that there is a job to give up by holding the cores."""
-    return lambda: bool(session.sparkContext.statusTracker().getActiveJobsIds())
+def test_a_job_of_spark_is_given_up_while_it_runs(lake: tuple[Any, Any]) -> None:
+    session, _ = lake
+
+    def runs() -> bool:
+        return bool(session.sparkContext.statusTracker().getActiveJobsIds())
+
+    with pytest.raises(Yielded), yielding(session, runs, 0.0):
+        session.range(10**15).selectExpr("sum(hash(id))").collect()  # days of work
+    assert session.range(10).count() == 10
+
+
+def test_work_that_nobody_waits_for_is_not_given_up(lake: tuple[Any, Any]) -> None:
+    session, _ = lake
+    with yielding(session, lambda: False, 0.0) as go_on:
+        assert session.range(10).count() == 10
+        go_on()
 
 
 def test_a_table_that_is_written_to_for_long_stays_small(new_table: Any, hands: Any) -> None:
