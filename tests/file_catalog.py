@@ -6,6 +6,8 @@ from typing import Any, cast
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import CommitTableResponse, Table
+from pyiceberg.table.metadata import new_table_metadata
+from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from pyiceberg.table.update import update_table_metadata
 
 from cdc.config.models import Config
@@ -18,6 +20,7 @@ class FileCatalog:
     name = "files"
 
     def __init__(self, config: Config) -> None:
+        self._warehouse = config.catalog.warehouse
         self._reader = HadoopReader(config.catalog.name, config.catalog.warehouse)
 
     def load_table(self, identifier: Any) -> Any:
@@ -28,6 +31,14 @@ class FileCatalog:
 
     def supports_server_side_planning(self) -> bool:
         return False
+
+    def create_table(self, identifier: Any, schema: Any, *, partition_spec: Any, properties: dict[str, str]) -> Any:
+        folder = Path(self._warehouse, *identifier)
+        made = new_table_metadata(schema, partition_spec, UNSORTED_SORT_ORDER, f"file:{folder}", properties)
+        (folder / "metadata").mkdir(parents=True)
+        (folder / "metadata" / "v1.metadata.json").write_text(made.model_dump_json(exclude_none=True))
+        (folder / "metadata" / "version-hint.text").write_text("1")
+        return self.load_table(identifier)
 
     def commit_table(self, table: Any, requirements: tuple[Any, ...], updates: tuple[Any, ...]) -> CommitTableResponse:
         current = self.load_table(_identifier(table))

@@ -226,7 +226,8 @@ class LakeTable:
         """Return what is written without Spark."""
         columns = KeyColumns(self.spec.key, self.spec.layout.order_width)
         indexed = IndexedTable(self.held, self.indexes, columns) if self.indexes else None
-        return Direct(RewrittenTable(self.held) if self.rewrites else None, indexed, Tombstones(self.held_tombstones))
+        small = RewrittenTable(self.held) if self.rewrites else None
+        return Direct(small, indexed, Tombstones(self.held_tombstones, self.held))
 
     def resolver(self, _micro: MicroBatch, writers: dict[int, Writer]) -> Resolve:
         """Return what finds the schemas of messages."""

@@ -73,7 +73,7 @@ class SparkEngine:
 
     def topics(self, names: Sequence[str]) -> Mapping[str, TopicState]:
         """Return the topics that exist, with their ids and watermarks."""
-        found = self._topics.describe(self._topics.existing(names))
+        found = self._topics.describe(names)
         return {
             name: TopicState(topic.id, {p: (marks.low, marks.high) for p, marks in topic.watermarks.items()})
             for name, topic in found.items()
@@ -184,7 +184,7 @@ class SparkEngine:
         held, indexed = self._held.of(spec.target), None
         if self._indexes is not None and spec.beside is None:
             indexed = IndexedTable(held, self._indexes, KeyColumns(spec.key, spec.layout.order_width))
-        return Direct(RewrittenTable(held), indexed, Tombstones(self._held.of(tombstones)))
+        return Direct(RewrittenTable(held), indexed, Tombstones(self._held.of(tombstones), held))
 
 
 class EngineBatch:

@@ -47,7 +47,7 @@ def _text(path: Path) -> str:
 
 def _parsed(path: Path, text: str) -> object:
     try:
-        return yaml.load(text, _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+        return yaml.load(text, _LOADER)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
         raise ConfigError(f'configuration "{path}" is not YAML: {_yaml_problem(error)}', hint=HINT) from None
     except yaml.YAMLError as error:
@@ -81,8 +81,8 @@ def _yaml_problem(error: yaml.MarkedYAMLError) -> str:
     return f"{place}{error.problem or error.context}"
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader for which a key given twice is an error, not a silent replacement."""
+class _UniqueKeys(yaml.constructor.SafeConstructor):
+    """Constructs plain values; a key given twice is an error, not a silent replacement."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
         seen = set()
@@ -93,3 +93,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
+
+
+_LOADER: Any = type("_Loader", (_UniqueKeys, getattr(yaml, "CSafeLoader", yaml.SafeLoader)), {})
+"""By C where that can be: a service reads its configuration again and again."""

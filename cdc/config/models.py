@@ -88,7 +88,7 @@ class LoadConfig(Section):
         json_schema_extra={"unit": "connections"},
     )
     parallel_tables: int = Field(
-        1,
+        4,
         ge=1,
         le=64,
         description="Tables of a source that are loaded at the same time; they share the connections.",

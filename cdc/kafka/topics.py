@@ -37,7 +37,6 @@ class Topic(NamedTuple):
     name: str
     id: str
     replication_factor: int
-    settings: Mapping[str, str]
     watermarks: Mapping[int, Watermarks]
 
     @property
@@ -97,14 +96,12 @@ class KafkaTopics:
         wanted = sorted(self.existing(names))
         if not wanted:
             return {}
-        settings = self.settings(wanted)
         with translated("describe topics"):
             described = self._admin.describe_topics(TopicCollection(wanted), request_timeout=self._timeout)
             topics = {name: future.result() for name, future in described.items()}
         marks = self._watermarks([TopicPartition(n, p.id) for n, t in topics.items() for p in t.partitions])
         return {
-            name: Topic(name, str(t.topic_id), len(t.partitions[0].replicas), settings[name], marks[name])
-            for name, t in topics.items()
+            name: Topic(name, str(t.topic_id), len(t.partitions[0].replicas), marks[name]) for name, t in topics.items()
         }
 
     def settled_ends(self, name: str, *, seconds: float = 30.0) -> dict[int, int]:

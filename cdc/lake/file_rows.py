@@ -16,11 +16,6 @@ from cdc.lake.live_files import Numbers
 BATCH_ROWS = 1 << 18
 
 
-def arrow_schema(table: Table) -> pa.Schema:
-    """Return the columns of a table as Arrow has them."""
-    return schema_to_pyarrow(table.schema(), include_field_ids=False)
-
-
 @dataclass(frozen=True)
 class FileRows:
     """Columns of a table's data files, as the table has them by now: renamed, widened, null where a file has none."""

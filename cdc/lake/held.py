@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
-from pyiceberg.manifest import ManifestEntry
+from pyiceberg.manifest import ManifestEntry, ManifestFile
 from pyiceberg.table import Table
 
 from cdc.core.names import TableName
@@ -36,10 +36,11 @@ class Locates(Protocol):
 
 @dataclass(frozen=True)
 class Content:
-    """The entries of a table's live data files at one snapshot, and the rows in them, where those are kept, too."""
+    """The entries of a table's live data files at one snapshot; rows and manifests, too, where those are kept."""
 
     files: Sequence[ManifestEntry]
     rows: pa.Table | None = None
+    manifests: Sequence[ManifestFile] | None = None
 
 
 class HeldTable:
@@ -52,6 +53,7 @@ class HeldTable:
         """Why it is not written without Spark, for the life of the process; nothing where it is."""
         self._table: Table | None = None
         self._content: tuple[int | None, int, Content] | None = None
+        self._row_bytes = 0
         self._staged: tuple[Staged, Content | None] | None = None
 
     def look(self) -> Table | None:
@@ -86,6 +88,7 @@ class HeldTable:
         """Keep what ``main`` holds."""
         metadata = self.table.metadata
         self._content = (metadata.current_snapshot_id, metadata.current_schema_id, content)
+        self._row_bytes = 0 if content.rows is None else content.rows.nbytes
 
     @property
     def staged(self) -> Staged | None:
@@ -103,7 +106,7 @@ class HeldTable:
     def moved_to(self, table: Table, content: Content | None = None) -> None:
         """Note the table as it is after a commit of ours, of the staged snapshot by default, and what it then holds."""
         content = content or (self._staged[1] if self._staged else None)
-        self._table, self._staged, self._content = table, None, None
+        self._table, self._staged, self._content, self._row_bytes = table, None, None, 0
         if content:
             self.keep(content)
 
@@ -111,8 +114,7 @@ class HeldTable:
     def size(self) -> int:
         """Return about how many bytes it keeps."""
         snapshots = len(self._table.metadata.snapshots) if self._table else 0
-        rows = self._content[2].rows if self._content else None
-        return snapshots * SNAPSHOT_BYTES + (0 if rows is None else rows.nbytes)
+        return snapshots * SNAPSHOT_BYTES + self._row_bytes
 
 
 class HeldTables:

@@ -7,13 +7,14 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from pyiceberg.manifest import DataFile, DataFileContent
 from pyiceberg.table import Table
 
-from cdc.lake.file_rows import FileRows, arrow_schema
+from cdc.lake.file_rows import FileRows
 from cdc.lake.held import HeldTable
 from cdc.lake.index_entries import Entries, KeyColumns
 from cdc.lake.index_files import Handover, IndexedFiles
 from cdc.lake.index_store import IndexBroken
 from cdc.lake.key_encoding import as_bytes
 from cdc.lake.key_indexes import KeyIndexes
+from cdc.lake.known import arrow_schema
 from cdc.lake.listing import NotIndexed
 from cdc.lake.live_files import LiveFiles, Numbers, grouped
 from cdc.lake.publishing import Staged

@@ -1,9 +1,12 @@
 """Old snapshots of a table of the service's own, which only grows in one line, and the files that only they have."""
 
 from collections.abc import Iterator, Sequence
+from io import BytesIO
+from typing import Any
 
+from fastavro import reader
 from pyiceberg.io import FileIO
-from pyiceberg.manifest import ManifestEntryStatus, ManifestFile
+from pyiceberg.manifest import ManifestEntryStatus
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.update import RemoveSnapshotsUpdate
@@ -40,24 +43,36 @@ def files_of(table: Table, gone: Sequence[Snapshot]) -> frozenset[str]:
 
 def _only_in(gone: Sequence[Snapshot], oldest_kept: Snapshot, io: FileIO) -> Iterator[str]:
     """Yield the files that only these need: in one line, what a snapshot has left out does not come again."""
-    kept = {manifest.manifest_path for manifest in oldest_kept.manifests(io)}
+    kept = {str(manifest["manifest_path"]) for manifest in _listed(oldest_kept, io)}
     left_out = {snapshot.snapshot_id for snapshot in (*gone, oldest_kept)}
     seen: set[str] = set()
     for snapshot in (*gone, oldest_kept):
-        for manifest in snapshot.manifests(io):
-            if manifest.manifest_path in seen:
+        for manifest in _listed(snapshot, io):
+            path = str(manifest["manifest_path"])
+            if path in seen:
                 continue
-            seen.add(manifest.manifest_path)
+            seen.add(path)
             yield from _deleted(manifest, left_out, io)
-            if manifest.manifest_path not in kept:
-                yield manifest.manifest_path
+            if path not in kept:
+                yield path
     yield from (snapshot.manifest_list for snapshot in gone)
 
 
-def _deleted(manifest: ManifestFile, by: set[int], io: FileIO) -> Iterator[str]:
+def _listed(snapshot: Snapshot, io: FileIO) -> list[dict[str, Any]]:
+    """Return the lines of a manifest list, by the names that the format gives them."""
+    return _records(snapshot.manifest_list, io)
+
+
+def _deleted(manifest: dict[str, Any], by: set[int], io: FileIO) -> Iterator[str]:
     """Yield the files that these snapshots have taken out of the table."""
-    if manifest.deleted_files_count == 0:
+    if manifest.get("deleted_files_count") == 0:
         return
-    for entry in manifest.fetch_manifest_entry(io, discard_deleted=False):
-        if entry.status == ManifestEntryStatus.DELETED and entry.snapshot_id in by:
-            yield entry.data_file.file_path
+    for entry in _records(manifest["manifest_path"], io):
+        if entry["status"] == ManifestEntryStatus.DELETED.value and entry["snapshot_id"] in by:
+            yield str(entry["data_file"]["file_path"])
+
+
+def _records(path: str, io: FileIO) -> list[dict[str, Any]]:
+    """Return the records of an Avro file as plain values: pyiceberg makes its reader anew for every file."""
+    with io.new_input(path).open() as opened:
+        return list(reader(BytesIO(opened.read())))  # type: ignore[arg-type]

@@ -14,11 +14,13 @@ from pyiceberg.manifest import ManifestEntry
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 
-from cdc.core.errors import CommitConflict
+from cdc.core.errors import CommitConflict, TerminalError
 from cdc.lake.commits import commit_errors, repeated
-from cdc.lake.file_rows import FileRows, arrow_schema
+from cdc.lake.file_rows import FileRows
 from cdc.lake.held import Content, HeldTable
+from cdc.lake.known import arrow_schema
 from cdc.lake.outdated import files_of, outdated, removing
+from cdc.lake.producing import FORMAT
 from cdc.lake.publishing import Staged, committed
 from cdc.lake.rewriting import added, content_of, live, replacement
 from cdc.lake.row_delta import delta_of
@@ -35,20 +37,20 @@ Rows = Callable[[pa.Schema], pa.Table]
 
 
 def append(held: HeldTable, made: Rows) -> None:
-    """Append rows; raises TerminalError if the table is not there, and as a commit does."""
+    """Append rows; raises TerminalError if the table is not there or is Spark's to write, and as a commit does."""
 
     def staged(table: Table) -> tuple[Staged, Content]:
-        known = held.content.files if held.content else live(table)
-        folded = [] if _has_deletes(table) else _small(known)
+        known = files_at(held)
+        folded = [] if has_deletes(table) else _small(known)
         rows = made(arrow_schema(table))
         if folded:
             paths = {entry.data_file.file_path for entry in folded}
             kept = [entry for entry in known if entry.data_file.file_path not in paths]
             change, new = replacement(table, folded, pa.concat_tables([*_rows(table, folded), rows]), {}, kept)
-            return change, Content([*kept, *new])
+            return change, Content([*kept, *new], manifests=change.manifests)
         files = data_files(table, rows)
-        change = delta_of(table, files, {})
-        return change, Content([*known, *(added(change, file) for file in files)])
+        change = delta_of(table, files, {}, held.content.manifests if held.content else None)
+        return change, Content([*known, *(added(change, file) for file in files)], manifests=change.manifests)
 
     _commit(held, staged)
 
@@ -74,7 +76,13 @@ def _small(files: Sequence[ManifestEntry]) -> list[ManifestEntry]:
     return [entry for part in parts.values() if len(part) >= FILES for entry in part]
 
 
-def _has_deletes(table: Table) -> bool:
+def files_at(held: HeldTable) -> Sequence[ManifestEntry]:
+    """Return the entries of the data files of ``main`` as it was looked at."""
+    return held.content.files if held.content else live(held.table)
+
+
+def has_deletes(table: Table) -> bool:
+    """Return whether rows of data files were deleted."""
     snapshot = table.current_snapshot()
     return bool(snapshot and snapshot.summary and int(snapshot.summary.get("total-delete-files") or 0))
 
@@ -89,7 +97,10 @@ def _looked(held: HeldTable) -> Table:
         found = held.look()
         if found is None:
             raise NoSuchTableError(f"Table does not exist: {held.name}")
-        return found
+    if found.metadata.format_version != FORMAT:
+        version = found.metadata.format_version
+        raise TerminalError(f"{held.name} has format version {version}", hint="nothing: Spark writes to it instead")
+    return found
 
 
 def _commit(held: HeldTable, stage: Callable[[Table], tuple[Staged, Content]]) -> None:

@@ -3,12 +3,13 @@
 The snapshot is audited before it is committed, so nothing has to be committed to a branch first (docs/decisions/0027).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, cast, runtime_checkable
 
 from pyiceberg.catalog import Catalog
+from pyiceberg.manifest import ManifestFile
 from pyiceberg.table import CommitTableResponse, Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
@@ -42,12 +43,11 @@ class Staging:
         """Return it as producers of snapshots want it."""
         return cast("Transaction", self)
 
-    @property
-    def staged(self) -> "Staged":
-        """Return what was produced; raises RuntimeError before that."""
+    def staged(self, manifests: Sequence[ManifestFile]) -> "Staged":
+        """Return what was produced, with the manifests of it; raises RuntimeError before that."""
         if self._produced is None:
             raise RuntimeError("nothing was produced")
-        return Staged(self._table, self._produced)
+        return Staged(self._table, self._produced, manifests)
 
     def _register_snapshot_producer(self, _producer: Any) -> None:  # noqa: ANN401 - pyiceberg's
         """Nothing is produced again: where another writer was first, the batch is applied again."""
@@ -62,6 +62,7 @@ class Staged:
 
     base: Table
     snapshot: Snapshot
+    manifests: Sequence[ManifestFile] = ()
 
     @property
     def summary(self) -> dict[str, str]:

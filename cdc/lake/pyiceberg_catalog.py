@@ -1,8 +1,9 @@
 """The configured Iceberg catalog as pyiceberg opens it: a reader that needs no Spark."""
 
 import re
+import time
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ from pyiceberg.table import CommitTableResponse, StaticTable, Table
 from pyiceberg.table.metadata import TableMetadata
 from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
-from sqlalchemy import URL, ColumnElement, Engine, create_engine, make_url, select, update
-from sqlalchemy.exc import ProgrammingError
-from sqlalchemy.pool import NullPool
+from sqlalchemy import URL, Dialect, Engine, bindparam, create_engine, event, make_url, select, update
+from sqlalchemy.exc import DisconnectionError, ProgrammingError
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from cdc.config.services import CatalogConfig, GlueCatalog, HadoopCatalog, HiveCatalog, JdbcCatalog, RestCatalog
 from cdc.core.errors import CdcError, ConfigError, TerminalError
@@ -33,6 +34,10 @@ _PATIENCE = {
 }
 _HTTP_SECONDS = (10.0, 30.0)
 """How long a catalog may take to be reached, and to answer: one that is silent must not hold a command for ever."""
+
+
+IDLE_SECONDS = 5.0
+"""A connection to a catalog's database that was not used for so long may be broken."""
 
 
 def open_catalog(config: CatalogConfig) -> Catalog:
@@ -97,7 +102,37 @@ def _engine(address: str) -> Engine:
     """Return the connections to a catalog's database, which all catalogs of the process share: a few, and checked."""
     if make_url(address).get_backend_name() == "sqlite":
         return create_engine(address, poolclass=NullPool)
-    return create_engine(address, pool_size=4, max_overflow=-1, pool_recycle=300, pool_pre_ping=True)
+    made = create_engine(address, pool_size=4, max_overflow=-1, pool_recycle=300)
+    event.listen(made, "checkin", _returned)
+    event.listen(made, "checkout", partial(_asked_again, made.dialect))
+    return made
+
+
+def _returned(_connection: Any, record: ConnectionPoolEntry) -> None:  # noqa: ANN401 - the driver's
+    record.info["returned"] = time.monotonic()
+
+
+def _asked_again(dialect: Dialect, connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:  # noqa: ANN401
+    """Ask a connection that was not used for a while whether it lives; of others a failure is an error like any."""
+    if time.monotonic() - record.info.get("returned", time.monotonic()) > IDLE_SECONDS:
+        try:
+            dialect.do_ping(connection)
+        except Exception as error:
+            raise DisconnectionError from error
+
+
+_ROW = (
+    IcebergTables.catalog_name == bindparam("catalog"),
+    IcebergTables.table_namespace == bindparam("namespace"),
+    IcebergTables.table_name == bindparam("table"),
+)
+_LOCATION = select(IcebergTables.metadata_location).where(*_ROW)
+_SWAP = (
+    update(IcebergTables)
+    .where(*_ROW, IcebergTables.metadata_location == bindparam("known"))
+    .values(metadata_location=bindparam("made"), previous_metadata_location=bindparam("known"))
+    .execution_options(synchronize_session=False)
+)
 
 
 class SqlReader(Reading, SqlCatalog):
@@ -107,6 +142,8 @@ class SqlReader(Reading, SqlCatalog):
         super().__init__(name, **properties)
         self.engine.dispose()
         self.engine = _engine(self.engine.url.render_as_string(hide_password=False))
+        self._at_once = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        """Connections on which each statement is a transaction: one round trip, and not three."""
 
     def load_table(self, identifier: Any) -> Table:  # noqa: ANN401 - pyiceberg's Identifier or text
         """Return the table; raises NoSuchTableError, and what ``lake_errors`` does."""
@@ -120,8 +157,8 @@ class SqlReader(Reading, SqlCatalog):
 
     def location_of(self, name: TableName) -> str | None:
         """Return the location of a table's metadata, None if there is no such table; raises as ``load_table`` does."""
-        with lake_errors(f'read catalog "{self.name}"'), self.engine.connect() as connection:
-            found = connection.execute(select(IcebergTables.metadata_location).where(*self._row(name))).scalar()
+        with lake_errors(f'read catalog "{self.name}"'), self._at_once.connect() as connection:
+            found = connection.execute(_LOCATION, self._row(name)).scalar()
             return None if found is None else str(found)
 
     def commit_at(self, table: Table, changed: TableMetadata) -> CommitTableResponse:
@@ -130,25 +167,17 @@ class SqlReader(Reading, SqlCatalog):
         version = self._parse_metadata_version(before) + 1
         location = table.location_provider().new_table_metadata_file_location(version)
         self._write_metadata(changed, table.io, location)
-        swap = (
-            update(IcebergTables)
-            .where(*self._row(TableName(*table.name()[-2:])), IcebergTables.metadata_location == before)
-            .values(metadata_location=location, previous_metadata_location=before)
-        )
-        with self.engine.begin() as connection:
-            if connection.execute(swap).rowcount < 1:
+        row = self._row(TableName(*table.name()[-2:]))
+        with self._at_once.connect() as connection:
+            if connection.execute(_SWAP, {**row, "known": before, "made": location}).rowcount < 1:
                 with suppress(Exception):  # nobody knows it
                     table.io.delete(location)
                 raise CommitFailedException(f"another writer has moved {'.'.join(table.name())}")
         return CommitTableResponse(metadata=changed, metadata_location=location)
 
-    def _row(self, name: TableName) -> tuple[ColumnElement[bool], ...]:
+    def _row(self, name: TableName) -> dict[str, str]:
         """Return what tells a table's row from all others."""
-        return (
-            IcebergTables.catalog_name == self.name,
-            IcebergTables.table_namespace == name.namespace,
-            IcebergTables.table_name == name.table,
-        )
+        return {"catalog": self.name, "namespace": name.namespace, "table": name.table}
 
 
 class RestReader(Reading, PyicebergRest):

@@ -13,8 +13,9 @@ from pyiceberg.table.snapshots import Operation, Snapshot
 from pyiceberg.table.update.snapshot import _OverwriteFiles
 from pyiceberg.types import BinaryType, StringType
 
-from cdc.lake.file_rows import arrow_schema
 from cdc.lake.held import Content, HeldTable
+from cdc.lake.known import arrow_schema
+from cdc.lake.producing import FORMAT, Produced
 from cdc.lake.publishing import Staged, Staging
 from cdc.lake.small_files import data_files
 from cdc.lake.tables import MERGE_MODE, SMALL_BYTES
@@ -24,8 +25,6 @@ ROWS = 20_000
 
 ROW_BYTES = 64 << 20
 """Bytes that the texts of all rows may take in memory."""
-
-_FORMAT = 2
 
 
 class RewrittenTable:
@@ -72,7 +71,7 @@ class RewrittenTable:
         return found
 
 
-class _Replacement(_OverwriteFiles):
+class _Replacement(Produced, _OverwriteFiles):
     """An overwrite whose files are known: ``gone`` are taken out, ``kept`` stay, in a manifest of their own."""
 
     def __init__(
@@ -126,7 +125,8 @@ def replacement(
     with _Replacement(staging, table, summary, gone, kept) as update:
         for file in new:
             update.append_data_file(file)
-    return staging.staged, [added(staging.staged, file) for file in new]
+    staged = staging.staged(update.manifests)
+    return staged, [added(staged, file) for file in new]
 
 
 def _spec_of(entry: ManifestEntry) -> int:
@@ -188,7 +188,7 @@ def _laid_out(values: pa.Array) -> int:
 def unfit(table: Table) -> str | None:
     """Return why a table is not to be rewritten in this way, None if it is."""
     snapshot = table.current_snapshot()
-    if table.metadata.format_version != _FORMAT:
+    if table.metadata.format_version != FORMAT:
         return f"format version {table.metadata.format_version}"
     if table.properties.get(MERGE_MODE) != "copy-on-write":
         return "its merge mode is not copy-on-write"

@@ -21,7 +21,6 @@ from pyiceberg.manifest import (
     ManifestEntryStatus,
     ManifestFile,
     ManifestWriter,
-    ManifestWriterV2,
 )
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.table import Table, TableProperties
@@ -31,6 +30,7 @@ from pyiceberg.table.update.snapshot import _FastAppendFiles, _ManifestMergeMana
 from pyiceberg.typedef import Record
 from pyiceberg.utils.properties import property_as_bool, property_as_int
 
+from cdc.lake.producing import KnownManifest, Produced
 from cdc.lake.publishing import Staged, Staging
 
 MERGED = 15
@@ -92,15 +92,23 @@ def _long(number: int) -> bytes:
     return int(number).to_bytes(8, "little", signed=True)
 
 
-def delta_of(table: Table, added: Sequence[DataFile], summary: Mapping[str, str]) -> Staged:
-    """Return a snapshot that adds files, or only says something, with the manifests and the list that it needs."""
+def delta_of(
+    table: Table,
+    added: Sequence[DataFile],
+    summary: Mapping[str, str],
+    before: Sequence[ManifestFile] | None = None,
+) -> Staged:
+    """Return a snapshot that adds files, or only says something, with the manifests and the list that it needs.
+
+    ``before`` are the manifests of ``main``, if they are known.
+    """
     staging = Staging(table)
-    with RowDelta(staging, table, summary, added):
+    with RowDelta(staging, table, summary, added, before) as update:
         pass
-    return staging.staged
+    return staging.staged(update.manifests)
 
 
-class _DeleteManifestWriter(ManifestWriterV2):
+class _DeleteManifest(KnownManifest):
     """Writes a manifest of delete files."""
 
     def content(self) -> ManifestContent:
@@ -111,13 +119,20 @@ class _DeleteManifestWriter(ManifestWriterV2):
         return {**super()._meta, "content": "deletes"}
 
 
-class RowDelta(_FastAppendFiles):
+class RowDelta(Produced, _FastAppendFiles):
     """Adds data and delete files on top of ``main``; small manifests of either kind are merged when they are many.
 
     How many, and how large a merged one is, say the table's properties (``commit.manifest.*``), as everywhere.
     """
 
-    def __init__(self, staging: Staging, table: Table, summary: Mapping[str, str], added: Sequence[DataFile]) -> None:
+    def __init__(
+        self,
+        staging: Staging,
+        table: Table,
+        summary: Mapping[str, str],
+        added: Sequence[DataFile],
+        before: Sequence[ManifestFile] | None,
+    ) -> None:
         kinds = {file.content for file in added}
         operation = {
             frozenset[DataFileContent](): Operation.APPEND,
@@ -125,13 +140,13 @@ class RowDelta(_FastAppendFiles):
             frozenset({DataFileContent.POSITION_DELETES}): Operation.DELETE,
         }.get(frozenset(kinds), Operation.OVERWRITE)
         super().__init__(operation, staging.transaction, table.io, None, dict(summary), MAIN_BRANCH)
-        self._properties = table.properties
+        self._properties, self._before = table.properties, before
         for file in added:
             self.append_data_file(file)
 
     def _manifests(self) -> list[ManifestFile]:
         """Return the manifests of the snapshot: for each kind of file those added, then those from before."""
-        before = self._existing_manifests()
+        before = self._existing_manifests() if self._before is None else self._before
         found = [
             manifest
             for kind, producer in ((ManifestContent.DATA, self), (ManifestContent.DELETES, _Deletes(self)))
@@ -162,10 +177,12 @@ class RowDelta(_FastAppendFiles):
         size = property_as_int(
             self._properties, names.MANIFEST_TARGET_SIZE_BYTES, names.MANIFEST_TARGET_SIZE_BYTES_DEFAULT
         )
-        least = property_as_int(self._properties, names.MANIFEST_MIN_MERGE_COUNT, MERGED)
+        least = property_as_int(self._properties, names.MANIFEST_MIN_MERGE_COUNT, MERGED) or MERGED
+        if len(manifests) < least:
+            return manifests
         merged: list[ManifestFile] = _ManifestMergeManager(
             target_size_bytes=size or names.MANIFEST_TARGET_SIZE_BYTES_DEFAULT,
-            min_count_to_merge=least or MERGED,
+            min_count_to_merge=least,
             merge_enabled=property_as_bool(self._properties, names.MANIFEST_MERGE_ENABLED, default=True) is not False,
             snapshot_producer=producer,
         ).merge_manifests(manifests)
@@ -174,7 +191,7 @@ class RowDelta(_FastAppendFiles):
     def delete_manifest_writer(self, spec: PartitionSpec) -> ManifestWriter:
         """Return a writer of a manifest of delete files."""
         output = self.new_manifest_output()
-        return _DeleteManifestWriter(spec, self.schema(), output, self._snapshot_id, self._compression)
+        return _DeleteManifest(spec, self.schema(), output, self._snapshot_id, self._compression)
 
 
 class _Deletes:

@@ -4,13 +4,19 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pyarrow as pa  # type: ignore[import-untyped]
-from pyiceberg.io.fileformat import FileFormatFactory
-from pyiceberg.io.pyarrow import _dataframe_to_data_files, _determine_partitions, _to_requested_schema
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+from pyiceberg.io import OutputStream
+from pyiceberg.io.pyarrow import (
+    _dataframe_to_data_files,
+    _determine_partitions,
+    data_file_statistics_from_parquet_metadata,
+)
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
-from pyiceberg.partitioning import PartitionKey
-from pyiceberg.schema import sanitize_column_names
+from pyiceberg.partitioning import PartitionFieldValue, PartitionKey
 from pyiceberg.table import Table, TableProperties
 from pyiceberg.typedef import Record
+
+from cdc.lake.known import ParquetForm, parquet_form
 
 SMALL_BYTES = 64 << 20
 """Rows of more bytes in memory are written as pyiceberg does it, in files of the table's target size."""
@@ -30,19 +36,34 @@ def _parts(table: Table, rows: pa.Table) -> Iterator[tuple[PartitionKey | None, 
     if table.spec().is_unpartitioned():
         yield None, rows
         return
+    if (only := _only_partition(table, rows)) is not None:
+        yield only, rows
+        return
     for part in _determine_partitions(table.spec(), table.schema(), rows):
         yield part.partition_key, part.arrow_table_partition
 
 
+def _only_partition(table: Table, rows: pa.Table) -> PartitionKey | None:
+    """Return the partition of all rows, None if they are of several: to group and filter them takes threads."""
+    values = []
+    for field in table.spec().fields:
+        source, name = table.schema().find_field(field.source_id), table.schema().find_column_name(field.source_id)
+        if name not in rows.column_names:  # part of another column
+            return None
+        placed = field.transform.pyarrow_transform(source.field_type)(rows[name].unique()).unique()
+        if len(placed) != 1:
+            return None
+        values.append(PartitionFieldValue(field, placed[0].as_py()))
+    return PartitionKey(values, table.spec(), table.schema())
+
+
 def _written(table: Table, rows: pa.Table, key: PartitionKey | None) -> DataFile:
-    model, schema = FileFormatFactory.get(FileFormat.PARQUET), sanitize_column_names(table.schema())
-    shaped = [
-        _to_requested_schema(schema, table.schema(), batch, include_field_ids=True, format_model=model)
-        for batch in rows.to_batches()
-    ]
+    form = parquet_form(table)
+    shaped = [column.cast(field.type) for column, field in zip(rows.columns, form.columns, strict=True)]
     output = table.io.new_output(table.location_provider().new_data_location(f"{uuid4()}.parquet", key))
-    with model.create_writer(output, schema, table.properties) as writer:
-        writer.write(pa.Table.from_batches(shaped))
+    with output.create() as opened, _writer(opened, form) as writer:
+        writer.write_table(pa.Table.from_arrays(shaped, schema=form.columns), row_group_size=form.row_group)
+    found = data_file_statistics_from_parquet_metadata(writer.writer.metadata, form.statistics, form.numbers)
     return DataFile.from_args(
         content=DataFileContent.DATA,
         file_path=output.location,
@@ -53,5 +74,9 @@ def _written(table: Table, rows: pa.Table, key: PartitionKey | None) -> DataFile
         spec_id=table.metadata.default_spec_id,
         equality_ids=None,
         key_metadata=None,
-        **writer.result().to_serialized_dict(),
+        **found.to_serialized_dict(),
     )
+
+
+def _writer(opened: OutputStream, form: ParquetForm) -> pq.ParquetWriter:
+    return pq.ParquetWriter(opened, form.columns, store_decimal_as_integer=True, **form.options)

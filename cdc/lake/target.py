@@ -18,6 +18,7 @@ from cdc.lake.commits import commit_errors
 from cdc.lake.foreign import UP, lake_errors
 from cdc.lake.held import HeldTable
 from cdc.lake.listing import ancestors, descends
+from cdc.lake.producing import FORMAT
 from cdc.lake.publishing import Staged, committed
 from cdc.lake.row_delta import delta_of
 from cdc.lake.tables import IcebergTable, TableSnapshot
@@ -32,7 +33,8 @@ class Target:
 
     def exists(self) -> bool:
         """Return whether the table is in the catalog."""
-        return self._java.exists()
+        with lake_errors(f"read table {self._held.name}"):
+            return self._held.look() is not None
 
     def create(
         self,
@@ -72,6 +74,10 @@ class Target:
 
     def stage_progress(self, base: int, summary: Mapping[str, str]) -> None:
         """Stage an empty snapshot on top of ``base``."""
+        if self._held.table.metadata.format_version != FORMAT:
+            self._held.drop()
+            self._java.stage_progress(base, summary)
+            return
         self._held.stage(delta_of(self._held.table, (), summary))
         self._staged_on(base)
 

@@ -57,6 +57,9 @@ CAPTURE_SECONDS = 10.0
 STALE = "stale"
 """The name of the trouble of a table that has to be loaded anew, whatever it began with."""
 
+REST, REST_SECONDS = 3, 10.0
+"""A query goes on for so many times as long as its start took, and no longer, before it ends for tables just loaded."""
+
 HEALTHY_SECONDS = 60.0
 """A query that ran this long was well: when it ends, pauses are short again."""
 
@@ -94,6 +97,8 @@ class Pipeline:
     _batches: int = 0
     _held: HeldBack | Moved | None = None
     _again: bool = False
+    _moved: bool = False
+    _rests_until: float = 0.0
     _look_at: float = 0.0
     _capture: str = ""
     _capture_at: float = 0.0
@@ -137,7 +142,7 @@ class Pipeline:
         self._fatal, self._marks = None, Marks(self.name, self.control, self.poll)
         self._roster.forget()
         self._comeback = Comeback(self._roster, lambda spec: self._marks.stale_of(spec) or self._fitness.unmarked(spec))
-        self._failing, self._held, self._again = {}, None, False
+        self._failing, self._held, self._again, self._moved = {}, None, False, False
         self._draining.clear()
         self._idle.set()
 
@@ -175,9 +180,11 @@ class Pipeline:
         """Run a query until it fails or another one is needed, none if there is no table to read."""
         self._reconfigure()
         self._heed()  # before the tables are read: whoever moves one after this is noticed
-        self._held, self._again = None, False
+        self._held, self._again, self._moved = None, False, False
+        began = time.monotonic()
         found = self._positions(applier)
         query = self.engine.start(found, partial(self._on_batch, applier)) if found else None
+        self._rests_until = time.monotonic() + min(REST * (time.monotonic() - began), REST_SECONDS)
         self.report.started()
         log.info("query started" if query else "no table to read yet", pipeline=self.name, tables=len(found))
         failure: Exception | None = None
@@ -188,7 +195,7 @@ class Pipeline:
                 self._heed()
                 self._look_for_loaded()
                 self._look_at_capture()
-                self._again = self._comeback.due() or self._again
+                self._again = self._comeback.due() or self._moved_long_ago() or self._again
                 self.report.flush_when_due()
         finally:
             self._drain(query, stop)
@@ -221,7 +228,12 @@ class Pipeline:
                 self._stop_table(spec, self._stale(spec), STALE)
         for spec in heard.moved:
             self._roster.pardon(spec)
-        self._again = self._again or blind or bool(heard.resumed or heard.moved)
+        self._moved = self._moved or bool(heard.moved)
+        self._again = self._again or blind or bool(heard.resumed)
+
+    def _moved_long_ago(self) -> bool:
+        """Return whether to begin again for tables that were moved, or loaded: one after another, with many tables."""
+        return self._moved and time.monotonic() >= self._rests_until
 
     def _stale(self, spec: TableSpec) -> TerminalError:
         return TerminalError(self._marks.stale_of(spec), hint=RESET)
@@ -232,7 +244,7 @@ class Pipeline:
             self._look_at = time.monotonic() + self.poll
             self._roster.loading.rotate()
             with suppress(CdcError), self.engine.table(self._roster.loading[0]) as table:
-                self._again = self._again or loaded(table)
+                self._moved = self._moved or loaded(table)
 
     def _look_at_capture(self) -> None:
         """Begin again where the connector has: what it has passed by is in no topic. Measure what is left to read."""

@@ -10,10 +10,11 @@ from typing import Protocol
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
+from cdc.core.events import Key
 from cdc.core.positions import LAYOUTS
 from cdc.spark.decode import RowShape
 from cdc.spark.fresh import Fresh, Known, differing_column, kept, planned
-from cdc.spark.gathered import floors_of, keys_of
+from cdc.spark.gathered import floors_for
 from cdc.spark.rewrite import told
 
 KEPT_BYTES = 256 << 20
@@ -52,11 +53,15 @@ class IndexedTable(Protocol):
 
 
 def delta(
-    table: IndexedTable, changes: pa.Table, shape: RowShape, floors: pa.Table | None, summary: Mapping[str, str]
+    table: IndexedTable,
+    changes: pa.Table,
+    shape: RowShape,
+    floors: Mapping[Key, str] | None,
+    summary: Mapping[str, str],
 ) -> str | None:
     """Stage a batch; returns why it cannot be done in this way, None if it was. Raises as a commit does.
 
-    ``floors`` are positions of keys deleted before, ``k, floor``, where some may be.
+    ``floors`` are positions of keys deleted before, where some may be.
     """
     found = table.find(changes["k"].combine_chunks())
     if isinstance(found, str):
@@ -64,7 +69,7 @@ def delta(
     if differing := differing_column(table.schema, changes, shape):
         return f"column {differing!r} has another type in Arrow"
     layout = LAYOUTS[shape.engine]
-    plan = planned(changes, found["position"], layout, _floors(changes, floors))
+    plan = planned(changes, found["position"], layout, floors_for(changes, floors))
     replaced = found.take(plan.updated)
     names = kept(table.schema, shape)
     before = table.read(replaced, names, KEPT_BYTES) if names else replaced.select([])
@@ -88,10 +93,3 @@ def rows_of(table: IndexedTable, shape: RowShape, wanted: pa.Table, truncated: s
     names = list(dict.fromkeys([*shape.key, *shape.columns, "_cdc_position", "_cdc_op"]))
     rows = table.read(found.filter(found["file"].is_valid()), names, limit)
     return None if rows is None else told(rows.filter(pc.greater_equal(rows["_cdc_position"], truncated)), shape)
-
-
-def _floors(changes: pa.Table, floors: pa.Table | None) -> pa.Array | None:
-    if floors is None:
-        return None
-    known = floors_of(floors)
-    return pa.array([known.get(key) for key in keys_of(changes["k"])], pa.string())

@@ -16,7 +16,16 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 from cdc.core.batch import Collapsed
 from cdc.core.collapse import KeyState, Row, collapse, complete, torn
 from cdc.core.events import ChangeEvent, Key, Operation
-from cdc.core.positions import LAYOUTS, components_text, newer, parse_components, parse_position
+from cdc.core.positions import (
+    LAYOUTS,
+    OFFSET_DIGITS,
+    components_text,
+    hexadecimal,
+    newer,
+    parse_components,
+    parse_position,
+)
+from cdc.core.progress import Progress
 from cdc.spark.decode import RowShape
 
 
@@ -189,6 +198,27 @@ def keys_of(column: pa.ChunkedArray) -> list[Any]:
 def floors_of(found: pa.Table | None) -> dict[Key, str]:
     """Return the positions of deleted keys from ``k, floor``."""
     return {} if found is None else dict(zip(keys_of(found["k"]), found["floor"].to_pylist(), strict=True))
+
+
+def floors_for(changes: pa.Table, floors: Mapping[Key, str] | None) -> pa.Array | None:
+    """Return for each change the position of its key's last delete, null where there is none."""
+    return None if floors is None else pa.array([floors.get(key) for key in keys_of(changes["k"])], pa.string())
+
+
+def floors_among(places: pa.Table, deleted: pa.Table, progress: Progress) -> dict[Key, str]:
+    """Return the newest position of each of the keys in ``places`` (``k, partition``) that were ``deleted`` before.
+
+    Deletes at or after the progress do not count: their batch was never published.
+    """
+    partitions = dict(zip(keys_of(places["k"]), places["partition"].to_pylist(), strict=True))
+    limits = {p: hexadecimal(state.next_offset, OFFSET_DIGITS) for p, state in progress.partitions.items()}
+    keys = keys_of(deleted.drop_columns("_cdc_position").to_struct_array())
+    found: dict[Key, str] = {}
+    for key, position in zip(keys, deleted["_cdc_position"].to_pylist(), strict=True):
+        limit = limits.get(partitions[key], "") if key in partitions else ""
+        if position[-OFFSET_DIGITS:] < limit:
+            found[key] = max(found.get(key, ""), position)
+    return found
 
 
 def _comparable(values: pa.Array) -> list[Any]:

@@ -29,9 +29,12 @@ MESSAGE_DDL = (
 GATHERED, GATHERED_BYTES = 20_000, 64 << 20
 """Up to so many messages are gathered at the driver, and up to so many bytes of them.
 
-Before Spark reads them only their number is known: each may have its part of the bytes, and the topics of those that
-are larger are read again by Spark.
+Of many topics they may be more: what each has is small, and would otherwise cost each a job of Spark's. Before Spark
+reads them only their number is known: each may have its part of the bytes, and the topics of those that are larger are
+read again by Spark.
 """
+
+GATHERED_OF_A_TOPIC = 500
 
 
 class RangeReader(Protocol):
@@ -130,7 +133,8 @@ class MicroBatch:
 
     def slices(self) -> Mapping[str, TopicSlice]:
         """Return what there is of each topic; this reads Kafka."""
-        small = self._at_most is not None and self._at_most <= GATHERED
+        bound = max(GATHERED, GATHERED_OF_A_TOPIC * len(self._ranges or ()))
+        small = self._at_most is not None and self._at_most <= bound
         self._slices = self._gathered(self._at_most or 1) if small else self._counted(self._raw)
         return self._slices
 

@@ -3,7 +3,7 @@
 The rules are those of the MERGE (``cdc.spark.merge``), which is the other way to the same rows.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
@@ -11,10 +11,11 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from cdc.core.collapse import MOVED_IN
+from cdc.core.events import Key
 from cdc.core.positions import LAYOUTS
 from cdc.spark.decode import RowShape
 from cdc.spark.fresh import Fresh, Known, counted, differing_column, planned
-from cdc.spark.gathered import keys_of
+from cdc.spark.gathered import floors_for, keys_of
 
 
 class SmallTable(Protocol):
@@ -47,15 +48,23 @@ class Rewritten(NamedTuple):
 
 
 def rewrite(
-    table: SmallTable, changes: pa.Table, shape: RowShape, truncate: str, summary: Mapping[str, str]
+    table: SmallTable,
+    changes: pa.Table,
+    shape: RowShape,
+    truncate: str,
+    summary: Mapping[str, str],
+    floors: Callable[[], Mapping[Key, str] | None] = lambda: None,
 ) -> str | None:
-    """Stage a batch; returns why it cannot be done in this way, None if it was. Raises as a commit does."""
+    """Stage a batch; returns why it cannot be done in this way, None if it was. Raises as a commit does.
+
+    ``floors`` gives positions of keys deleted before, where some may be.
+    """
     rows = table.rows()
     if isinstance(rows, str):
         return rows
     if differing := differing_column(rows.schema, changes, shape):
         return f"column {differing!r} has another type in Arrow"
-    found = rewritten(rows, changes, shape, truncate, datetime.now(UTC))
+    found = rewritten(rows, changes, shape, truncate, datetime.now(UTC), floors_for(changes, floors()))
     if found is None:
         return "a key is there more than once, or a row without a position"
     return table.replace(found.rows, {**summary, **found.counts})
@@ -88,8 +97,13 @@ def told(rows: pa.Table, shape: RowShape) -> pa.Table:
     )
 
 
-def rewritten(rows: pa.Table, changes: pa.Table, shape: RowShape, truncate: str, now: datetime) -> Rewritten | None:
-    """Return the rows with the changes (``cdc.spark.collapse``) in them; None if rows share a key, or are not ours."""
+def rewritten(
+    rows: pa.Table, changes: pa.Table, shape: RowShape, truncate: str, now: datetime, floors: pa.Array | None = None
+) -> Rewritten | None:
+    """Return the rows with the changes (``cdc.spark.collapse``) in them; None if rows share a key, or are not ours.
+
+    ``floors`` holds for each change the position of its key's last delete.
+    """
     if rows["_cdc_position"].null_count:
         return None
     if truncate:
@@ -99,7 +113,7 @@ def rewritten(rows: pa.Table, changes: pa.Table, shape: RowShape, truncate: str,
         return None
     found = _numbers([held.get(key) for key in keys_of(changes["k"])])
     layout = LAYOUTS[shape.engine]
-    plan = planned(changes, rows["_cdc_position"].take(found), layout)
+    plan = planned(changes, rows["_cdc_position"].take(found), layout, floors)
     before = rows.take(found.take(plan.updated))
     known = Known(before["_cdc_position"], pc.equal(before["_cdc_op"], MOVED_IN))
     fresh = Fresh(rows.schema, changes, plan, before, known, layout).table(shape, now)

@@ -10,7 +10,7 @@ from cdc.spark import staging
 from cdc.spark.collapse import changes_ddl
 from cdc.spark.decode import RowShape
 from cdc.spark.delta import rows_of
-from cdc.spark.gathered import Folded, GatheredEvents, floors_of
+from cdc.spark.gathered import Folded, GatheredEvents
 from cdc.spark.microbatch import TopicSlice
 from cdc.spark.rewrite import known_rows
 from cdc.spark.work import Share, Work, bounds_of, cached, free
@@ -35,7 +35,8 @@ def collapse_small(share: Share) -> Work | None:
     """
     events = GatheredEvents(share.gathered(), share.shape)
     keys = events.places()
-    work = Work(share, events.counted(), lambda: _frame(share, keys, f"k {share.shape.key_type}, partition int"), None)
+    frame = lambda: _frame(share, keys, f"k {share.shape.key_type}, partition int")  # noqa: E731
+    work = Work(share, events.counted(), frame, None, places=keys)
     folded = _folded(work, events)
     return None if folded is None else _finished(work, events, folded)
 
@@ -45,16 +46,14 @@ def _folded(work: Work, events: GatheredEvents) -> Folded | None:
     share = work.share
     if not events.entangled:
         return Folded(events)
-    wanted = f.broadcast(_frame(share, events.wanted(), f"k {share.shape.key_type}"))
-    floors = work.floors
-    found = None if floors is None else floors.join(wanted, "k", "left_semi").toArrow()
     small, indexed = share.direct.small, share.direct.indexed
     known = known_rows(small, share.shape, events.wanted(), share.truncated) if small else None
     if known is None and indexed:
         known = rows_of(indexed, share.shape, events.wanted(), share.truncated, ROW_BYTES)
     if known is None:
+        wanted = f.broadcast(_frame(share, events.wanted(), f"k {share.shape.key_type}"))
         known = _gathered(share.rows().join(wanted, "k", "left_semi"), share.shape)
-    return None if known is None else events.fold(known, floors_of(found), share.skip.doubtful)
+    return None if known is None else events.fold(known, work.known_floors or {}, share.skip.doubtful)
 
 
 def _gathered(rows: DataFrame, shape: RowShape) -> pa.Table | None:

@@ -79,7 +79,8 @@ def write_tombstones(session: SparkSession, target: TableTarget, shape: RowShape
     session.sql(
         f"CREATE TABLE IF NOT EXISTS {target.tombstones} ({fields}, _cdc_position string, deleted_at timestamp) "
         "USING iceberg PARTITIONED BY (day(deleted_at)) "
-        f"TBLPROPERTIES ({_BOUND_METADATA}, 'write.distribution-mode' = 'none')"
+        f"TBLPROPERTIES ({_BOUND_METADATA}, 'write.distribution-mode' = 'none', "
+        "'write.metadata.metrics.column._cdc_position' = 'full')"
     )
     keys = [f.col("k")[name].alias(name) for name in shape.key]
     position, now = f.col("position").alias("_cdc_position"), f.current_timestamp().alias("deleted_at")

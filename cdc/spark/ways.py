@@ -52,9 +52,8 @@ def _rewritten(work: Work, truncate: str, summary: Mapping[str, str]) -> str | N
         return "the catalog is written to by Spark alone"
     if work.gathered is None:
         return LARGE
-    if work.floors is not None:
-        return "keys that may have been deleted before"
-    return rewrite(work.share.direct.small, work.gathered, work.share.shape, truncate, summary)
+    floors = lambda: work.known_floors  # noqa: E731 - asked of a small table alone
+    return rewrite(work.share.direct.small, work.gathered, work.share.shape, truncate, summary, floors)
 
 
 def _delta(work: Work, truncate: str, summary: Mapping[str, str]) -> str | None:
@@ -69,8 +68,7 @@ def _delta(work: Work, truncate: str, summary: Mapping[str, str]) -> str | None:
     changes = work.gathered if work.gathered is not None else _gathered(work)
     if changes is None:
         return LARGE
-    floors = None if work.floors is None else work.floors.toArrow()
-    return delta(table, changes, shape, floors, summary)
+    return delta(table, changes, shape, work.known_floors, summary)
 
 
 def _gathered(work: Work) -> pa.Table | None:

@@ -1,6 +1,6 @@
 """What the two ways to collapse a table's share of a micro-batch begin with, and what both end with."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
@@ -12,9 +12,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 
 from cdc.core.batch import Collapsed, Skip
+from cdc.core.events import Key
+from cdc.core.positions import LAYOUTS
+from cdc.core.progress import Progress
 from cdc.spark import staging
 from cdc.spark.decode import RowShape
 from cdc.spark.delta import IndexedTable
+from cdc.spark.gathered import floors_among, floors_of
 from cdc.spark.merge import KeyBounds
 from cdc.spark.rewrite import SmallTable
 
@@ -27,6 +31,10 @@ class Tombstones(Protocol):
 
     def append(self, keys: pa.Table) -> bool:
         """Commit keys, their columns and ``_cdc_position``; returns False, with nothing done, where Spark has to."""
+        ...
+
+    def since(self, position: str, key: Sequence[str]) -> pa.Table | None:
+        """Return what was deleted at a position or later, as ``append`` was given it; None where Spark has to look."""
         ...
 
 
@@ -86,14 +94,15 @@ class Work:
     """A share of a micro-batch after its collapse, ready to be staged.
 
     ``keys`` gives all its keys as ``k, partition``; ``changes`` are as ``cdc.spark.collapse`` describes, None if the
-    collapse went no further, and so are ``gathered``, those of a small batch at the driver. ``close`` frees what is
-    ``cached``.
+    collapse went no further. Of a small batch both are at the driver, too: ``places`` and ``gathered``. ``close`` frees
+    what is ``cached``.
     """
 
     share: Share
     collapsed: Collapsed
     keys: Callable[[], DataFrame]
     changes: Callable[[], DataFrame] | None
+    places: pa.Table | None = None
     gathered: pa.Table | None = None
     bounds: KeyBounds | None = None
     cached: Sequence[DataFrame] = field(default=())
@@ -101,11 +110,33 @@ class Work:
     @cached_property
     def floors(self) -> DataFrame | None:
         """Return the positions of keys deleted before as ``k, floor``, if there are events that may be older."""
-        share, skip = self.share, self.share.skip
-        if not skip.reaches_back(self.collapsed.first_position):
+        if not self._reaches_back:
             return None
-        progress = skip.published or skip.progress
-        return staging.tombstone_floors(share.session, share.target, share.shape, self.keys(), progress)
+        share = self.share
+        return staging.tombstone_floors(share.session, share.target, share.shape, self.keys(), self._published)
+
+    @cached_property
+    def known_floors(self) -> Mapping[Key, str] | None:
+        """Return the positions of keys deleted before at the driver, if there are events that may be older.
+
+        Without Spark where that can be: then of no other deletes than those that some event is not newer than.
+        """
+        if not self._reaches_back:
+            return None
+        tombstones, shape = self.share.direct.tombstones, self.share.shape
+        if tombstones is not None and self.places is not None:
+            first = self.collapsed.first_position[: LAYOUTS[shape.engine].order_width]
+            if (found := tombstones.since(first, shape.key)) is not None:
+                return floors_among(self.places, found, self._published)
+        return floors_of(None if self.floors is None else self.floors.toArrow())
+
+    @property
+    def _reaches_back(self) -> bool:
+        return self.share.skip.reaches_back(self.collapsed.first_position)
+
+    @property
+    def _published(self) -> Progress:
+        return self.share.skip.published or self.share.skip.progress
 
     def close(self) -> None:
         """Free what is cached."""

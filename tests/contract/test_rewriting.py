@@ -38,6 +38,24 @@ def test_a_small_table_is_one_file_after_every_batch(new_table: NewTable) -> Non
     assert (files(table), numbers(table)) == ((0, 0), {})
 
 
+def test_tombstones_are_kept_in_the_same_table_whoever_made_it(new_table: NewTable) -> None:
+    """200 tables that delete for the first time cost 200 jobs of Spark's, and everything else waited for them."""
+    key = [column("id", INT), column("at", {"type": "long", "connect.name": "io.debezium.time.MicroTimestamp"})]
+    made = []
+    for name, rewrites in (("by_spark", False), ("without_spark", True)):
+        table, topic = new_table(name, [*key, column("name", TEXT)], key=("id", "at")), Topic(key=("id", "at"))
+        table.rewrites = rewrites
+        for n, op in enumerate("cdcd", 1):
+            table.apply([topic.change(op, {"id": 1, "at": 5, "name": "a"}, (100 * n, 100 * n + 1))])
+        found = table.files.load_table(table.held_tombstones.name)
+        fields = [(field.name, field.field_type, field.required) for field in found.schema().fields]
+        parts = [(field.name, str(field.transform)) for field in found.spec().fields]
+        wanted = {name: value for name, value in found.properties.items() if name.startswith("write.")}
+        made.append((fields, parts, wanted, found.metadata.format_version))
+        assert table.session.table(f"{table.catalog}.cdc.{table.held_tombstones.name.table}").count() == 2
+    assert made[0] == made[1]
+
+
 def test_metadata_of_a_table_that_is_rewritten_is_bounded(new_table: NewTable) -> None:
     table, topic = new_table("bounded", NUMBERED, properties={"write.metadata.previous-versions-max": "3"}), Topic()
     for n in range(1, 9):

@@ -129,8 +129,9 @@ def test_what_was_staged_and_not_published_is_discarded(table: Any) -> None:
     assert table.staged(staged) == (staged, {})
 
 
-def test_progress_is_published_without_a_row(table: Any) -> None:
-    table.create(COLUMNS, ("id",), (), {})
+@pytest.mark.parametrize("version", ["2", "3"])
+def test_progress_is_published_without_a_row(table: Any, version: str) -> None:
+    table.create(COLUMNS, ("id",), (), {"format-version": version})
     table.fence({"cdc.token": "1"})
     base = table.read().snapshot_id
     table.stage_progress(base, {"cdc.token": "1", "cdc.progress": "p"})

@@ -248,12 +248,14 @@ def test_apply_is_idempotent_and_makes_the_topics(registered, stand):
         plan = registered.plan(name)
         assert plan.empty
         assert registered.apply(plan).running
-    topics = KafkaTopics(stand.config().kafka).describe(["reg.public.reg_a", "regm.schema-history", "no_such_topic"])
+    names = ["reg.public.reg_a", "regm.schema-history", "no_such_topic"]
+    topics = KafkaTopics(stand.config().kafka).describe(names)
+    settings = KafkaTopics(stand.config().kafka).settings(names[:2])
     assert sorted(topics) == ["reg.public.reg_a", "regm.schema-history"]
     assert topics["reg.public.reg_a"].partitions == 2
-    assert topics["reg.public.reg_a"].settings["cleanup.policy"] == "delete"
+    assert settings["reg.public.reg_a"]["cleanup.policy"] == "delete"
     history = topics["regm.schema-history"]
-    assert (history.partitions, history.settings["retention.ms"]) == (1, "-1")
+    assert (history.partitions, settings["regm.schema-history"]["retention.ms"]) == (1, "-1")
     assert len(history.id) > 20
 
 

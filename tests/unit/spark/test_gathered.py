@@ -9,8 +9,9 @@ import pytest
 
 from cdc.core.errors import UnavailableValue
 from cdc.core.positions import LAYOUTS, Position
+from cdc.core.progress import PartitionProgress, Progress
 from cdc.spark.decode import RowShape
-from cdc.spark.gathered import Folded, GatheredEvents, floors_of, keys_of
+from cdc.spark.gathered import Folded, GatheredEvents, floors_among, floors_of, keys_of
 
 SHAPE = RowShape("postgres", ("id",), {"id": "long", "n": "int", "big": "string"}, "")
 KEY = pa.struct([("id", pa.int64())])
@@ -154,6 +155,23 @@ def test_what_is_not_newer_than_row_or_tombstone_changes_nothing() -> None:
     assert folded.states == {}
     assert folded.completed([], "t", lenient=False).changes().num_rows == 0
     assert floors_of(None) == {}
+
+
+def test_only_deletes_that_were_published_count() -> None:
+    """S14: a tombstone at or after the progress is of a batch that never was; of other keys none matters."""
+    keys = pa.array([{"id": n} for n in (1, 2, 3)], KEY)
+    places = pa.table({"k": keys, "partition": pa.array([0, 1, 2], pa.int32())})
+    told = [(1, 10, 4), (1, 20, 5), (1, 30, 6), (2, 10, 0), (3, 10, 0), (4, 10, 0)]
+    deleted = pa.table(
+        {
+            "id": pa.array([key for key, _, _ in told], pa.int64()),
+            "_cdc_position": [position(commit, 0, offset) for _, commit, offset in told],
+        }
+    )
+    states = {p: PartitionProgress(next_offset, 0, streaming=True) for p, next_offset in ((0, 6), (1, 0))}
+    progress = Progress("t", "id", states)
+    assert floors_among(places, deleted, progress) == {(1,): position(20, 0, 5)}
+    assert floors_among(places, deleted.slice(0, 0), progress) == {}
 
 
 @pytest.mark.parametrize(
