@@ -18,7 +18,7 @@ from cdc.lake.definitions import TABLE as DEFINITIONS
 from cdc.lake.holder import table_of
 from cdc.lake.maintenance import TableMaintainer
 from cdc.lake.own_tables import FILES
-from cdc.lake.pyiceberg_catalog import by_spark_alone, open_catalog
+from cdc.lake.pyiceberg_catalog import by_spark_alone, direct_catalog, open_catalog
 from cdc.lake.quarantine import TABLE as QUARANTINE
 from cdc.lake.status_reader import STATUS
 from cdc.pipeline.maintain import Kept, Maintenance, Metrics
@@ -67,11 +67,15 @@ def _side(config: Config, limits: Limits, pruning: Pruning | None) -> Limits:
     return replace(limits, keep=SIDE, pruning=pruning, fewest_files=fewest)
 
 
-def build_maintainer(config: Config, session: SparkSession) -> TableMaintainer:
-    """Return the hands of maintenance, in a session of their own."""
+def build_maintainer(config: Config, session: SparkSession, *, alone: bool = False) -> TableMaintainer:
+    """Return the hands of maintenance, in a session of their own.
+
+    One who is ``alone``, while it has a table's turn, takes small steps without Spark: these lose to any commit beside.
+    """
     catalog, namespace = config.catalog.name, config.metadata_namespace
     mine = sibling_session(session, config.catalog)
-    return TableMaintainer(mine, catalog, namespace, Histories(open_catalog(config.catalog)))
+    histories, direct = Histories(open_catalog(config.catalog)), direct_catalog(config.catalog) if alone else None
+    return TableMaintainer(mine, catalog, namespace, histories, direct)
 
 
 def maintenance_of(config: Config, pipeline: Pipeline, session: SparkSession, metrics: Metrics) -> Maintenance:
@@ -85,7 +89,7 @@ def maintenance_of(config: Config, pipeline: Pipeline, session: SparkSession, me
     return Maintenance(
         pipeline.name,
         tables,
-        build_maintainer(config, session),
+        build_maintainer(config, session, alone=True),
         metrics,
         config.maintenance.interval,
         config.maintenance.budget,

@@ -6,7 +6,8 @@ change, so reads lose ties. Its text is fixed-width hexadecimal and compares lik
 A *place* is less: where something stands in the log, to tell whether a connector has passed what a source has noted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 EPOCH_DIGITS = 8
@@ -61,11 +62,22 @@ class Position(NamedTuple):
 
     def text(self, layout: Layout) -> str:
         """Return the fixed-width form; raises ValueError when a component does not fit."""
-        return f"{self.place(layout)}-{hexadecimal(self.offset, OFFSET_DIGITS)}"
+        form, width = _form(layout)
+        text = form(self.epoch, *self.components, self.offset)
+        if len(text) == width and min(self.epoch, *self.components, self.offset) >= 0:
+            return text
+        return f"{self.place(layout)}-{hexadecimal(self.offset, OFFSET_DIGITS)}"  # which says what does not fit
 
     def place(self, layout: Layout) -> str:
         """Return the fixed-width form without the offset: comparable between Kafka partitions."""
         return f"{hexadecimal(self.epoch, EPOCH_DIGITS)}-{components_text(self.components, layout)}"
+
+
+@cache
+def _form(layout: Layout) -> tuple[Callable[..., str], int]:
+    """Return what writes a position, epoch and offset included, and how long its texts are."""
+    digits = (EPOCH_DIGITS, *layout.digits, OFFSET_DIGITS)
+    return "-".join(f"{{:0{one}x}}" for one in digits).format, sum(digits) + len(digits) - 1
 
 
 def newer(position: Position, than: Position | None, layout: Layout) -> bool:

@@ -22,8 +22,8 @@ from cdc.lake.listing import Listing, Manifests, NotIndexed
 
 log = structlog.get_logger()
 
-AT_ONCE_ROWS = 200_000
-"""Rows up to which an index is made, or brought along, while its batch waits."""
+AT_ONCE_ROWS = 1_000_000
+"""Rows up to which an index is made, or brought along, while its batch waits: a MERGE would take longer."""
 
 AGAIN_SECONDS = 600.0
 """How long a table that cannot be indexed is left alone."""

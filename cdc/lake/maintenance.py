@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from pyiceberg.catalog import Catalog
 from pyspark.sql import SparkSession
 
 from cdc.core.compaction import Compact, DataFile, DeleteFile, Packing, deleted_rows, surplus_deletes, takes_part
@@ -36,6 +37,7 @@ from cdc.core.names import TableName, quote, shadow_of
 from cdc.lake.checkpoints import Histories
 from cdc.lake.compaction import rewrite
 from cdc.lake.java import java_class, java_errors, load_table, use_in_this_thread
+from cdc.lake.packing import pack
 from cdc.lake.tables import BRANCH, IcebergTable, recorded
 from cdc.lake.yielding import yielding
 
@@ -66,10 +68,21 @@ class _Files(NamedTuple):
 
 
 class TableMaintainer:
-    """The hands of maintenance in one session; implements ``pipeline.maintain.Maintainer``. One thread at a time."""
+    """The hands of maintenance in one session; implements ``pipeline.maintain.Maintainer``. One thread at a time.
 
-    def __init__(self, session: SparkSession, catalog: str, namespace: str, histories: Histories) -> None:
+    ``direct`` is the catalog, where small steps may be taken without Spark.
+    """
+
+    def __init__(
+        self,
+        session: SparkSession,
+        catalog: str,
+        namespace: str,
+        histories: Histories,
+        direct: Catalog | None = None,
+    ) -> None:
         self._session = session
+        self._direct = direct
         self._catalog = catalog
         self._namespace = namespace
         self._histories = histories
@@ -104,6 +117,9 @@ class TableMaintainer:
         use_in_this_thread(self._session)
         with yielding(self._session, wanted, patience) as go_on, java_errors(f"{step.kind.replace('_', ' ')} {table}"):
             if isinstance(step, Compact):
+                packed = pack(self._direct, table, step, {MARK: step.kind}, go_on) if self._direct else None
+                if packed is not None:
+                    return Done(*packed)
                 return Done(*rewrite(self._session, self._sql_name(table), step, {MARK: step.kind}, go_on))
             if isinstance(step, RewriteDeletes | RewriteManifests):
                 return self._rewrite_metadata(table, step)

@@ -18,10 +18,7 @@ from cdc.lake.known import arrow_schema
 from cdc.lake.producing import FORMAT, Produced
 from cdc.lake.publishing import Staged, Staging
 from cdc.lake.small_files import data_files
-from cdc.lake.tables import MERGE_MODE, SMALL_BYTES
-
-ROWS = 20_000
-"""Rows up to which a table is rewritten here; their keys are compared one by one."""
+from cdc.lake.tables import MERGE_MODE, SMALL_BYTES, SMALL_ROWS
 
 ROW_BYTES = 64 << 20
 """Bytes that the texts of all rows may take in memory."""
@@ -90,8 +87,8 @@ class _Replacement(Produced, _OverwriteFiles):
     def _manifests(self) -> list[ManifestFile]:
         """Write them one by one: handing each to another thread costs more."""
         new = [ManifestEntry.from_args(status=ManifestEntryStatus.ADDED, data_file=f) for f in self._added_data_files]
-        gone = [_marked(entry, ManifestEntryStatus.DELETED, self.snapshot_id) for entry in self._gone]
-        kept = [_marked(entry, ManifestEntryStatus.EXISTING, entry.snapshot_id) for entry in self._kept]
+        gone = [marked(entry, ManifestEntryStatus.DELETED, self.snapshot_id) for entry in self._gone]
+        kept = [marked(entry, ManifestEntryStatus.EXISTING, entry.snapshot_id) for entry in self._kept]
         found = [self._added(new)] if new else []
         return [*found, *self._of_each_spec(gone), *self._of_each_spec(kept)]
 
@@ -145,7 +142,8 @@ def added(staged: Staged, file: DataFile) -> ManifestEntry:
     )
 
 
-def _marked(entry: ManifestEntry, status: ManifestEntryStatus, snapshot_id: int | None) -> ManifestEntry:
+def marked(entry: ManifestEntry, status: ManifestEntryStatus, snapshot_id: int | None) -> ManifestEntry:
+    """Return the entry of a file that was there before, as another snapshot has it."""
     return ManifestEntry.from_args(
         status=status,
         snapshot_id=snapshot_id,
@@ -203,4 +201,4 @@ def _too_large(snapshot: Snapshot) -> str | None:
         return "it has delete files"
     if size > SMALL_BYTES:
         return f"it has {size} bytes"
-    return f"it has {rows} rows" if rows > ROWS else None
+    return f"it has {rows} rows" if rows > SMALL_ROWS else None

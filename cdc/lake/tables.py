@@ -41,8 +41,8 @@ MERGE_MODE = "write.merge.mode"
 MODE_BY_SIZE = "cdc.merge-mode-by-size"
 """Property of tables whose merge mode follows their size; those made with a mode of their own keep it."""
 
-SMALL_BYTES = 1 << 20
-"""Data up to which a table is rewritten by a merge: that costs less than reading the deletes of many small files."""
+SMALL_BYTES, SMALL_ROWS = 1 << 20, 20_000
+"""Data and rows up to which a batch rewrites a table: that costs less than reading deletes of many small files."""
 
 
 @dataclass(frozen=True)
@@ -281,8 +281,9 @@ def merge_mode(properties: Mapping[str, str], summary: Mapping[str, str]) -> dic
     """Return the property that sets the merge mode by the size of a snapshot, or nothing if it is not ours to set."""
     if properties.get(MODE_BY_SIZE) != "true":
         return {}
-    size = int(summary.get("total-files-size") or 0)
-    return {MERGE_MODE: "copy-on-write" if size <= SMALL_BYTES else "merge-on-read"}
+    size, rows = (int(summary.get(f"total-{name}") or 0) for name in ("files-size", "records"))
+    small = size <= SMALL_BYTES and rows <= SMALL_ROWS
+    return {MERGE_MODE: "copy-on-write" if small else "merge-on-read"}
 
 
 def _own(entries: Mapping[str, str]) -> dict[str, str]:

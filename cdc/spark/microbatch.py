@@ -26,7 +26,7 @@ MESSAGE_DDL = (
 )
 """Messages as Spark's Kafka source gives them."""
 
-GATHERED, GATHERED_BYTES = 20_000, 64 << 20
+GATHERED, GATHERED_BYTES = 50_000, 96 << 20
 """Up to so many messages are gathered at the driver, and up to so many bytes of them.
 
 Of many topics they may be more: what each has is small, and would otherwise cost each a job of Spark's. Before Spark

@@ -14,6 +14,7 @@ import tempfile
 import time
 from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -164,22 +165,32 @@ class Workload:
                 if self.changes > passed * self._options.rate:
                     time.sleep(0.002)
                     continue
-                for _ in range(TRANSACTION):
-                    self._change(cursor, self._random.choice(self._tables), first)
+                chosen = [self._random.choice(self._tables) for _ in range(TRANSACTION)]
+                for table in dict.fromkeys(chosen):
+                    self._change(cursor, table, chosen.count(table), first)
                 connection.commit()
                 self.changes += TRANSACTION
 
-    def _change(self, cursor: Any, table: str, first: int) -> None:
-        target, dice = f"{self._shop.name}.{table}", self._random.random()
-        key = self._random.randrange(self._options.rows)
-        if dice < 0.6:
-            cursor.execute(f"UPDATE {target} SET n = n + 1, short = %s WHERE id = %s", (f"new {dice:.6f}", key))
-        elif dice < 0.9:
-            self._next[table] += 1
-            values = row(self._next[table], self._options.seed)
-            cursor.execute(insert(self._shop, table), (first + self._next[table], *values[1:]))
-        else:
-            cursor.execute(f"DELETE FROM {target} WHERE id = %s", (key,))
+    def _change(self, cursor: Any, table: str, changes: int, first: int) -> None:
+        """Change so many rows in up to three statements, so that this process takes little of the machine."""
+        target, dice = f"{self._shop.name}.{table}", [self._random.random() for _ in range(changes)]
+        updated, inserted = (sum(low <= one < high for one in dice) for low, high in ((0, 0.6), (0.6, 0.9)))
+        keys = self._random.sample(range(self._options.rows), changes - inserted)
+        if old := keys[:updated]:
+            statement = f"UPDATE {target} SET n = n + 1, short = %s WHERE id IN ({marks(old)})"
+            cursor.execute(statement, (f"new {dice[0]:.6f}", *old))
+        if inserted:
+            values = [row(self._next[table] + n, self._options.seed) for n in range(1, inserted + 1)]
+            self._next[table] += inserted
+            new = [value for one in values for value in (first + one[0], *one[1:])]
+            cursor.execute(f"{insert(self._shop, table)}{', (%s, %s, %s, %s, %s, %s, %s, %s)' * (inserted - 1)}", new)
+        if gone := keys[updated:]:
+            cursor.execute(f"DELETE FROM {target} WHERE id IN ({marks(gone)})", gone)
+
+
+def marks(values: Sequence[Any]) -> str:
+    """Return a mark for each parameter."""
+    return ", ".join(["%s"] * len(values))
 
 
 def cost(service: Service, work: Any) -> dict[str, float]:

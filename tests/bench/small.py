@@ -26,7 +26,7 @@ from tests.contract.events import INT, TEXT, Topic, column
 from tests.lake import PLACEHOLDER, LakeTable, Message, start_session
 
 COLUMNS = [column("id", "int"), column("n", INT), column("name", TEXT), column("large", TEXT)]
-WAYS = {"rewrite": (small.MESSAGES, rewriting.ROWS), "core": (small.MESSAGES, -1), "spark": (0, -1)}
+WAYS = {"rewrite": (small.MESSAGES, rewriting.SMALL_ROWS), "core": (small.MESSAGES, -1), "spark": (0, -1)}
 """Up to how many messages the core collapses a batch, and up to how many rows a table is rewritten without Spark."""
 
 
@@ -66,7 +66,7 @@ def measure(tables: dict[str, list["Source"]], batches: int, folder: Path) -> di
     figures = {way: Figures(len(sources), batches - batches // 2) for way, sources in tables.items()}
     for number in range(batches):
         for way, sources in tables.items():
-            small.MESSAGES, rewriting.ROWS = WAYS[way]
+            small.MESSAGES, rewriting.SMALL_ROWS = WAYS[way]
             timed = number >= batches - batches // 2
             before = Written.so_far(folder, way) if timed else Written(0, 0)
             for source in sources:

@@ -58,7 +58,7 @@ def message(event: ChangeEvent, partition: int) -> Message:
     [
         (True, {"cdc.spark.small.MESSAGES": 0}, False),
         (False, {"cdc.spark.small.MESSAGES": 0, "cdc.spark.session.INTERPRETED_ROWS": 0}, False),
-        (True, {"cdc.lake.rewriting.ROWS": -1, "cdc.spark.microbatch.GATHERED": -1}, False),
+        (True, {"cdc.lake.rewriting.SMALL_ROWS": -1, "cdc.spark.microbatch.GATHERED": -1}, False),
         (True, {}, False),
         (False, {}, False),
         (True, {}, True),

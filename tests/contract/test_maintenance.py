@@ -32,7 +32,7 @@ from cdc.core.names import TableName
 from cdc.core.progress import Progress
 from cdc.core.retention import Keep
 from cdc.core.status import LedgerRow
-from cdc.lake import compaction
+from cdc.lake import compaction, packing
 from cdc.lake.checkpoints import Histories
 from cdc.lake.java import load_table
 from cdc.lake.maintenance import TableMaintainer
@@ -67,11 +67,13 @@ class Hands:
     name: TableName
     limits: Limits = field(default_factory=lambda: Limits(LONG, 64 << 20))
     later: timedelta = timedelta(0)
+    direct: bool = False
 
     def __post_init__(self) -> None:
         session, config = self.lake
-        histories = Histories(FileCatalog(config))  # type: ignore[arg-type]
-        self.hands = TableMaintainer(session, config.catalog.name, config.metadata_namespace, histories)
+        files: Any = FileCatalog(config)
+        histories, direct = Histories(files), files if self.direct else None
+        self.hands = TableMaintainer(session, config.catalog.name, config.metadata_namespace, histories, direct)
         self.histories = histories
 
     def look(self) -> TableShape:
@@ -142,13 +144,24 @@ def live_files(table: LakeTable | SmallCommits) -> dict[str, int]:
     }
 
 
+def parquet_files(table: LakeTable) -> set[Path]:
+    """Return the data and delete files in the table's folder, live or not."""
+    location = str(load_table(table.session, table.table.sql_name).location()).removeprefix("file:")
+    return set(Path(location, "data").rglob("*.parquet"))
+
+
 def progress_of(table: LakeTable) -> Progress:
     return Progress.from_json(table.table.read().summary[PROGRESS])
 
 
-@pytest.mark.parametrize("version", ["2", "3"])
-def test_rows_and_progress_stay_and_files_become_few(new_table: Any, hands: Any, version: str) -> None:
-    table = new_table(f"compacted_{version}", NUMBERED, properties={**MERGED, "format-version": version})
+@pytest.mark.parametrize(("version", "direct"), [("2", False), ("2", True), ("3", True)])
+def test_rows_and_progress_stay_and_files_become_few(
+    new_table: Any,
+    hands: Any,
+    version: str,
+    direct: bool,
+) -> None:
+    table = new_table(f"compacted_{version}_{direct}", NUMBERED, properties={**MERGED, "format-version": version})
     topic = Topic()
     written(table, topic, 8)
     before, progress, files = rows_with_positions(table), progress_of(table), live_files(table)
@@ -157,7 +170,7 @@ def test_rows_and_progress_stay_and_files_become_few(new_table: Any, hands: Any,
     lineage = f"SELECT id, _row_id, _last_updated_sequence_number AS l FROM {table.table.sql_name} ORDER BY id"
     ids = table.session.sql(lineage).collect() if version == "3" else []
 
-    keeper = hands(table)
+    keeper = hands(table, direct=direct)
     plan = keeper.plan()
     assert [step.kind for step in plan.steps] == ["set_properties", "compact"]
     assert "rows are deleted" in plan.steps[1].reason
@@ -450,11 +463,78 @@ def test_deletes_of_several_files_are_put_together(new_table: Any, hands: Any) -
     assert rows_with_positions(table) == before
 
 
-def test_a_step_is_given_up_for_a_batch_that_waits(new_table: Any, hands: Any) -> None:
-    table = new_table("given_up", NUMBERED, properties=MERGED)
+def test_a_small_step_needs_no_spark_and_the_index_follows(
+    new_table: Any, hands: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hot table has fifty files a minute, and its batches waited twenty seconds for the JVM to put them together."""
+    table, topic = new_table("packed", NUMBERED, deltas=True), Topic()
+    table.rewrites = False
+    written(table, topic, 1)
+    written(table, topic, 8, first=1)
+    before, shape = rows_with_positions(table), live_files(table)
+    keeper = hands(table, direct=True)
+    monkeypatch.setattr("cdc.lake.maintenance.rewrite", None)
+    assert "compact" in keeper.rounds()
+    after = live_files(table)
+    assert (after["data"], after["deletes"]) == (1, 0)
+    assert shape["data"] > 1
+    assert shape["deletes"] > 1
+    assert rows_with_positions(table) == before
+    written(table, topic, 3, first=9)
+    assert table.apply([topic.change("u", {"id": 1100, "n": 7}, (9000, 9001))]).way == "delta"
+    operations = [one.summary.operation.value for one in table.files.load_table(table.spec.target).snapshots()]
+    assert operations.count("replace") == 1, "readers that follow a table pass a replacement by"
+    rows = rows_with_positions(table)
+    assert rows[1100][0] == 7
+    assert {key: row for key, row in before.items() if key < 800}.items() <= rows.items()
+    assert len(rows) == table.session.table(table.table.sql_name).count(), "no key is there twice"
+
+
+def test_a_small_step_that_lost_to_a_batch_changes_nothing_and_leaves_no_file(
+    new_table: Any, hands: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, topic = new_table("packed_late", NUMBERED, properties=MERGED), Topic()
+    written(table, topic, 6)
+    keeper = hands(table, direct=True)
+    step = next(step for step in keeper.plan().steps if isinstance(step, Compact))
+    real, expected = packing.data_files, {}
+
+    def late(*arguments: Any) -> Any:
+        written(table, topic, 1, first=6)
+        expected.update(rows=rows_with_positions(table), files=parquet_files(table))
+        return real(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(packing, "data_files", late)
+        with pytest.raises(CommitConflict):
+            keeper.hands.do(keeper.name, step, lambda: False, 60.0)
+    assert rows_with_positions(table) == expected["rows"]
+    assert parquet_files(table) == expected["files"]
+    assert "compact" in keeper.rounds()
+    assert rows_with_positions(table) == expected["rows"]
+
+
+@pytest.mark.parametrize(("limit", "value"), [("BYTES", 0), ("ROWS", 1)])
+def test_a_large_step_is_left_to_spark(
+    new_table: Any, hands: Any, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    table = new_table(f"large_{limit.lower()}", NUMBERED, properties=MERGED)
+    written(table, Topic(), 6)
+    before, asked = rows_with_positions(table), []
+    monkeypatch.setattr(packing, limit, value)
+    real = compaction.rewrite
+    monkeypatch.setattr("cdc.lake.maintenance.rewrite", lambda *given: asked.append(1) or real(*given))
+    assert "compact" in hands(table, direct=True).rounds()
+    assert asked
+    assert rows_with_positions(table) == before
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_step_is_given_up_for_a_batch_that_waits(new_table: Any, hands: Any, direct: bool) -> None:
+    table = new_table(f"given_up_{direct}", NUMBERED, properties=MERGED)
     written(table, Topic(), 6)
     before, files = rows_with_positions(table), live_files(table)["data"]
-    keeper = hands(table)
+    keeper = hands(table, direct=direct)
     step = next(step for step in keeper.plan().steps if isinstance(step, Compact))
     with pytest.raises(Yielded):
         keeper.hands.do(keeper.name, step, lambda: True, 0.0)

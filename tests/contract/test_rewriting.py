@@ -79,7 +79,7 @@ def test_a_value_that_pyiceberg_cannot_write_stopped_its_table(new_table: NewTab
     [
         ({"properties": {"write.merge.mode": "merge-on-read"}}, {}, "its merge mode is not copy-on-write"),
         ({"properties": {"format-version": "3"}}, {}, "format version 3"),
-        ({}, {"cdc.lake.rewriting.ROWS": 1}, "it has 2 rows"),
+        ({}, {"cdc.lake.rewriting.SMALL_ROWS": 1}, "it has 2 rows"),
         ({}, {"cdc.lake.rewriting.SMALL_BYTES": 10}, r"it has \d+ bytes"),
         ({}, {"cdc.lake.rewriting.ROW_BYTES": 10}, "its rows take 0 MiB"),
     ],
@@ -105,7 +105,7 @@ def test_delete_files_are_left_to_spark_and_gone_afterwards(
     table, topic = new_table("with_deletes", NUMBERED), Topic()
     with monkeypatch.context() as large:
         large.setattr("cdc.lake.tables.SMALL_BYTES", 0)
-        large.setattr("cdc.lake.rewriting.ROWS", -1)
+        large.setattr("cdc.lake.rewriting.SMALL_ROWS", -1)
         for n in (1, 2):
             table.apply(updates(topic, n, 1, 2, 3))
     assert files(table)[1] > 0
@@ -170,7 +170,7 @@ def test_spark_merges_into_what_was_rewritten(new_table: NewTable, monkeypatch: 
     for n in range(1, 7):
         with monkeypatch.context() as patched:
             if n % 2:
-                patched.setattr("cdc.lake.rewriting.ROWS", -1)
+                patched.setattr("cdc.lake.rewriting.SMALL_ROWS", -1)
             applied = table.apply(updates(topic, n, n, n + 1))
         assert applied.way.startswith("merge" if n % 2 else "rewrite")
     assert numbers(table) == {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 6}

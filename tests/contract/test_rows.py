@@ -204,7 +204,7 @@ def new_table(request: pytest.FixtureRequest, lake: tuple[Any, Any]) -> Iterator
         if request.param == "spark":
             patched.setattr("cdc.spark.small.MESSAGES", 0)
         if request.param != "rewritten":
-            patched.setattr("cdc.lake.rewriting.ROWS", -1)
+            patched.setattr("cdc.lake.rewriting.SMALL_ROWS", -1)
         yield lambda name, columns, **options: LakeTable(*lake, columns, name=f"{name}_{request.param}", **options)
 
 
@@ -338,7 +338,7 @@ def test_rows_too_large_for_the_driver_are_folded_by_spark(
     monkeypatch.setattr("cdc.spark.small.ROW_BYTES", 3_000)
     ways: list[str] = []
     monkeypatch.setattr("cdc.spark.batch.collapse_large", lambda share: ways.append("large") or collapse_large(share))
-    monkeypatch.setattr("cdc.lake.rewriting.ROWS", -1)
+    monkeypatch.setattr("cdc.lake.rewriting.SMALL_ROWS", -1)
     table, topic = LakeTable(*lake, [*NUMBERED, column("big", TEXT)], name="rows_large"), Topic()
     table.apply([topic.change("c", {"id": i, "n": 1, "big": "x" * 1_000}, (0, 10 + i)) for i in range(5)])
     assert ways == []
