@@ -29,6 +29,9 @@ MANY_MANIFESTS = 20
 MANY_DELETE_FILES = 10
 """So many delete files of a partition beyond one for each data file are rewritten."""
 
+DELETE_FILES_READ = 500
+"""So many more a compaction reads along, and mostly ends; beyond that they are put together before it."""
+
 MOST_EXPIRED = 500
 """Snapshots that are expired at once, at most."""
 
@@ -208,9 +211,10 @@ def _steps(shape: TableShape, limits: Limits, now: datetime) -> Iterator[Step]:
     if history.head is None:
         return
     yield from _pruning(shape, limits, now)
-    if shape.surplus_deletes >= MANY_DELETE_FILES:  # first: a compaction reads all delete files that its files may have
+    compactions = plan_compaction(shape.files, packing_of(shape, limits))
+    if shape.surplus_deletes >= (DELETE_FILES_READ if compactions else MANY_DELETE_FILES):
         yield RewriteDeletes(f"{shape.surplus_deletes:,} delete files beyond one for each data file")
-    yield from plan_compaction(shape.files, packing_of(shape, limits))
+    yield from compactions
     wanted = -(-shape.manifest_bytes // MANIFEST_BYTES)
     if shape.manifests - wanted >= MANY_MANIFESTS:
         yield RewriteManifests(f"{shape.manifests:,} manifests, where {max(1, wanted)} would do")

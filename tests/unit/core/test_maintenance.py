@@ -69,8 +69,8 @@ def test_each_step_has_its_reason() -> None:
             *(batch(n) for n in range(30)), properties={BOUND_METADATA: "true", ORPHANS_AT: START.isoformat()}
         ),
         files=small,
-        delete_files=12,
-        surplus_deletes=12,
+        delete_files=600,
+        surplus_deletes=600,
         manifests=40,
         manifest_bytes=400_000,
         resting=True,
@@ -92,6 +92,19 @@ def test_each_step_has_its_reason() -> None:
     assert reasons["compact"] == "6 files below 512 MiB, 24 of their 60 rows are deleted"
     assert reasons["rewrite_manifests"] == "40 manifests, where 1 would do"
     assert reasons["expire"].startswith("25 of 30 snapshots")
+
+
+@pytest.mark.parametrize(
+    ("surplus", "small", "due"),
+    [(9, 0, []), (10, 0, ["rewrite_deletes"]), (499, 6, ["compact"]), (500, 6, ["rewrite_deletes", "compact"])],
+)
+def test_delete_files_are_not_put_together_for_files_that_are_rewritten_anyway(
+    surplus: int, small: int, due: list[str]
+) -> None:
+    """Fifty delete files became as many again in seven seconds, and were gone with their data files a moment later."""
+    files = tuple(DataFile(str(n), 1000, 10, deleted=4) for n in range(small))
+    found = shape(files=files, delete_files=surplus, surplus_deletes=surplus)
+    assert kinds(plan_maintenance(found, LIMITS, NOW)) == due
 
 
 @pytest.mark.parametrize(("manifests", "size", "due"), [(20, 0, True), (19, 0, False), (40, 300 << 20, False)])
