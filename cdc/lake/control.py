@@ -1,5 +1,6 @@
 """The control table: an Iceberg table of which only the properties are used, read and written without Spark."""
 
+import threading
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -19,6 +20,9 @@ from cdc.lake.audit import open_table
 from cdc.lake.commits import commit_errors, repeated, writable
 
 TABLE = "control"
+
+_turn = threading.Lock()
+"""Threads of a process write one by one, and need not find out by a conflict."""
 
 _SCHEMA = Schema(NestedField(1, "unused", StringType(), required=False))
 
@@ -126,7 +130,7 @@ class Control:
 
     def _change(self, change: Callable[[Transaction], object]) -> None:
         for attempt in repeated(CommitConflict, CommitStateUnknown):  # the same change again does no harm
-            with attempt:
+            with attempt, _turn:
                 table = self._writable()
                 with commit_errors("write to the control table"), table.transaction() as transaction:
                     change(transaction)

@@ -35,7 +35,9 @@ share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 message.max.bytes=33554432
 replica.fetch.max.bytes=33554432
+log.index.size.max.bytes=262144
 """
+# Two indexes of 10 MiB for each partition are laid out in full when they are first written to: 16 GiB of 200 tables.
 
 
 def java(site: Site, memory: str, main: str, *arguments: str, options: tuple[str, ...] = ()) -> list[str]:
