@@ -133,7 +133,7 @@ def test_a_step_of_another_kind_says_nothing_of_one_that_was_given_up() -> None:
 
 
 def test_the_budget_ends_a_look_behind_its_step() -> None:
-    hands = MemoryMaintainer({TARGET: small(resting=True, surplus_deletes=10)})
+    hands = MemoryMaintainer({TARGET: small(resting=True, surplus_deletes=500)})
     now = [0.0]
     hands.during = lambda: now.append(now.pop() + 11.0)
     maintenance, _ = rig(hands, clock=lambda: now[0])
