@@ -146,7 +146,7 @@ class RowDelta(Produced, _FastAppendFiles):
 
     def _manifests(self) -> list[ManifestFile]:
         """Return the manifests of the snapshot: for each kind of file those added, then those from before."""
-        before = self._existing_manifests() if self._before is None else self._before
+        before = self._existing_manifests() if self._before is None else list(filter(_lists_files, self._before))
         found = [
             manifest
             for kind, producer in ((ManifestContent.DATA, self), (ManifestContent.DELETES, _Deletes(self)))
@@ -192,6 +192,11 @@ class RowDelta(Produced, _FastAppendFiles):
         """Return a writer of a manifest of delete files."""
         output = self.new_manifest_output()
         return _DeleteManifest(spec, self.schema(), output, self._snapshot_id, self._compression)
+
+
+def _lists_files(manifest: ManifestFile) -> bool:
+    """Return whether a manifest says more than what its snapshot has taken out."""
+    return manifest.has_added_files() or manifest.has_existing_files()
 
 
 class _Deletes:

@@ -126,3 +126,15 @@ def test_a_table_that_is_not_there_is_named(held: HeldTable) -> None:
     held.catalog.drop_table(NAME)
     with pytest.raises(TerminalError, match=r"ns\.own"):
         own_tables.overwrite(held, lambda rows: rows)
+
+
+def test_manifests_of_what_is_gone_are_not_carried_along(held: HeldTable) -> None:
+    for n in range(2 * FILES + 5):
+        put(held, ("a", n))
+    table = held.catalog.load_table(NAME)
+    newest = table.current_snapshot()
+    assert newest is not None
+    manifests = newest.manifests(table.io)
+    assert manifests
+    own = newest.snapshot_id
+    assert all(m.has_added_files() or m.has_existing_files() or m.added_snapshot_id == own for m in manifests)
