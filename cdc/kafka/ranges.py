@@ -1,8 +1,6 @@
 """Ranges of offsets read by this process itself: small ones, each beginning where the one before it ended.
 
-One consumer fetches ahead what later ranges will ask for, so a range has usually come before it is asked for. Of many
-partitions it fetches those alone of which something is missing, while that is so: for one who waits for messages of
-hundreds of partitions the broker looks at all of them whenever one comes, and does little else.
+One consumer fetches ahead what later ranges will ask for, so a range has usually come before it is asked for.
 """
 
 import threading
@@ -19,9 +17,6 @@ from cdc.kafka.fetched import Fetched, Place
 
 SECONDS = 5.0
 """Within which a range has to come."""
-
-AHEAD = 100
-"""Up to so many partitions are fetched ahead."""
 
 _POLL = 0.01
 """Seconds between two looks at the positions: the marker of a transaction moves them, and is no message."""
@@ -52,7 +47,6 @@ class RangeReader:
         self._seconds, self._make = seconds, make
         self._consumer: Consumer | None = None
         self._fetched = Fetched()
-        self._paused: set[Place] = set()
         self._lock, self._closed = threading.Lock(), threading.Event()
 
     def read(self, ranges: Ranges, limit: int) -> pa.Table | str:
@@ -85,19 +79,6 @@ class RangeReader:
         if any(ends[place] < start for place, start in starts.items()):
             return "a range that ends before it begins"
         consumer, deadline = self._aimed(starts), time.monotonic() + self._seconds
-        ahead = len(ends) <= AHEAD
-        resumed = self._paused.intersection(ends if ahead else self._missing(consumer, ends))
-        consumer.resume([TopicPartition(*place) for place in resumed])
-        self._paused -= resumed
-        if (why := self._complete(consumer, ends, deadline, limit)) is not None:
-            return why
-        if not ahead:
-            consumer.pause([TopicPartition(*place) for place in ends.keys() - self._paused])
-            self._paused = set(ends)
-        return _table(self._fetched.take(ends))
-
-    def _complete(self, consumer: Consumer, ends: Mapping[Place, int], deadline: float, limit: int) -> str | None:
-        """Fetch until nothing is missing; returns why that could not be."""
         while missing := self._missing(consumer, ends):
             if self._closed.is_set():
                 return "the query has ended"
@@ -108,7 +89,7 @@ class RangeReader:
                 return f"Kafka says {error.str()}"
             if self._fetched.size > limit:
                 return f"more than {limit} bytes came"
-        return None
+        return _table(self._fetched.take(ends))
 
     def _aimed(self, starts: Mapping[Place, int]) -> Consumer:
         """Return a consumer that fetches from the starts on."""
@@ -119,7 +100,6 @@ class RangeReader:
         left, new = self._fetched.aim(starts)
         if left:
             self._consumer.incremental_unassign([TopicPartition(*place) for place in left])
-            self._paused.difference_update(left)
         if new:
             self._consumer.incremental_assign([TopicPartition(*place, starts[place]) for place in new])
         return self._consumer
@@ -133,7 +113,7 @@ class RangeReader:
         return self._fetched.missing({place: ends[place] for place in missing})
 
     def _discard(self) -> None:
-        consumer, self._consumer, self._fetched, self._paused = self._consumer, None, Fetched(), set()
+        consumer, self._consumer, self._fetched = self._consumer, None, Fetched()
         if consumer is not None:
             consumer.close()
 

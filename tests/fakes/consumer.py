@@ -20,7 +20,6 @@ class MemoryConsumer:
         self.assigned: list[tuple[Place, int]] = []
         self.errors: list[Message] = []
         self.closed = False
-        self.paused: set[Place] = set()
         self._positions: dict[Place, int] = {}
 
     def incremental_assign(self, partitions: Sequence[TopicPartition]) -> None:
@@ -33,25 +32,12 @@ class MemoryConsumer:
     def incremental_unassign(self, partitions: Sequence[TopicPartition]) -> None:
         for at in partitions:
             del self.next[at.topic, at.partition]
-            self.paused.discard((at.topic, at.partition))
             self._positions.pop((at.topic, at.partition), None)
-
-    def pause(self, partitions: Sequence[TopicPartition]) -> None:
-        places = {(at.topic, at.partition) for at in partitions}
-        assert places <= self.next.keys() - self.paused
-        self.paused |= places
-
-    def resume(self, partitions: Sequence[TopicPartition]) -> None:
-        places = {(at.topic, at.partition) for at in partitions}
-        assert places <= self.paused
-        self.paused -= places
 
     def consume(self, number: int, _timeout: float) -> list[Message]:
         if self.errors:
             return [self.errors.pop()]
         for place, offset in self.next.items():
-            if place in self.paused:
-                continue
             found = [m for m in self._log.get(place, ()) if offset_of(m) >= offset][: min(number, self._at_once)]
             if found:
                 self.next[place] = self._positions[place] = offset_of(found[-1]) + 1

@@ -80,24 +80,6 @@ def test_partitions_come_and_go() -> None:
     assert set(rig.made[0].next) == {("a", 0), ("a", 2)}
 
 
-@pytest.mark.parametrize("ahead", [1, 2])
-def test_of_many_partitions_only_those_are_fetched_of_which_something_is_missing(
-    monkeypatch: pytest.MonkeyPatch, ahead: int
-) -> None:
-    """Of 800 partitions, the broker looked at each for every message that came, and was busy with nothing else."""
-    monkeypatch.setattr("cdc.kafka.ranges.AHEAD", ahead)
-    rig = Rig({("a", p): of("a", p, range(10)) for p in range(3)})
-    paused: set[tuple[str, int]] = {("a", 0), ("a", 1)} if ahead == 1 else set()
-    assert rig.read({"a": {0: (0, 2), 1: (0, 1)}}) == places("a", 0, range(2)) + places("a", 1, [0])
-    assert rig.made[0].paused == paused
-    assert rig.read({"a": {0: (2, 9), 1: (1, 1)}}) == places("a", 0, range(2, 9))
-    assert rig.made[0].paused == paused
-    assert rig.read({"a": {0: (9, 10), 2: (4, 5)}}) == places("a", 0, [9]) + places("a", 2, [4])
-    assert rig.read({"a": {2: (5, 10)}}) == places("a", 2, range(5, 10))
-    assert rig.made[0].paused == set(), "one is few"
-    assert len(rig.made) == 1
-
-
 def test_who_goes_back_begins_anew() -> None:
     """A position that a consumer tells could be of what it has read before."""
     rig = Rig({("a", 0): of("a", 0, range(10))})
