@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -42,6 +43,11 @@ class Content:
     rows: pa.Table | None = None
     manifests: Sequence[ManifestFile] | None = None
 
+    @cached_property
+    def row_bytes(self) -> int:
+        """Return how many bytes the rows take, counted once: it is asked at every look-up."""
+        return 0 if self.rows is None else int(self.rows.nbytes)
+
 
 class HeldTable:
     """One target table, for one thread at a time; a batch begins with ``look``."""
@@ -53,7 +59,6 @@ class HeldTable:
         """Why it is not written without Spark, for the life of the process; nothing where it is."""
         self._table: Table | None = None
         self._content: tuple[int | None, int, Content] | None = None
-        self._row_bytes = 0
         self._staged: tuple[Staged, Content | None] | None = None
 
     def look(self) -> Table | None:
@@ -88,7 +93,6 @@ class HeldTable:
         """Keep what ``main`` holds."""
         metadata = self.table.metadata
         self._content = (metadata.current_snapshot_id, metadata.current_schema_id, content)
-        self._row_bytes = 0 if content.rows is None else content.rows.nbytes
 
     @property
     def staged(self) -> Staged | None:
@@ -106,7 +110,7 @@ class HeldTable:
     def moved_to(self, table: Table, content: Content | None = None) -> None:
         """Note the table as it is after a commit of ours, of the staged snapshot by default, and what it then holds."""
         content = content or (self._staged[1] if self._staged else None)
-        self._table, self._staged, self._content, self._row_bytes = table, None, None, 0
+        self._table, self._staged, self._content = table, None, None
         if content:
             self.keep(content)
 
@@ -114,7 +118,7 @@ class HeldTable:
     def size(self) -> int:
         """Return about how many bytes it keeps."""
         snapshots = len(self._table.metadata.snapshots) if self._table else 0
-        return snapshots * SNAPSHOT_BYTES + self._row_bytes
+        return snapshots * SNAPSHOT_BYTES + (self._content[2].row_bytes if self._content else 0)
 
 
 class HeldTables:

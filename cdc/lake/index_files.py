@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,11 @@ from pyiceberg.table import Table
 from cdc.lake.index_entries import Entries, KeyColumns, together
 from cdc.lake.index_store import IndexBroken, IndexStore, data_name, data_record, delete_name, delete_record, pairs
 from cdc.lake.key_encoding import as_bytes, order_of
-from cdc.lake.listing import Listing, NotIndexed, deleted_rows, descends
+from cdc.lake.listing import Listing, NotIndexed, deleted_by, descends
 from cdc.lake.live_files import LiveFiles
 
 PIECE_ROWS = 1 << 19
 """Rows whose entries are in memory together."""
-
-READERS = 8
-"""Delete files that are read at the same time."""
 
 Tell = Callable[[int], None]
 """Told of rows as they are done."""
@@ -68,7 +64,7 @@ def opened(folder: Path, width: int, signature: str, table: Table, listing: List
         store.close()
         return None
     files = store.files()
-    for path, rows in _deleted(table.io, files.deletes.keys() & listing.deletes):
+    for path, rows in deleted_by(table.io, files.deletes.keys() & listing.deletes).items():
         files.delete(path, rows)
     return IndexedFiles(store, files, state["snapshot"], signature)
 
@@ -177,15 +173,10 @@ def _taken_up(files: LiveFiles, io: FileIO, listing: Listing) -> dict[bytes, byt
     """Take up listed files that are new; returns their records."""
     new = {path: files.add(path, rows) for path, rows in listing.data.items() if path not in files.data}
     records = dict(data_record(path, file.rows, file.number) for path, file in new.items())
-    for path, rows in _deleted(io, listing.deletes - files.deletes.keys()):
+    for path, rows in deleted_by(io, listing.deletes - files.deletes.keys()).items():
         files.delete(path, rows)
         records |= dict([delete_record(path, files.deletes[path])])
     return records
-
-
-def _deleted(io: FileIO, paths: frozenset[str] | set[str]) -> list[tuple[str, dict[str, np.ndarray[Any, Any]]]]:
-    with ThreadPoolExecutor(READERS) as readers:
-        return list(zip(paths, readers.map(lambda path: deleted_rows(io, path), paths), strict=True))
 
 
 def _pieces(files: LiveFiles, columns: KeyColumns, table: Table, paths: list[str], tell: Tell) -> Iterator[Entries]:

@@ -15,14 +15,13 @@ from cdc.lake.index_store import IndexBroken
 from cdc.lake.key_encoding import as_bytes
 from cdc.lake.key_indexes import KeyIndexes
 from cdc.lake.known import arrow_schema
-from cdc.lake.listing import NotIndexed
+from cdc.lake.listing import NotIndexed, not_plain
 from cdc.lake.live_files import LiveFiles, Numbers, grouped
 from cdc.lake.publishing import Staged
 from cdc.lake.row_delta import delta_of, write_deletes
 from cdc.lake.small_files import data_files
 from cdc.lake.tables import MERGE_MODE
 
-_FORMAT = 2
 _ALWAYS = "_cdc_position"
 """A column that every file has: rows are counted by it."""
 
@@ -151,18 +150,7 @@ def unfit(table: Table) -> str | None:
 
     Empty for a table that rewrites its files, as small ones do, and those whose owner has chosen so.
     """
-    properties = table.properties
-    if properties.get(MERGE_MODE) != "merge-on-read":
-        return ""
-    if table.metadata.format_version != _FORMAT:
-        return f"format version {table.metadata.format_version}"
-    if len(table.specs()) > 1 or table.spec().fields:
-        return "it is or was partitioned"
-    written = {
-        properties.get("write.format.default", "parquet"),
-        properties.get("write.delete.format.default", "parquet"),
-    }
-    return None if written == {"parquet"} else "its files are not Parquet"
+    return not_plain(table) if table.properties.get(MERGE_MODE) == "merge-on-read" else ""
 
 
 def _found(files: IndexedFiles, keys: pa.Array) -> pa.Table:

@@ -1,6 +1,7 @@
 """The live files of a snapshot, from its manifests: each is read once, for they never change."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +13,10 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 
 from cdc.lake.live_files import Numbers, grouped
+from cdc.lake.producing import FORMAT
+
+READERS = 8
+"""Delete files that are read at the same time."""
 
 
 class NotIndexed(Exception):
@@ -67,6 +72,33 @@ def deleted_rows(io: FileIO, path: str) -> dict[str, Numbers]:
     rows = table["pos"].to_numpy()
     paths = names.dictionary.to_pylist()
     return {paths[code]: rows[at] for code, at in grouped(np.asarray(names.indices)) if len(rows)}
+
+
+def deleted_by(
+    io: FileIO, paths: Collection[str], go_on: Callable[[], None] = lambda: None
+) -> dict[str, dict[str, Numbers]]:
+    """Return what each of these position delete files takes, read side by side; ``go_on`` is asked before each."""
+
+    def read(path: str) -> dict[str, Numbers]:
+        go_on()
+        return deleted_rows(io, path)
+
+    with ThreadPoolExecutor(READERS) as readers:
+        return dict(zip(paths, readers.map(read, paths), strict=True))
+
+
+def not_plain(table: Table) -> str | None:
+    """Return why a table is not one of Parquet files in format 2 and without partitions, None if it is."""
+    properties = table.properties
+    if table.metadata.format_version != FORMAT:
+        return f"format version {table.metadata.format_version}"
+    if len(table.specs()) > 1 or table.spec().fields:
+        return "it is or was partitioned"
+    written = {
+        properties.get("write.format.default", "parquet"),
+        properties.get("write.delete.format.default", "parquet"),
+    }
+    return None if written == {"parquet"} else "its files are not Parquet"
 
 
 def ancestors(table: Table, snapshot_id: int | None) -> Iterator[Snapshot]:

@@ -4,10 +4,8 @@ The rules are those of ``cdc.lake.compaction``; larger steps, and tables of othe
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -22,8 +20,8 @@ from cdc.core.errors import CdcError, CommitConflict
 from cdc.core.names import TableName
 from cdc.lake.commits import commit_errors
 from cdc.lake.file_rows import FileRows
-from cdc.lake.listing import deleted_rows
-from cdc.lake.producing import FORMAT
+from cdc.lake.listing import deleted_by, not_plain
+from cdc.lake.live_files import Numbers
 from cdc.lake.publishing import Staged, Staging, committed
 from cdc.lake.rewriting import marked
 from cdc.lake.row_delta import RowDelta
@@ -31,9 +29,6 @@ from cdc.lake.small_files import data_files
 
 BYTES, ROWS = 16 << 20, 500_000
 """A step is taken here up to so many bytes of files, and rows in them."""
-
-READERS = 4
-"""Delete files that are read at the same time."""
 
 Entries = dict[str, tuple[ManifestFile, list[ManifestEntry]]]
 """The live entries of each manifest, by its path."""
@@ -60,7 +55,8 @@ def pack(
         return None
     try:
         table = catalog.load_table(name)
-        chosen = _choose(table, step, go_on) if _is_plain(table) else None
+        plain = not_plain(table) is None and not table.sort_order().fields
+        chosen = _choose(table, step, go_on) if plain else None
         if chosen is None:
             return None
         staged, new = _staged(table, chosen, summary)
@@ -79,16 +75,6 @@ def pack(
     return len(chosen.gone), len(new)
 
 
-def _is_plain(table: Table) -> bool:
-    return (
-        table.metadata.format_version == FORMAT
-        and len(table.specs()) == 1
-        and not table.spec().fields
-        and not table.sort_order().fields
-        and table.properties.get("write.format.default", "parquet") == "parquet"
-    )
-
-
 def _choose(table: Table, step: Compact, go_on: Callable[[], None]) -> _Chosen | None:
     entries, wanted = _entries(table), set(step.paths)
     files = {entry.data_file.file_path: entry.data_file for entry in _all(entries)}
@@ -102,7 +88,7 @@ def _choose(table: Table, step: Compact, go_on: Callable[[], None]) -> _Chosen |
         return None
     if sum(data[path].record_count for path in wanted) > ROWS:
         return None
-    taken = _taken(table, deletes, go_on)
+    taken = deleted_by(table.io, [file.file_path for file in deletes], go_on)
     gone = {path: data[path] for path in step.paths}
     gone |= {path: files[path] for path, rows in taken.items() if not (rows.keys() & data.keys()) - wanted}
     return _Chosen(entries, gone, _living(table, step.paths, list(taken.values()), go_on))
@@ -118,21 +104,8 @@ def _all(entries: Entries) -> Iterator[ManifestEntry]:
     return (entry for _, listed in entries.values() for entry in listed)
 
 
-def _taken(
-    table: Table, deletes: Sequence[DataFile], go_on: Callable[[], None]
-) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
-    """Return of each delete file which rows of which data files it takes."""
-
-    def read(file: DataFile) -> dict[str, np.ndarray[Any, Any]]:
-        go_on()
-        return deleted_rows(table.io, file.file_path)
-
-    with ThreadPoolExecutor(READERS) as readers:
-        return {file.file_path: rows for file, rows in zip(deletes, readers.map(read, deletes), strict=True)}
-
-
 def _living(
-    table: Table, paths: Sequence[str], taken: Sequence[Mapping[str, np.ndarray[Any, Any]]], go_on: Callable[[], None]
+    table: Table, paths: Sequence[str], taken: Sequence[Mapping[str, Numbers]], go_on: Callable[[], None]
 ) -> pa.Table:
     """Return the rows of these files that no delete file takes."""
     reader = FileRows.of(table, [field.name for field in table.schema().fields])

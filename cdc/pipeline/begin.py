@@ -24,12 +24,13 @@ def begin(
     A table that is not there is made, empty, if ``declared`` knows its columns. Raises Fenced if the table bears a
     newer token already, TerminalError if it cannot be made or has another key.
     """
-    if not table.exists():
+    state = table.find()
+    if state is None:
         columns = declared()
         if not columns:
             return _found(memory, None if spec.snapshot == LOAD else Progress(spec.topic, memory.topic_id))
         create_table(spec, table, columns, token)
-    state = table.read()
+        state = table.read()
     if spec.snapshot == LOAD and PROGRESS not in state.summary:
         return _found(memory, None)
     _require_key(spec, state)
@@ -38,7 +39,8 @@ def begin(
 
 def loaded(table: TargetTable) -> bool:
     """Return whether a load of the table is through, or somebody has moved it to where one was."""
-    return table.exists() and PROGRESS in table.read().summary
+    state = table.find()
+    return state is not None and PROGRESS in state.summary
 
 
 def fence(spec: TableSpec, table: TargetTable, state: TargetState, token: int, topic_id: str) -> Progress:

@@ -1,6 +1,7 @@
 """Small batches: decoded by Spark, collapsed at the driver by the core itself (docs/decisions/0016)."""
 
 from dataclasses import replace
+from functools import partial
 
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyspark.sql import DataFrame
@@ -35,7 +36,7 @@ def collapse_small(share: Share) -> Work | None:
     """
     events = GatheredEvents(share.gathered(), share.shape)
     keys = events.places()
-    frame = lambda: _frame(share, keys, f"k {share.shape.key_type}, partition int")  # noqa: E731
+    frame = partial(_frame, share, keys, f"k {share.shape.key_type}, partition int")
     work = Work(share, events.counted(), frame, None, places=keys)
     folded = _folded(work, events)
     return None if folded is None else _finished(work, events, folded)

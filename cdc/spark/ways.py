@@ -48,12 +48,12 @@ def staged(work: Work, truncate: str, summary: Mapping[str, str]) -> str:
 
 def _rewritten(work: Work, truncate: str, summary: Mapping[str, str]) -> str | None:
     """Stage as a whole table; returns why it could not be done."""
-    if work.share.direct.small is None:
+    small, shape = work.share.direct.small, work.share.shape
+    if small is None:
         return "the catalog is written to by Spark alone"
     if work.gathered is None:
         return LARGE
-    floors = lambda: work.known_floors  # noqa: E731 - asked of a small table alone
-    return rewrite(work.share.direct.small, work.gathered, work.share.shape, truncate, summary, floors)
+    return rewrite(small, work.gathered, shape, truncate, summary, lambda: work.known_floors)
 
 
 def _delta(work: Work, truncate: str, summary: Mapping[str, str]) -> str | None:
