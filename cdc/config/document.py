@@ -12,6 +12,9 @@ HINT = "docs/configuration.md lists every field; `cdc config check` tries a chan
 LARGEST = 1_000_000
 """So many values no configuration has."""
 
+DEEPEST = 100
+"""So deep nothing in a configuration lies."""
+
 _QUOTES = "put it in quotes if it is text"
 
 
@@ -47,6 +50,8 @@ def _text(path: Path) -> str:
 
 def _parsed(path: Path, text: str) -> object:
     try:
+        if _too_deep(text):
+            raise ConfigError(f'configuration "{path}" is nested too deeply', hint=HINT)
         return yaml.load(text, _LOADER)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
         raise ConfigError(f'configuration "{path}" is not YAML: {_yaml_problem(error)}', hint=HINT) from None
@@ -55,8 +60,16 @@ def _parsed(path: Path, text: str) -> object:
         raise ConfigError(f'configuration "{path}" is not YAML: {said}', hint=HINT) from None
     except ValueError as error:  # a date or a number that is none, in the form of one
         raise ConfigError(f'configuration "{path}" has a value that cannot be read: {error}', hint=_QUOTES) from None
-    except RecursionError:
-        raise ConfigError(f'configuration "{path}" is nested too deeply', hint=HINT) from None
+
+
+def _too_deep(text: str) -> bool:
+    """Return whether parts lie in one another more than `DEEPEST`: a parser by C has no bound, and would end us."""
+    depth = 0
+    for event in yaml.parse(text, _LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            return True
+    return False
 
 
 def _finite(data: object) -> bool:

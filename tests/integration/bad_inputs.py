@@ -140,6 +140,9 @@ FILES = [
     Bad("an anchor that is nowhere", CHECK, "is not YAML.*undefined alias", file="kafka: *nowhere\n"),
     Bad("a part that holds itself", CHECK, "refers to itself", "anchors", file="kafka: &k\n  a: *k\n"),
     Bad("anchors that grow without end", CHECK, "far too large", "anchors", file=LAUGHS),
+    Bad(
+        "nested so deeply that a parser by C ends the process", CHECK, "nested too deeply", file="k: " + "{a: " * 99_999
+    ),
     Bad("nested without end", CHECK, "nested too deeply", file="kafka: " + "[" * 5000),
     Bad("not UTF-8", CHECK, "is not UTF-8", "save it as UTF-8", file=b"kafka: {bootstrap_servers: \xff\xfe}\n"),
     Bad("UTF-16", CHECK, "is not UTF-8", file="kafka: {}\n".encode("utf-16")),
