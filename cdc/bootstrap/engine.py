@@ -184,7 +184,11 @@ class SparkEngine:
         held, indexed = self._held.of(spec.target), None
         if self._indexes is not None and spec.beside is None:
             indexed = IndexedTable(held, self._indexes, KeyColumns(spec.key, spec.layout.order_width))
-        return Direct(RewrittenTable(held), indexed, Tombstones(self._held.of(tombstones), held))
+        of = self._held.of(spec.beside) if spec.beside else None
+        own = (
+            spec.target.namespace != self._config.metadata_namespace
+        )  # a shadow's rows are handed over, not its properties
+        return Direct(RewrittenTable(held), indexed, Tombstones(self._held.of(tombstones), held, of, wait=own))
 
 
 class EngineBatch:

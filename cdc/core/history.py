@@ -17,6 +17,9 @@ TRUNCATED, LAST_DELETE = "cdc.truncated", "cdc.last_delete"
 LOAD, LOAD_OFFSETS, LOAD_WHERE = "cdc.load", "cdc.load_offsets", "cdc.load_where"
 """Entries of snapshot summaries; those of a load are its id, the progress that its epoch began with, and which part."""
 
+TOMBSTONES = "cdc.tombstones"
+"""Property of a table: its newest tombstones, packed, as long as they are few."""
+
 INSERTED, UPDATED, DELETED = (f"spark.merge-into.num-target-rows-{did}" for did in ("inserted", "updated", "deleted"))
 """What a MERGE counts, as Spark names it in the summary; whoever merges in another way counts so, too."""
 
@@ -26,7 +29,7 @@ KIND = "cdc.kind"
 REWOUND_FROM, REWOUND_TO = "cdc.rewound_from", "cdc.rewound_to"
 """Entries of the fence that a rewind puts onto the snapshot it went to: the snapshot it came from, and that one."""
 
-_OF_ONE_COMMIT = {FENCE, REWOUND_FROM, REWOUND_TO, "cdc.events", "cdc.first_position"}
+_OF_ONE_COMMIT = {FENCE, REWOUND_FROM, REWOUND_TO, TOMBSTONES, "cdc.events", "cdc.first_position"}
 
 
 def carried(recorded: Mapping[str, str], kind: str) -> dict[str, str]:

@@ -238,9 +238,10 @@ def _properties(shape: TableShape, limits: Limits, now: datetime) -> Iterator[St
     """A table whose owner wants all metadata files says so by the property, and is left alone."""
     unbound = BOUND_METADATA not in shape.history.properties
     wanted = {BOUND_METADATA: "true", METADATA_FILES: "20"} if unbound else {}
-    wanted[ORPHANS_AT] = now.isoformat(timespec="seconds")
-    if limits.pruning:
-        wanted[PRUNED_AT] = wanted[ORPHANS_AT]
+    if _made_at(shape) is None:
+        wanted[ORPHANS_AT] = now.isoformat(timespec="seconds")
+        if limits.pruning:
+            wanted[PRUNED_AT] = wanted[ORPHANS_AT]
     if missing := tuple((name, value) for name, value in wanted.items() if name not in shape.history.properties):
         yield SetProperties(missing, "old metadata files stay for ever" if unbound else "the first look is noted")
 
@@ -269,8 +270,19 @@ def _orphans(shape: TableShape, limits: Limits, now: datetime) -> Iterator[Step]
 
 
 def _due(shape: TableShape, name: str, now: datetime) -> bool:
-    """Return whether a day has passed; of a table that was never looked at it begins now."""
+    """Return whether a day has passed, since the table was made if it was not done yet."""
+    since = _time(shape.history.properties.get(name)) or _made_at(shape)
+    return since is not None and since <= now - DAY
+
+
+def _made_at(shape: TableShape) -> datetime | None:
+    """Return when the table's first commit was, None if that is forgotten: then the first look has to be noted."""
+    return next((version.at for version in shape.history.versions.values() if version.parent is None), None)
+
+
+def _time(text: str | None) -> datetime | None:
     try:
-        return datetime.fromisoformat(shape.history.properties[name]) <= now - DAY
-    except (KeyError, ValueError, TypeError):
-        return False
+        found = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo else None

@@ -17,6 +17,7 @@ from pyiceberg.manifest import ManifestEntry, ManifestFile
 from pyiceberg.table import Table
 
 from cdc.core.names import TableName
+from cdc.lake.metadata_text import SnapshotTexts
 from cdc.lake.publishing import Staged
 
 HELD_BYTES = 96 << 20
@@ -57,6 +58,8 @@ class HeldTable:
         self.name = name
         self.avoided = ""
         """Why it is not written without Spark, for the life of the process; nothing where it is."""
+        self.texts: SnapshotTexts = {}
+        """What commits have written of its snapshots."""
         self._table: Table | None = None
         self._content: tuple[int | None, int, Content] | None = None
         self._staged: tuple[Staged, Content | None] | None = None
@@ -73,6 +76,11 @@ class HeldTable:
         known = self._table
         located = self.catalog.location_of(self.name) if known and isinstance(self.catalog, Locates) else None
         return known if known and located == known.metadata_location else self.catalog.load_table(self.name)
+
+    @property
+    def last(self) -> Table | None:
+        """Return the table as it was looked at or written last, None if it was neither yet."""
+        return self._table
 
     @property
     def table(self) -> Table:

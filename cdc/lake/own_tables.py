@@ -36,8 +36,11 @@ Rows = Callable[[pa.Schema], pa.Table]
 """Return rows in the columns of a table."""
 
 
-def append(held: HeldTable, made: Rows) -> None:
-    """Append rows; raises TerminalError if the table is not there or is Spark's to write, and as a commit does."""
+def append(held: HeldTable, made: Rows, *, alone: bool = False) -> None:
+    """Append rows; raises TerminalError if the table is not there or is Spark's to write, and as a commit does.
+
+    A table that hardly anybody else writes to is not looked at first: the commit is refused if somebody has.
+    """
 
     def staged(table: Table) -> tuple[Staged, Content]:
         known = files_at(held)
@@ -52,7 +55,7 @@ def append(held: HeldTable, made: Rows) -> None:
         change = delta_of(table, files, {}, held.content.manifests if held.content else None)
         return change, Content([*known, *(added(change, file) for file in files)], manifests=change.manifests)
 
-    _commit(held, staged)
+    _commit(held, staged, alone=alone)
 
 
 def overwrite(held: HeldTable, change: Callable[[pa.Table], pa.Table]) -> None:
@@ -92,9 +95,9 @@ def _rows(table: Table, files: Sequence[ManifestEntry]) -> list[pa.Table]:
     return [piece for entry in files for piece in reader.all(entry.data_file.file_path)]
 
 
-def _looked(held: HeldTable) -> Table:
+def _looked(held: HeldTable, *, known: bool) -> Table:
     with commit_errors(f"write to {held.name}"):
-        found = held.look()
+        found = (held.last if known else None) or held.look()
         if found is None:
             raise NoSuchTableError(f"Table does not exist: {held.name}")
     if found.metadata.format_version != FORMAT:
@@ -103,15 +106,15 @@ def _looked(held: HeldTable) -> Table:
     return found
 
 
-def _commit(held: HeldTable, stage: Callable[[Table], tuple[Staged, Content]]) -> None:
+def _commit(held: HeldTable, stage: Callable[[Table], tuple[Staged, Content]], *, alone: bool = False) -> None:
     for attempt in repeated(CommitConflict):
         with attempt:
-            table = _looked(held)
+            table = _looked(held, known=alone and attempt.retry_state.attempt_number == 1)
             with commit_errors(f"write to {held.name}"):
                 staged, content = stage(table)
                 gone = outdated(table)
                 updates, requirements = staged.appending()
-                done = committed(held.catalog, table, ((*updates, *removing(gone)), requirements))
+                done = committed(held.catalog, table, ((*updates, *removing(gone)), requirements), held.texts)
                 held.moved_to(done, content)
             with suppress(Exception):  # what stays is removed as an orphan
                 _remove(table, gone)

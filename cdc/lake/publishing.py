@@ -27,6 +27,7 @@ from pyiceberg.table.update import (
     _update_table_metadata_log,
 )
 
+from cdc.lake.metadata_text import SnapshotTexts
 from cdc.lake.tables import BRANCH, merge_mode
 
 
@@ -95,16 +96,21 @@ def _pointed(branch: str, snapshot: Snapshot) -> SetSnapshotRefUpdate:
 class CommitsInPlace(Protocol):
     """A catalog that commits on top of a table as it was loaded, without reading it again."""
 
-    def commit_at(self, table: Table, changed: TableMetadata) -> CommitTableResponse:
-        """Make the metadata the table's; raises CommitFailedException if it is no longer as it was loaded."""
+    def commit_at(self, table: Table, changed: TableMetadata, texts: SnapshotTexts) -> CommitTableResponse:
+        """Make the metadata the table's; raises CommitFailedException if it is no longer as it was loaded.
+
+        ``texts`` are those of its snapshots as they were written last, and as they are written now.
+        """
         ...
 
 
-def committed(catalog: Catalog, table: Table, change: UpdatesAndRequirements) -> Table:
-    """Commit, and return the table as it is then; raises what catalogs raise."""
+def committed(
+    catalog: Catalog, table: Table, change: UpdatesAndRequirements, texts: SnapshotTexts | None = None
+) -> Table:
+    """Commit, and return the table as it is then; raises what catalogs raise. ``texts`` are for the next commit."""
     updates, requirements = change
     if isinstance(catalog, CommitsInPlace):
-        done = catalog.commit_at(table, changed(table, updates))
+        done = catalog.commit_at(table, changed(table, updates), {} if texts is None else texts)
     else:
         done = catalog.commit_table(table, requirements, updates)
     with suppress(Exception):  # a file that stays does no harm

@@ -25,6 +25,7 @@ from cdc.config.services import CatalogConfig, GlueCatalog, HadoopCatalog, HiveC
 from cdc.core.errors import CdcError, ConfigError, TerminalError
 from cdc.core.names import TableName
 from cdc.lake.foreign import FILES, Reading, lake_errors
+from cdc.lake.metadata_text import SnapshotTexts, write_metadata
 
 _DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mysql+pymysql"}
 
@@ -161,12 +162,12 @@ class SqlReader(Reading, SqlCatalog):
             found = connection.execute(_LOCATION, self._row(name)).scalar()
             return None if found is None else str(found)
 
-    def commit_at(self, table: Table, changed: TableMetadata) -> CommitTableResponse:
+    def commit_at(self, table: Table, changed: TableMetadata, texts: SnapshotTexts) -> CommitTableResponse:
         """Make the metadata the table's; raises CommitFailedException if it is no longer as it was loaded."""
         before = table.metadata_location
         version = self._parse_metadata_version(before) + 1
         location = table.location_provider().new_table_metadata_file_location(version)
-        self._write_metadata(changed, table.io, location)
+        write_metadata(changed, table.io, location, texts)
         row = self._row(TableName(*table.name()[-2:]))
         with self._at_once.connect() as connection:
             if connection.execute(_SWAP, {**row, "known": before, "made": location}).rowcount < 1:

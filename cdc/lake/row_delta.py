@@ -59,9 +59,10 @@ def write_deletes(table: Table, taken: Taken) -> DataFile:
     found = pa.table([names.cast(pa.string()), rows], schema=_COLUMNS)
     location = table.location_provider().new_data_location(f"{uuid4()}-deletes.parquet")
     output = table.io.new_output(location)
-    with output.create() as opened:
+    with output.create(overwrite=True) as opened:  # its name is new: it need not be looked for
         pq.write_table(found, opened, compression="zstd", use_dictionary=["file_path"])
-    described = _described(location, len(output), paths, rows)
+        size = opened.tell()
+    described = _described(location, size, paths, rows)
     described.spec_id = table.metadata.default_spec_id
     return described
 

@@ -61,15 +61,17 @@ def _written(table: Table, rows: pa.Table, key: PartitionKey | None) -> DataFile
     form = parquet_form(table)
     shaped = [column.cast(field.type) for column, field in zip(rows.columns, form.columns, strict=True)]
     output = table.io.new_output(table.location_provider().new_data_location(f"{uuid4()}.parquet", key))
-    with output.create() as opened, _writer(opened, form) as writer:
-        writer.write_table(pa.Table.from_arrays(shaped, schema=form.columns), row_group_size=form.row_group)
+    with output.create(overwrite=True) as opened:  # its name is new: it need not be looked for
+        with _writer(opened, form) as writer:
+            writer.write_table(pa.Table.from_arrays(shaped, schema=form.columns), row_group_size=form.row_group)
+        size = opened.tell()
     found = data_file_statistics_from_parquet_metadata(writer.writer.metadata, form.statistics, form.numbers)
     return DataFile.from_args(
         content=DataFileContent.DATA,
         file_path=output.location,
         file_format=FileFormat.PARQUET,
         partition=key.partition if key else Record(),
-        file_size_in_bytes=len(output),
+        file_size_in_bytes=size,
         sort_order_id=None,
         spec_id=table.metadata.default_spec_id,
         equality_ids=None,

@@ -116,7 +116,8 @@ class Target:
         doing = f"publish {held.name}"
         try:
             with commit_errors(doing):
-                held.moved_to(committed(held.catalog, held.staged.base, held.staged.publishing(properties)))
+                change = held.staged.publishing(properties)
+                held.moved_to(committed(held.catalog, held.staged.base, change, held.texts))
         except CdcError:
             raise
         except Exception as error:  # nothing is published: the batch is staged again, by Spark

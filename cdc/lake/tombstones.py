@@ -1,4 +1,8 @@
-"""Tombstones of a small batch, in a table like the one that Spark makes, without a JVM (docs/decisions/0009)."""
+"""Tombstones of a small batch, without a JVM (docs/decisions/0009).
+
+A few wait in the properties of their target (docs/decisions/0028); the others are in a table like the one that Spark
+makes.
+"""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -7,18 +11,25 @@ from datetime import UTC, datetime
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 from pyiceberg.exceptions import TableAlreadyExistsError
+from pyiceberg.manifest import ManifestEntry
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
+from pyiceberg.table import Table
 from pyiceberg.transforms import DayTransform
 from pyiceberg.types import FixedType, NestedField, StringType, TimestamptzType, TimeType, UUIDType
 
 from cdc.core.errors import CdcError, TerminalError
+from cdc.core.history import TOMBSTONES
 from cdc.lake.commits import commit_errors
 from cdc.lake.file_rows import FileRows
 from cdc.lake.foreign import lake_errors
 from cdc.lake.held import HeldTable
 from cdc.lake.known import arrow_schema
 from cdc.lake.own_tables import append, files_at, has_deletes
+from cdc.lake.packed_rows import packed, unpacked
+
+WAITING, TEXT = 500, 3_000
+"""Up to so many tombstones are tried to be packed, and so many characters may wait in a table's properties."""
 
 ROWS, KEYS = 1_000_000, 20_000
 """So many tombstones are looked through without Spark, and so many of them may be late enough to count."""
@@ -37,29 +48,35 @@ _PROPERTIES = {
 
 
 class Tombstones:
-    """The tombstones of one table, for one batch. ``held`` is their own table, ``target`` the one that they are of."""
+    """The tombstones of one table, for one batch. ``held`` is their own table, ``target`` the one that is written.
 
-    def __init__(self, held: HeldTable, target: HeldTable) -> None:
+    They are ``of`` the target, or of another table whose rows it has. Those of the target itself may wait in its
+    properties, as long as they are few: then a batch that deletes is one commit, too.
+    """
+
+    def __init__(self, held: HeldTable, target: HeldTable, of: HeldTable | None = None, *, wait: bool = True) -> None:
         self._held = held
         self._target = target
+        self._of = of or target
+        self._wait = wait and of is None
 
-    def append(self, keys: pa.Table) -> bool:
-        """Commit keys with their ``_cdc_position``; returns False, with nothing done, where that is Spark's.
+    def keep(self, keys: pa.Table, *, wait: bool = True) -> Mapping[str, str] | None:
+        """Keep keys with their ``_cdc_position``; returns properties that are to be published with their deletes.
 
-        Raises CommitConflict, CommitStateUnknown and TransientError; one that was appended twice does no harm.
+        None, with nothing done, where that is Spark's. Unless they may ``wait`` for the publication they are committed.
+        Raises CommitConflict, CommitStateUnknown and TransientError; one that was kept twice does no harm.
         """
         if self._held.avoided:
-            return False
+            return None
         try:
-            self._append(keys)
+            return self._kept(keys) if wait and self._wait else self._append(keys)
         except TerminalError:  # it is Spark's to make or to write
-            return False
+            return None
         except CdcError:
             raise
         except Exception as error:  # noqa: BLE001 - a key of other columns, or a value that pyiceberg does not know
             self._held.avoided = type(error).__name__
-            return False
-        return True
+            return None
 
     def since(self, position: str, key: Sequence[str]) -> pa.Table | None:
         """Return the keys deleted at a position or later, with ``_cdc_position``; None where Spark has to look.
@@ -72,41 +89,81 @@ class Tombstones:
             return self._since(position, [*key, "_cdc_position"])
         except CdcError:
             raise
-        except Exception as error:  # noqa: BLE001 - as for appending
+        except Exception as error:  # noqa: BLE001 - as for keeping
             self._held.avoided = type(error).__name__
             return None
 
+    def waiting(self, key: Sequence[str]) -> pa.Table | None:
+        """Return those that wait in the table's properties, None if there are none of this key; raises TransientError.
+
+        Whoever looks in their table, too, looks here first: they may be moved there meanwhile.
+        """
+        names = [*key, "_cdc_position"]
+        with lake_errors(f"read table {self._of.name}"):
+            table = self._of.table if self._of is self._target else self._of.look()
+        text = table.properties.get(TOMBSTONES) if table else None
+        found = unpacked(text) if text else None
+        if table is None or found is None or set(found.column_names) != set(names):  # of before a load by another key
+            return None
+        return found.select(names).cast(pa.schema([arrow_schema(table).field(name) for name in names]))
+
     def _since(self, position: str, names: Sequence[str]) -> pa.Table | None:
+        waiting = self.waiting([name for name in names if name != "_cdc_position"])
         with lake_errors(f"read table {self._held.name}"):
             table = self._held.look()
-            if table is None:
-                target = arrow_schema(self._target.table)
-                fields = [target.field(name) for name in names]
-                return pa.schema(fields).empty_table()
-            if has_deletes(table):
+            if table is not None and has_deletes(table):
                 return None
-            number = table.schema().find_field("_cdc_position").field_id
-            files = [one for one in files_at(self._held) if _reaches(one.data_file.upper_bounds, number, position)]
+            files = [] if table is None else self._files(table, position)
             if sum(one.data_file.record_count for one in files) > ROWS:
                 return None
-            reader = FileRows.of(table, names)
-            pieces = [piece for one in files for piece in reader.all(one.data_file.file_path)]
-        found = pa.concat_tables([reader.schema.empty_table(), *pieces]).select(list(names))
+            schema = pa.schema([arrow_schema(self._target.table).field(name) for name in names])
+            reader = FileRows.of(table, names) if table is not None and files else None
+            pieces = [piece for one in files for piece in (reader.all(one.data_file.file_path) if reader else ())]
+        parts = [waiting] if waiting is not None else []
+        found = pa.concat_tables(
+            [piece.select(list(names)).cast(schema) for piece in (*parts, *pieces)] or [schema.empty_table()]
+        )
         later = found.filter(pc.greater_equal(found["_cdc_position"], position))
         return later if later.num_rows <= KEYS else None
 
-    def _append(self, keys: pa.Table) -> None:
+    def _files(self, table: Table, position: str) -> list[ManifestEntry]:
+        """Return the files that may hold a position, or a greater one."""
+        number = table.schema().find_field("_cdc_position").field_id
+        return [one for one in files_at(self._held) if _reaches(one.data_file.upper_bounds, number, position)]
+
+    def _kept(self, keys: pa.Table) -> Mapping[str, str]:
+        names = [name for name in keys.column_names if name != "_cdc_position"]
+        if keys.num_rows > WAITING or self._not_sparks(names):
+            return self._append(keys)
+        waiting, schema = (
+            self.waiting(names),
+            pa.schema([arrow_schema(self._target.table).field(n) for n in keys.column_names]),
+        )
+        new = keys.cast(schema)
+        every = new if waiting is None else pa.concat_tables([waiting.select(new.column_names), new])
+        text = packed(every)
+        if len(text) <= TEXT:
+            return {TOMBSTONES: text}
+        self._append(every)
+        return {TOMBSTONES: ""}
+
+    def _append(self, keys: pa.Table) -> Mapping[str, str]:
         try:
-            append(self._held, lambda schema: _shaped(keys, schema))
+            append(self._held, lambda schema: _shaped(keys, schema), alone=True)
         except TerminalError:
             if not self._made([name for name in keys.column_names if name != "_cdc_position"]):
                 raise
             append(self._held, lambda schema: _shaped(keys, schema))
+        return {}
+
+    def _not_sparks(self, key: Sequence[str]) -> bool:
+        kinds = [self._target.table.schema().find_field(name).field_type for name in key]
+        return any(isinstance(kind, _NOT_SPARKS) for kind in kinds)
 
     def _made(self, key: Sequence[str]) -> bool:
         """Make the table if there is none, and Spark would make the same; returns whether it was made, by whomever."""
         kinds = {name: self._target.table.schema().find_field(name).field_type for name in key}
-        if self._held.look() is not None or any(isinstance(kind, _NOT_SPARKS) for kind in kinds.values()):
+        if self._held.look() is not None or self._not_sparks(key):
             return False
         columns = {**kinds, "_cdc_position": StringType(), "deleted_at": TimestamptzType()}
         fields = [NestedField(n, name, kind, required=False) for n, (name, kind) in enumerate(columns.items(), 1)]

@@ -4,8 +4,8 @@
 2. Bring the schema along: create the table, or add and widen columns.
 3. Collapse the batch; set the history's epochs right, quarantine what cannot be used, and hold back what follows a key
    change of which only one half is there, before anything is merged.
-4. Stage: tombstones, then the changes, with progress and positions in the snapshot's summary: a MERGE into the branch,
-   or files of which no commit was made yet.
+4. Stage the changes, with progress and positions in the snapshot's summary: a MERGE into the branch, or files of which
+   no commit was made yet. Tombstones are written, or are published with the changes.
 5. Audit what was staged.
 6. Publish by compare-and-swap. A crash before this point changes nothing; after it, the batch is skipped.
 """
@@ -257,7 +257,7 @@ class Applier:
             audit(spec, collapsed, counts)
             self.still_holder()
             memory.intended = progress
-            table.publish(state.snapshot_id, staged, summary)
+            table.publish(state.snapshot_id, staged, {**summary, **(batch.properties if changed else {})})
             memory.progress = progress
         merged = {name: int(counts.get(key, "0")) for name, key in _COUNTS.items()}
         way, blocked = batch.way if changed else "", len(memory.blocked)

@@ -161,10 +161,15 @@ class TableBatch(Protocol):
         ...
 
     def stage(self, summary: Mapping[str, str], truncate: str, branch: Callable[[], None]) -> None:
-        """Write tombstones, then stage the changes with ``summary``; ``branch`` makes the staging branch ready.
+        """Stage the changes with ``summary``, keep tombstones; ``branch`` makes the staging branch ready.
 
         Ways that commit to the branch call it first; others have their snapshot published without it.
         """
+        ...
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """Return properties of the table that have to be published with what was staged."""
         ...
 
     @property

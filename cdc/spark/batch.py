@@ -63,6 +63,7 @@ class SparkTableBatch:
         self._part = part
         self._direct = direct
         self.way = ""
+        self.properties: Mapping[str, str] = {}
         self._work: Work | None = None
         self.first_offsets: Mapping[int, int] = part.first_offsets
         self.last_offsets: Mapping[int, int] = part.last_offsets
@@ -180,14 +181,15 @@ class SparkTableBatch:
         staging.write_quarantine(self._session, self._target, self._format.pipeline, self._messages(), problems)
 
     def stage(self, summary: Mapping[str, str], truncate: str, branch: Callable[[], None]) -> None:
-        """Write tombstones, then stage the changes with ``summary``; ``branch`` makes the staging branch ready."""
+        """Stage the changes with ``summary``, keep tombstones; ``branch`` makes the staging branch ready."""
         work, share = self._current, self._current.share
         if work.changes is None:
             raise RuntimeError("a torn batch cannot be staged")
-        if work.collapsed.deletes:
-            write_tombstones(work)
         self.way = staged(work, truncate, summary) + _decoding(share)
-        if not self.way.startswith(MERGE):
+        merged = self.way.startswith(MERGE)
+        if work.collapsed.deletes:  # a MERGE may find nothing to do, and is not published then
+            self.properties = write_tombstones(work, wait=not merged)
+        if not merged:
             return
         branch()
         staging.merge_changes(

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import reduce
 
+import pyarrow as pa  # type: ignore[import-untyped]
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 
@@ -50,19 +52,31 @@ def row_bytes(shape: RowShape) -> Column | None:
 
 
 def tombstone_floors(
-    session: SparkSession, target: TableTarget, shape: RowShape, keys: DataFrame, progress: Progress
+    session: SparkSession,
+    target: TableTarget,
+    shape: RowShape,
+    keys: DataFrame,
+    progress: Progress,
+    waiting: pa.Table | None = None,
 ) -> DataFrame | None:
     """Return ``k, floor`` for those of ``keys`` (``k, partition``) that were deleted before; None if nothing ever was.
 
-    Tombstones at or after the table's progress do not count: their batch was never published.
+    Tombstones at or after the table's progress do not count: their batch was never published. Those ``waiting`` are in
+    no table yet.
     """
-    if not session.catalog.tableExists(target.tombstones):
+    columns = [*map(_q, shape.key), "_cdc_position"]
+    found = [session.table(target.tombstones)] if session.catalog.tableExists(target.tombstones) else []
+    if waiting is not None:
+        found.append(session.createDataFrame(waiting, f"{_key_fields(shape)}, _cdc_position string"))
+    if not found:
         return None
     key = f.struct(*[f.col(_q(name)).alias(name) for name in shape.key])
-    stones = session.table(target.tombstones).select(key.alias("k"), "_cdc_position")
+    stones = reduce(DataFrame.unionByName, [one.select(*columns) for one in found]).select(
+        key.alias("k"), "_cdc_position"
+    )
     published = f.right("_cdc_position", f.lit(OFFSET_DIGITS)) < _next_offset(progress)
-    found = stones.join(keys.select("k", "partition"), "k").where(published)
-    return found.groupBy("k").agg(f.max("_cdc_position").alias("floor"))
+    counting = stones.join(keys.select("k", "partition"), "k").where(published)
+    return counting.groupBy("k").agg(f.max("_cdc_position").alias("floor"))
 
 
 def _next_offset(progress: Progress) -> Column:
@@ -73,11 +87,15 @@ def _next_offset(progress: Progress) -> Column:
     return limit
 
 
+def _key_fields(shape: RowShape) -> str:
+    return ", ".join(f"{_q(name)} {spark_type(shape.columns[name])}" for name in shape.key)
+
+
 def write_tombstones(session: SparkSession, target: TableTarget, shape: RowShape, changes: DataFrame) -> None:
     """Remember the deleted keys, before the deletes themselves are published: a late duplicate finds them (S14)."""
-    fields = ", ".join(f"{_q(name)} {spark_type(shape.columns[name])}" for name in shape.key)
     session.sql(
-        f"CREATE TABLE IF NOT EXISTS {target.tombstones} ({fields}, _cdc_position string, deleted_at timestamp) "
+        f"CREATE TABLE IF NOT EXISTS {target.tombstones} "
+        f"({_key_fields(shape)}, _cdc_position string, deleted_at timestamp) "
         "USING iceberg PARTITIONED BY (day(deleted_at)) "
         f"TBLPROPERTIES ({_BOUND_METADATA}, 'write.distribution-mode' = 'none', "
         "'write.metadata.metrics.column._cdc_position' = 'full')"

@@ -19,13 +19,16 @@ VALUE_BYTES = 8
 MERGE = "merge: "
 
 
-def write_tombstones(work: Work) -> None:
-    """Remember the deleted keys, before the deletes themselves are published."""
-    share = work.share
-    if share.direct.tombstones and work.gathered is not None and share.direct.tombstones.append(deleted(work.gathered)):
-        return
-    if work.changes is not None:
+def write_tombstones(work: Work, *, wait: bool) -> Mapping[str, str]:
+    """Remember the deleted keys, before the deletes themselves are published.
+
+    Returns properties to publish with them: what may ``wait`` for that is in these alone.
+    """
+    share, stones = work.share, work.share.direct.tombstones
+    kept = stones.keep(deleted(work.gathered), wait=wait) if stones and work.gathered is not None else None
+    if kept is None and work.changes is not None:
         staging.write_tombstones(share.session, share.target, share.shape, work.changes())
+    return kept or {}
 
 
 def deleted(changes: pa.Table) -> pa.Table:

@@ -29,12 +29,19 @@ LARGE = "a large batch"
 class Tombstones(Protocol):
     """Where the keys of deleted rows are kept."""
 
-    def append(self, keys: pa.Table) -> bool:
-        """Commit keys, their columns and ``_cdc_position``; returns False, with nothing done, where Spark has to."""
+    def keep(self, keys: pa.Table, *, wait: bool = True) -> Mapping[str, str] | None:
+        """Keep keys, their columns and ``_cdc_position``; returns None, with nothing done, where Spark has to.
+
+        Otherwise properties that have to be published with the batch: what may ``wait`` for that is in them.
+        """
+        ...
+
+    def waiting(self, key: Sequence[str]) -> pa.Table | None:
+        """Return those that only stand in properties, as ``keep`` was given them; Spark does not find them."""
         ...
 
     def since(self, position: str, key: Sequence[str]) -> pa.Table | None:
-        """Return what was deleted at a position or later, as ``append`` was given it; None where Spark has to look."""
+        """Return what was deleted at a position or later, as ``keep`` was given it; None where Spark has to look."""
         ...
 
 
@@ -112,8 +119,9 @@ class Work:
         """Return the positions of keys deleted before as ``k, floor``, if there are events that may be older."""
         if not self._reaches_back:
             return None
-        share = self.share
-        return staging.tombstone_floors(share.session, share.target, share.shape, self.keys(), self._published)
+        share, stones = self.share, self.share.direct.tombstones
+        waiting = stones.waiting(share.shape.key) if stones else None
+        return staging.tombstone_floors(share.session, share.target, share.shape, self.keys(), self._published, waiting)
 
     @cached_property
     def known_floors(self) -> Mapping[Key, str] | None:

@@ -10,9 +10,12 @@ import pyarrow as pa
 import pytest
 
 from cdc.core.errors import CommitConflict, TerminalError
+from cdc.core.history import TOMBSTONES
+from cdc.lake import tombstones
 from cdc.lake.held import HeldTable
 from cdc.lake.rewriting import RewrittenTable
 from cdc.lake.target import Target
+from cdc.spark import small
 from tests.contract.events import INT, NUMBERED, TEXT, Topic, column
 from tests.contract.test_commit import files, numbers
 from tests.lake import LakeTable
@@ -38,8 +41,11 @@ def test_a_small_table_is_one_file_after_every_batch(new_table: NewTable) -> Non
     assert (files(table), numbers(table)) == ((0, 0), {})
 
 
-def test_tombstones_are_kept_in_the_same_table_whoever_made_it(new_table: NewTable) -> None:
+def test_tombstones_are_kept_in_the_same_table_whoever_made_it(
+    new_table: NewTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """200 tables that delete for the first time cost 200 jobs of Spark's, and everything else waited for them."""
+    monkeypatch.setattr(tombstones, "TEXT", 0)
     key = [column("id", INT), column("at", {"type": "long", "connect.name": "io.debezium.time.MicroTimestamp"})]
     made = []
     for name, rewrites in (("by_spark", False), ("without_spark", True)):
@@ -54,6 +60,28 @@ def test_tombstones_are_kept_in_the_same_table_whoever_made_it(new_table: NewTab
         made.append((fields, parts, wanted, found.metadata.format_version))
         assert table.session.table(f"{table.catalog}.cdc.{table.held_tombstones.name.table}").count() == 2
     assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("late", ["driver", "merge", "large"])
+def test_tombstones_that_wait_in_properties_count_whoever_looks(
+    new_table: NewTable, late: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S14: a late duplicate does not bring a deleted row back, whichever way its batch takes."""
+    table, topic = new_table(f"wait_{late}", NUMBERED), Topic()
+    inserts = [topic.change("c", {"id": i, "n": 1}, (100, 100 + i)) for i in range(1, 5)]
+    table.apply(inserts)
+    for i in (1, 2):
+        assert table.apply([topic.change("d", {"id": i}, (200, 200 + i))]).way == "rewrite"
+    assert not table.session.catalog.tableExists(f"{table.catalog}.cdc.{table.held_tombstones.name.table}")
+    assert table.files.load_table(table.spec.target).properties[TOMBSTONES]
+    if late == "merge":
+        table.held.avoided = "to be merged"
+    if late == "large":
+        monkeypatch.setattr(small, "MESSAGES", 0)
+    again = [topic.change("c", {"id": i, "n": 7}, (100, 100 + i)) for i in range(1, 5)]
+    applied = table.apply([*again, topic.change("u", {"id": 3, "n": 9}, (300, 301))])
+    assert applied.way.startswith("rewrite" if late == "driver" else "merge")
+    assert numbers(table) == {3: 9, 4: 1}
 
 
 def test_metadata_of_a_table_that_is_rewritten_is_bounded(new_table: NewTable) -> None:

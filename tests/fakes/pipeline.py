@@ -100,6 +100,7 @@ class MemoryBatch:
     asked: list[tuple[Skip, Mapping[int, Any], str]] = field(default_factory=list)
     staged: tuple[Mapping[str, str], str] | None = None
     way: str = "merge"
+    properties: Mapping[str, str] = field(default_factory=dict)
 
     def collapse(self, columns: Mapping[str, str], skip: Skip, epochs: Mapping[int, Any], truncated: str) -> Collapsed:
         self.table.calls.append("collapse")

@@ -1,5 +1,6 @@
 """One commit for a batch that was staged without Spark: what it changes, and when it is refused."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,19 @@ def published(held: HeldTable, properties: dict[str, str] | None = None) -> Tabl
     assert held.staged is not None
     held.moved_to(committed(held.catalog, held.staged.base, held.staged.publishing(properties or {})))
     return held.table
+
+
+def test_metadata_with_remembered_snapshots_are_what_pyiceberg_writes(catalog: SqlReader) -> None:
+    held, texts = HeldTable(catalog, NAME), dict[int, str]()
+    for n in range(4):
+        replaced(held, ROWS, note=f'"{n}", \u00e4')
+        assert held.staged is not None
+        held.moved_to(committed(catalog, held.staged.base, held.staged.publishing({"n": str(n)}), texts))
+        assert set(texts) == {snapshot.snapshot_id for snapshot in held.table.metadata.snapshots}
+    written = catalog.load_table(NAME)
+    assert written.metadata == held.table.metadata
+    text = Path(written.metadata_location.removeprefix("file://")).read_text()
+    assert json.loads(text) == json.loads(written.metadata.model_dump_json())
 
 
 def test_nothing_is_seen_before_the_commit_and_everything_after_it(catalog: SqlReader) -> None:

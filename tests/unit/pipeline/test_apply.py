@@ -7,6 +7,7 @@ import pytest
 
 from cdc.core.batch import Collapsed, Problem
 from cdc.core.errors import CommitConflict, CommitStateUnknown, Fenced, IncompatibleSchema, Moved, TerminalError
+from cdc.core.history import TOMBSTONES
 from cdc.core.progress import PartitionEvents, PartitionProgress, Progress
 from cdc.core.types import EventField, EventSchema
 from cdc.pipeline.apply import LAST_DELETE, PROGRESS, TOKEN, TRUNCATED, Applied, Applier, TableMemory
@@ -253,6 +254,13 @@ def test_tombstones_are_read_only_if_an_event_may_be_older_than_a_delete(first: 
     apply(table, batch)
     assert batch.staged is not None
     assert batch.asked[0][0].reaches_back(first) is floors
+
+
+def test_what_a_batch_keeps_in_properties_is_published_with_it_and_no_entry_of_its_commit() -> None:
+    table = table_at()
+    apply(table, MemoryBatch(table, properties={TOMBSTONES: "packed"}))
+    assert table.properties[TOMBSTONES] == "packed"
+    assert TOMBSTONES not in table.summary
 
 
 def test_a_later_batch_carries_on_what_the_next_depends_on() -> None:

@@ -4,6 +4,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
@@ -143,6 +144,7 @@ class RowBatch:
 
     rows = (ROW,)
     way = "merge"
+    properties: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, world: World, table: RowTable, events: Sequence[Event]) -> None:
         self.world, self.into, self.events = world, table, events
