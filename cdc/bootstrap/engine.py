@@ -37,6 +37,8 @@ from cdc.pipeline.engine import Batch
 from cdc.pipeline.table import TableBatch, TableSpec, TargetTable
 from cdc.spark.batch import SparkTableBatch, TableFormat
 from cdc.spark.microbatch import MicroBatch, TopicSlice
+from cdc.spark.microbatch import RangeReader as ReadsRanges
+from cdc.spark.pieces import in_pieces
 from cdc.spark.session import SessionPool
 from cdc.spark.source import OffsetLog, query_failure, read_range, start_query
 from cdc.spark.staging import TableTarget, blocked_keys, create_quarantine, release_quarantined
@@ -55,6 +57,7 @@ class SparkEngine:
         self._pool = SessionPool(session, config.catalog, config.stream.parallel_tables)
         self._topics = KafkaTopics(config.kafka)
         registry = SchemaRegistry(config.registry) if config.registry else None
+        self._warm = False
         self._writers = Writers(registry, source.format, source_columns(source))
         direct = direct_catalog(config.catalog)
         self._held = HeldTables(direct) if direct else None
@@ -106,7 +109,9 @@ class SparkEngine:
         noted, reader = OffsetLog(checkpoint), RangeReader(self._config.kafka)
 
         def handle(messages: DataFrame, number: int) -> None:
-            on_batch(EngineBatch(self, self.micro_batch(messages, ranges=noted.ranges_of(number), reader=reader)))
+            for batch in self._batches(messages, noted.ranges_of(number), reader):
+                on_batch(EngineBatch(self, batch))
+                self._warm |= batch.cached
 
         query = start_query(
             self._session,
@@ -119,6 +124,19 @@ class SparkEngine:
             on_batch=handle,
         )
         return SparkQuery(query, checkpoint, reader)
+
+    def _batches(self, messages: DataFrame, ranges: Ranges | None, reader: RangeReader) -> Iterator[MicroBatch]:
+        """Yield what a trigger is applied as: one micro-batch, or several pieces of it as long as Spark is cold."""
+        whole = self.micro_batch(messages, ranges=ranges, reader=reader)
+        pieces = in_pieces(ranges, whole.bound, reader) if ranges and not self._warm else iter(())
+        rest = True
+        for piece in pieces:
+            if rest := isinstance(piece, str):
+                log.info("backlog read by Spark", pipeline=self.pipeline, why=piece)
+            else:
+                yield self.micro_batch(messages, ranges=piece[0], reader=piece[1])
+        if rest:  # after some pieces, too: what these have brought is in the tables, and is passed over
+            yield whole
 
     def _empty_checkpoint(self) -> str:
         """Return a new directory; those of earlier runs, killed before they could tidy up, go away."""
@@ -151,11 +169,18 @@ class SparkEngine:
         messages: DataFrame,
         view: str | None = None,
         ranges: Ranges | None = None,
-        reader: RangeReader | None = None,
+        reader: ReadsRanges | None = None,
     ) -> MicroBatch:
         """Return the messages of one trigger, or of a range that is read once, under a view of its own."""
         formats = {self._source.topic_of(table): self._source.format.value for table in self._source.tables}
-        return MicroBatch(messages, view or f"cdc_messages_{self._source.name}", formats, ranges=ranges, reader=reader)
+        return MicroBatch(
+            messages,
+            view or f"cdc_messages_{self._source.name}",
+            formats,
+            ranges=ranges,
+            reader=reader,
+            gathered=self._config.stream.driver_messages,
+        )
 
     @contextmanager
     def open(self, spec: TableSpec, batch: MicroBatch, part: TopicSlice) -> Iterator[TableBatch]:
@@ -179,8 +204,9 @@ class SparkEngine:
 
     def _direct(self, spec: TableSpec, tombstones: TableName) -> Direct:
         """Return what is written without Spark; a shadow has no index, for it is read and written as a whole."""
+        most = self._config.stream.driver_messages
         if self._held is None:
-            return Direct()
+            return Direct(messages=most)
         held, indexed = self._held.of(spec.target), None
         if self._indexes is not None and spec.beside is None:
             indexed = IndexedTable(held, self._indexes, KeyColumns(spec.key, spec.layout.order_width))
@@ -188,7 +214,7 @@ class SparkEngine:
         own = (
             spec.target.namespace != self._config.metadata_namespace
         )  # a shadow's rows are handed over, not its properties
-        return Direct(RewrittenTable(held), indexed, Tombstones(self._held.of(tombstones), held, of, wait=own))
+        return Direct(RewrittenTable(held), indexed, Tombstones(self._held.of(tombstones), held, of, wait=own), most)
 
 
 class EngineBatch:

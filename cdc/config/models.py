@@ -27,6 +27,14 @@ class StreamConfig(Section):
         description="Upper bound of messages in one micro-batch; bounds memory after an outage.",
         json_schema_extra={"unit": "messages"},
     )
+    driver_messages: int = Field(
+        50_000,
+        ge=0,
+        le=50_000,
+        description="Messages of one table in a micro-batch up to which it is decoded and collapsed at the driver, "
+        "without Spark; 0 leaves all to Spark.",
+        json_schema_extra={"unit": "messages"},
+    )
     checkpoint: str = Field(
         "/var/lib/cdc/checkpoint",
         description="Directory of Spark's checkpoints; scratch, progress lives in the tables.",

@@ -81,7 +81,7 @@ class SparkTableBatch:
             return Collapsed()
         key = tuple(name for name in self._format.key if name in columns)
         shape = RowShape(self._format.engine, key, columns, self._format.placeholder)
-        small = is_small(self._part, shape)
+        small = is_small(self._part, shape, self._direct.messages)
         share = Share(
             self._lend,
             self._target,

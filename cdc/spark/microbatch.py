@@ -104,6 +104,7 @@ class MicroBatch:
     Tables are written from sessions of their own, which see cached messages as the global temporary view ``view``.
     ``formats`` gives the event format of each topic, ``ranges`` the offsets, or ``at_most`` a bound of the number of
     messages where no more is known. ``reader`` reads small ranges; ``by_spark`` tells why it did not, once that is so.
+    Up to ``gathered`` messages are brought to the driver, none if that is 0.
     """
 
     def __init__(
@@ -115,12 +116,13 @@ class MicroBatch:
         *,
         ranges: Ranges | None = None,
         reader: RangeReader | None = None,
+        gathered: int | None = None,
     ) -> None:
         self._messages = messages
         self.view = view
         self._formats = formats
         self._at_most = at_most if ranges is None else messages_in(ranges)
-        self._ranges, self._reader = ranges, reader
+        self._ranges, self._reader, self._most = ranges, reader, gathered
         self.by_spark = ""
         self._cached = False
         self._slices: dict[str, TopicSlice] = {}
@@ -133,10 +135,20 @@ class MicroBatch:
 
     def slices(self) -> Mapping[str, TopicSlice]:
         """Return what there is of each topic; this reads Kafka."""
-        bound = max(GATHERED, GATHERED_OF_A_TOPIC * len(self._ranges or ()))
-        small = self._at_most is not None and self._at_most <= bound
+        small = self._at_most is not None and self._at_most <= self.bound
         self._slices = self._gathered(self._at_most or 1) if small else self._counted(self._raw)
         return self._slices
+
+    @property
+    def cached(self) -> bool:
+        """Return whether Spark has cached messages of it."""
+        return self._cached
+
+    @property
+    def bound(self) -> int:
+        """Return up to how many messages it would be gathered at the driver."""
+        most = GATHERED if self._most is None else self._most
+        return max(most, GATHERED_OF_A_TOPIC * len(self._ranges or ())) if most else 0
 
     def _gathered(self, at_most: int) -> dict[str, TopicSlice]:
         """Gather the messages at the driver, read there if that can be done."""

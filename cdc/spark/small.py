@@ -23,10 +23,13 @@ ROW_BYTES = 64 << 20
 """So much of the table's rows is brought to the driver for it."""
 
 
-def is_small(part: TopicSlice, shape: RowShape) -> bool:
-    """Return whether a share of a micro-batch is collapsed at the driver; one whose key is not known is not."""
+def is_small(part: TopicSlice, shape: RowShape, most: int) -> bool:
+    """Return whether a share of a micro-batch is collapsed at the driver, where ``most`` messages may be.
+
+    One whose key is not known is not.
+    """
     values = part.messages * len(shape.columns)
-    return bool(shape.key) and part.messages <= MESSAGES and values <= VALUES and part.bytes <= BYTES
+    return bool(shape.key) and part.messages <= min(MESSAGES, most) and values <= VALUES and part.bytes <= BYTES
 
 
 def collapse_small(share: Share) -> Work | None:

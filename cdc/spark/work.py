@@ -49,12 +49,14 @@ class Tombstones(Protocol):
 class Direct:
     """What is written without Spark, nothing where the catalog cannot be.
 
-    ``small`` is the table as one that may be small, ``indexed`` as one whose rows are found by their keys.
+    ``small`` is the table as one that may be small, ``indexed`` as one whose rows are found by their keys. Up to
+    so many ``messages`` a batch is collapsed without Spark.
     """
 
     small: SmallTable | None = None
     indexed: IndexedTable | None = None
     tombstones: Tombstones | None = None
+    messages: int = 50_000
 
 
 @dataclass(frozen=True)

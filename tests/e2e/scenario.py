@@ -37,8 +37,11 @@ class Scenario:
             done = self.workload.run(connection, changes)
         print(f"seed {SEED}: {done} changes")
 
-    def run_workload_with_kills(self) -> None:
-        """Kill the service again and again at random moments while the workload runs."""
+    def run_workload_with_kills(self, **overrides: str) -> None:
+        """Kill the service again and again at random moments while the workload runs.
+
+        From the first kill on it runs with other settings.
+        """
         moments = random.Random(SEED)
         ended = threading.Event()
         failures: list[BaseException] = []
@@ -62,7 +65,7 @@ class Scenario:
                     f"seed {SEED}: kill {number + 1}, {seconds:.2f} s after {'its query' if at_work else 'its start'}"
                 )
                 self.service.kill_after(seconds)
-                self.service.start()
+                self.service.start(**overrides)
         finally:
             ended.set()  # what is left of the workload goes without pauses
             thread.join(timeout=120)

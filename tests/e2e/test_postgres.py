@@ -2,9 +2,12 @@
 
 import pytest
 
+from cdc.core.history import PROGRESS
+from cdc.core.progress import Progress
 from cdc.lake.pyiceberg_catalog import open_catalog
 from tests.e2e.conftest import DECLARED, SCHEMA
 from tests.e2e.scenario import Scenario
+from tests.e2e.service import has_line
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -77,6 +80,15 @@ def test_random_workload_with_kills(postgres: Scenario) -> None:
     postgres.service.await_equal()
 
 
+def test_random_workload_with_kills_where_all_work_is_sparks(postgres: Scenario) -> None:
+    """S1 and S3, the other way: nothing is decoded, collapsed or rewritten at the driver."""
+    postgres.run_workload_with_kills(CDC_STREAM__DRIVER_MESSAGES="0")
+    postgres.service.await_equal()
+    assert has_line(postgres.service.log, "batch applied", "way='merge: a large batch'")
+    assert postgres.service.stop() == 0
+    postgres.service.start()
+
+
 def test_large_key_change_cut_into_many_batches_p6(postgres: Scenario) -> None:
     """Batches end between the halves of key changes that leave large values out; either half may come first."""
     big = "repeat(md5('b'), 300)"
@@ -88,6 +100,29 @@ def test_large_key_change_cut_into_many_batches_p6(postgres: Scenario) -> None:
     postgres.service.start(CDC_STREAM__MAX_OFFSETS_PER_BATCH="300")
     postgres.service.await_equal()
     assert "holds messages back" in postgres.service.tail(10_000)
+
+
+def test_a_service_that_is_killed_after_each_first_commit_gets_on(postgres: Scenario) -> None:
+    """Its first batch was all that had come, and a cold Spark's: killed within a minute it had done nothing."""
+    assert postgres.service.stop() == 0
+    postgres.apply("INSERT INTO accounts (id, name) SELECT n, 'backlog' FROM generate_series(100001, 160000) n")
+    postgres.apply("DELETE FROM accounts WHERE id > 100020")
+    seen = [read_so_far(postgres)]
+    for _ in range(3):
+        postgres.service.start(CDC_STREAM__MAX_OFFSETS_PER_BATCH="500000")
+        postgres.service.await_log("batch applied", 90)
+        postgres.service.kill()
+        seen.append(read_so_far(postgres))
+    assert seen == sorted(set(seen)), "each run has read on"
+    postgres.service.start()
+    postgres.service.await_equal()
+
+
+def read_so_far(postgres: Scenario) -> int:
+    """Return how many offsets of a table's topic are in the table."""
+    table = open_catalog(postgres.service.config.catalog).load_table(("e2e_pg", f"{SCHEMA}_accounts"))
+    progress = Progress.from_json(table.properties[PROGRESS])
+    return sum(state.next_offset for state in progress.partitions.values())
 
 
 def test_stops_cleanly(postgres: Scenario) -> None:

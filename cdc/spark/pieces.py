@@ -1,0 +1,55 @@
+"""A backlog in pieces: as long as Spark is cold the driver applies it, and each piece is committed by itself.
+
+Without them a service that has just been started worked for a minute on its first batch, and one that was killed before
+that had done nothing (docs/decisions/0029).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa  # type: ignore[import-untyped]
+
+from cdc.core.progress import Ranges, messages_in
+from cdc.spark.microbatch import GATHERED_BYTES, RangeReader
+
+PIECES = 4
+"""A backlog of more pieces is Spark's, which then has more than a minute of work and is soon faster."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """Messages that were read already, for whoever wants to read them; implements ``RangeReader``."""
+
+    messages: pa.Table
+
+    def read(self, _ranges: Ranges, _limit: int) -> pa.Table | str:
+        """Return them."""
+        return self.messages
+
+
+def in_pieces(ranges: Ranges, most: int, reader: RangeReader) -> Iterator[tuple[Ranges, Read] | str]:
+    """Read ranges in pieces of at most so many messages; the last is why one could not be read, if that is so.
+
+    Nothing comes where one piece would do, or more than ``PIECES`` would be needed.
+    """
+    pieces = -(-messages_in(ranges) // most) if most else 0
+    if not 1 < pieces <= PIECES:
+        return
+    for piece in cut(ranges, pieces):
+        found = reader.read(piece, GATHERED_BYTES)
+        if isinstance(found, str):
+            yield found
+            return
+        yield piece, Read(found)
+
+
+def cut(ranges: Ranges, pieces: int) -> list[Ranges]:
+    """Return the ranges cut into as many parts of each partition, in their order."""
+
+    def part(start: int, end: int, n: int) -> tuple[int, int]:
+        return start + (end - start) * n // pieces, start + (end - start) * (n + 1) // pieces
+
+    return [
+        {topic: {p: part(*bounds, n) for p, bounds in of_topic.items()} for topic, of_topic in ranges.items()}
+        for n in range(pieces)
+    ]
