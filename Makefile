@@ -10,7 +10,7 @@ COMPILE := $(RUN)/pip-compile --quiet --generate-hashes --allow-unsafe --no-emit
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test campaign check unit format docs lock bench bench-apply bench-fresh bench-load bench-converter clean
+.PHONY: help venv demo test campaign check unit format docs lock bench bench-apply bench-fresh bench-load bench-converter soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -75,6 +75,9 @@ bench-load: $(STAMP) ## Measure the bulk load of a table beside its database's o
 
 bench-converter: $(STAMP) ## Measure the Avro converter beside the one before it; BENCH_OPTIONS
 	@$(RUN)/python -m tests.bench.converter $(BENCH_OPTIONS)
+
+soak: $(STAMP) ## Change 20 tables for two hours, kill the service every five minutes, see whether anything grows or differs; BENCH_OPTIONS
+	@$(RUN)/python -m tests.bench.soak $(BENCH_OPTIONS)
 
 clean: ## Remove the environment and caches of this folder; the download cache of the user stays
 	@rm -rf .venv build dist cdc.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyiceberg.catalog import Catalog
 
@@ -84,7 +84,7 @@ def measure(stack: LocalStack, folder: Path, options: argparse.Namespace) -> dic
     tables = [f"t{number:03}" for number in range(options.tables)]
     with shop_of(Shop, stack, folder, database, tables, lambda document: default(document, options.trigger)) as shop:
         prepare(shop, tables, options)
-        workload = Workload(shop, tables, options)
+        workload = Workload(database, tables, options)
         idle = cost(shop.service, lambda: time.sleep(options.idle))
         workload.run(options.warm, 0)
         busy = cost(shop.service, lambda: workload.run(options.seconds, SENT))
@@ -113,7 +113,7 @@ def prepare(shop: Shop, tables: list[str], options: argparse.Namespace) -> None:
     with closing(shop.database.connect()) as connection, connection.cursor() as cursor:
         for table in tables:
             rows = [row(number, options.seed) for number in range(options.rows)]
-            cursor.executemany(insert(shop, table), rows)
+            cursor.executemany(insert(shop.database, table), rows)
         connection.commit()
     shop.database.publish(shop.service)
     shop.command("connectors", "apply", shop.name)
@@ -121,9 +121,9 @@ def prepare(shop: Shop, tables: list[str], options: argparse.Namespace) -> None:
     shop.await_states(dict.fromkeys(tables, "running"), rows=options.rows, seconds=60 + 15 * len(tables))
 
 
-def insert(shop: Shop, table: str) -> str:
+def insert(database: Database, table: str) -> str:
     """Return the statement that inserts a row."""
-    return f"INSERT INTO {shop.name}.{table} VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+    return f"INSERT INTO {database.name}.{table} VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
 
 
 def row(number: int, seed: int) -> tuple[Any, ...]:
@@ -146,46 +146,67 @@ def now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
+class Drawn(NamedTuple):
+    """Keys of one table that a transaction changes, each once."""
+
+    updated: Sequence[int]
+    inserted: Sequence[int]
+    deleted: Sequence[int]
+
+
 class Workload:
     """Changes the tables at a rate."""
 
-    def __init__(self, shop: Shop, tables: list[str], options: argparse.Namespace) -> None:
-        self._shop, self._tables, self._options = shop, tables, options
+    def __init__(self, database: Database, tables: list[str], options: argparse.Namespace) -> None:
+        self._database, self._tables, self._options = database, tables, options
         self._random = random.Random(options.seed)
         self._next = dict.fromkeys(tables, options.rows)
-        self.changes = 0
+        self._first = self.changes = 0
 
     def run(self, seconds: float, first: int) -> None:
         """Change rows for so long; those inserted have ids from ``first`` on."""
-        self.changes, began = 0, time.monotonic()
-        with closing(self._shop.database.connect()) as connection, connection.cursor() as cursor:
+        self._first, self.changes, began = first, 0, time.monotonic()
+        with closing(self._database.connect()) as connection, connection.cursor() as cursor:
             if self._options.engine == "postgres":
                 cursor.execute("SET timezone = 'UTC'")
             while (passed := time.monotonic() - began) < seconds:
                 if self.changes > passed * self._options.rate:
                     time.sleep(0.002)
                     continue
-                chosen = [self._random.choice(self._tables) for _ in range(TRANSACTION)]
+                chosen = self._chosen()
                 for table in dict.fromkeys(chosen):
-                    self._change(cursor, table, chosen.count(table), first)
+                    self._change(cursor, table, self._drawn(table, chosen.count(table)))
                 connection.commit()
                 self.changes += TRANSACTION
 
-    def _change(self, cursor: Any, table: str, changes: int, first: int) -> None:
-        """Change so many rows in up to three statements, so that this process takes little of the machine."""
-        target, dice = f"{self._shop.name}.{table}", [self._random.random() for _ in range(changes)]
-        updated, inserted = (sum(low <= one < high for one in dice) for low, high in ((0, 0.6), (0.6, 0.9)))
+    def _chosen(self) -> list[str]:
+        """Return the table of each change of a transaction."""
+        return [self._random.choice(self._tables) for _ in range(TRANSACTION)]
+
+    def _drawn(self, table: str, changes: int) -> Drawn:
+        updated, inserted = self._split(changes, 0.6, 0.9)
         keys = self._random.sample(range(self._options.rows), changes - inserted)
-        if old := keys[:updated]:
-            statement = f"UPDATE {target} SET n = n + 1, short = %s WHERE id IN ({marks(old)})"
-            cursor.execute(statement, (f"new {dice[0]:.6f}", *old))
-        if inserted:
-            values = [row(self._next[table] + n, self._options.seed) for n in range(1, inserted + 1)]
-            self._next[table] += inserted
-            new = [value for one in values for value in (first + one[0], *one[1:])]
-            cursor.execute(f"{insert(self._shop, table)}{', (%s, %s, %s, %s, %s, %s, %s, %s)' * (inserted - 1)}", new)
-        if gone := keys[updated:]:
-            cursor.execute(f"DELETE FROM {target} WHERE id IN ({marks(gone)})", gone)
+        begin = self._first + self._next[table] + 1
+        self._next[table] += inserted
+        return Drawn(keys[:updated], range(begin, begin + inserted), keys[updated:])
+
+    def _split(self, changes: int, updates: float, inserts: float) -> tuple[int, int]:
+        """Return how many of the changes are updates and how many are inserts; the bounds are shares of all."""
+        dice = [self._random.random() for _ in range(changes)]
+        return sum(one < updates for one in dice), sum(updates <= one < inserts for one in dice)
+
+    def _change(self, cursor: Any, table: str, drawn: Drawn) -> None:
+        """Change the rows in up to three statements, so that this process takes little of the machine."""
+        target = f"{self._database.name}.{table}"
+        if drawn.updated:
+            statement = f"UPDATE {target} SET n = n + 1, short = %s WHERE id IN ({marks(drawn.updated)})"
+            cursor.execute(statement, (f"new {self._random.random():.6f}", *drawn.updated))
+        if drawn.inserted:
+            new = [value for key in drawn.inserted for value in row(key, self._options.seed)]
+            more = ", (%s, %s, %s, %s, %s, %s, %s, %s)" * (len(drawn.inserted) - 1)
+            cursor.execute(f"{insert(self._database, table)}{more}", new)
+        if drawn.deleted:
+            cursor.execute(f"DELETE FROM {target} WHERE id IN ({marks(drawn.deleted)})", drawn.deleted)
 
 
 def marks(values: Sequence[Any]) -> str:

@@ -141,6 +141,10 @@ class Service:
         print(f"after {time.monotonic() - began:.1f} s\n{found}")
         assert report.equal, f"{found}\n{self.tail()}"
 
+    def ended(self) -> int | None:
+        """Return the exit code of a service that has ended by itself, None while it runs."""
+        return None if self._process is None else self._process.poll()
+
     def check_alive(self) -> None:
         if self._process is not None and self._process.poll() is not None:
             raise AssertionError(f"the service ended with code {self._process.returncode}:\n{self.tail()}")
@@ -161,9 +165,9 @@ def has_line(log: Path, *texts: str) -> bool:
     return any(all(text in line for text in texts) for line in log.read_text(errors="replace").splitlines())
 
 
-def await_true(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    """Wait for a condition with a deadline."""
+def await_true(condition: Callable[[], bool], seconds: float, what: str, pause: float = 0.1) -> None:
+    """Wait for a condition with a deadline; ``pause`` is the time between two looks, in seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.1)
+        time.sleep(pause)

@@ -77,7 +77,8 @@ class Shop:
             return all(reached(*one) for one in states.items())
 
         try:
-            await_true(all_reached, seconds, f"tables are {dict(states)}")
+            # each look is a process of its own, which would take a core from what many tables wait for
+            await_true(all_reached, seconds, f"tables are {dict(states)}", pause=len(states) / 10)
         except AssertionError:
             print(json.dumps(found, indent=1), self.service.tail(60), sep="\n")
             raise
