@@ -83,7 +83,7 @@ def summary(samples: Sequence[Sample]) -> dict[str, Any]:
         "lag_settled": quantiles(_lags(settled)),
         "lag_worst_table": _most_behind(settled),
         "first_commit": quantiles([one for sample in samples for one in sample["first_commits"]]),
-        "log": dict(log.most_common()),
+        "events": dict(log.most_common()),
     }
 
 

@@ -114,7 +114,7 @@ def test_starts_and_events_of_all_samples_are_counted() -> None:
     some = [sample(first_commits=[20.0], log={"warning: a": 2}), sample(first_commits=[30.0], log={"warning: a": 1})]
     found = summary(some + [sample()] * 6)
     assert found["first_commit"] == {"p50": 25.0, "p99": 30.0, "max": 30.0}
-    assert found["log"] == {"warning: a": 3}
+    assert found["events"] == {"warning: a": 3}
 
 
 def test_quantiles() -> None:
