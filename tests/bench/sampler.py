@@ -16,7 +16,7 @@ from pyiceberg.manifest import ManifestContent, read_manifest_list
 from cdc.core.names import TableName
 from cdc.lake.pyiceberg_catalog import SqlReader
 from tests.bench.load_meter import cpu_seconds, family, memory
-from tests.bench.samples import event_names
+from tests.bench.samples import event_names, first_commits
 from tests.e2e.service import Service
 
 _IO = PyArrowFileIO()
@@ -62,7 +62,8 @@ class Sampler:
     began: float
     use: Use = field(default_factory=Use)
     started: float = 0.0
-    _waiting: list[float] = field(default_factory=list)
+    _starts: list[float] = field(default_factory=list)
+    _answered: set[float] = field(default_factory=set)
     _read: int = 0
     _made: tuple[float, int] = (0.0, 0)
 
@@ -72,7 +73,12 @@ class Sampler:
     def start(self) -> None:
         """Note that the service is started now, after its end."""
         self.started = time.time()
-        self._waiting.append(self.started)
+        self._starts.append(self.started)
+
+    @property
+    def unanswered(self) -> int:
+        """Return how many starts have had no commit yet, as far as samples tell: the next kill came before it."""
+        return len(self._starts) - len(self._answered)
 
     def sample(self, made: int) -> dict[str, Any]:
         """Return a sample; ``made`` are the changes of the workload so far."""
@@ -88,7 +94,7 @@ class Sampler:
             "cpu_seconds": round(self.use.spent(root), 1),
             **process_figures(family({root})),
             "lag": {str(name.table): self._lag(shape, now) for name, shape in shapes.items()},
-            "first_commits": list(self._first_commits(batches)),
+            "first_commits": self._newly_answered(batches),
             **together("tables", [shape.figures for shape in shapes.values()]),
             **together("own", [shape_of(self.catalog, name).figures for name in self.own]),
             **{name: disk(folder) for name, folder in self.folders.items()},
@@ -99,12 +105,12 @@ class Sampler:
         """Return the age of the oldest change that is not published: it came after the newest one that is."""
         return round(now - max([self.began, *(source_at for _, source_at in shape.batches)]), 2)
 
-    def _first_commits(self, batches: Sequence[tuple[float, float]]) -> Iterable[float]:
-        """Yield the seconds from each start to the first batch afterwards, of those starts that have one now."""
-        for started in list(self._waiting):
-            if after := [published - started for published, _ in batches if published > started]:
-                self._waiting.remove(started)
-                yield round(min(after), 1)
+    def _newly_answered(self, batches: Sequence[tuple[float, float]]) -> list[float]:
+        """Return the seconds to the first commit of those starts of which a sample sees one for the first time."""
+        found = first_commits(self._starts, [published for published, _ in batches])
+        new = [round(seconds, 1) for start, seconds in found.items() if start not in self._answered]
+        self._answered |= found.keys()
+        return new
 
     def _said(self) -> Counter[str]:
         """Return the warnings and errors of the log since the last look, whole lines only."""

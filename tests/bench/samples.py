@@ -57,6 +57,18 @@ def quantiles(values: Sequence[float]) -> dict[str, float] | None:
     return {"p50": median(ordered), "p99": ordered[len(ordered) * 99 // 100], "max": ordered[-1]}
 
 
+def first_commits(starts: Sequence[float], published: Sequence[float]) -> dict[float, float]:
+    """Return, by start, the seconds from it to the first commit before the next start; starts without one are left out.
+
+    All are instants of one clock: ``starts`` ascending, ``published`` in any order.
+    """
+    found = {}
+    for start, end in zip(starts, [*starts[1:], float("inf")], strict=False):
+        if after := [at - start for at in published if start < at < end]:
+            found[start] = min(after)
+    return found
+
+
 def event_names(lines: Iterable[str]) -> Counter[str]:
     """Return the warnings and errors of a log by level and event, those of libraries by their logger; no values."""
     return Counter(name for line in lines if (name := _event_name(line)))

@@ -74,7 +74,8 @@ def measure(stack: LocalStack, folder: Path, options: argparse.Namespace) -> dic
             old.unlink(missing_ok=True)
         shop.service.log = options.log or shop.service.log
         prepare(shop, tables, options)
-        soak = Soak(shop.service, sampler_of(stack, shop, tables), options)
+        sampler = sampler_of(stack, shop, tables)
+        soak = Soak(shop.service, sampler, options)
         with Churning(database, tables, options, options.minutes * 60) as workload:
             samples = list(soak.samples(workload))
         began = time.monotonic()
@@ -83,6 +84,7 @@ def measure(stack: LocalStack, folder: Path, options: argparse.Namespace) -> dic
             "changes": workload.made,
             "rate_made": round(workload.made / (options.minutes * 60), 1),
             "kills": soak.kills,
+            "starts_without_commit": sampler.unanswered,
             "ended_by_itself": soak.ended_by_itself,
             "contents": contents,
             "equal_after": round(time.monotonic() - began, 1),

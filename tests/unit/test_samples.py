@@ -8,7 +8,7 @@ import pytest
 
 from tests.bench.churn import Keys
 from tests.bench.fresh import Drawn
-from tests.bench.samples import FEWEST, JUDGED, event_names, flat, quantiles, quarters, summary
+from tests.bench.samples import FEWEST, JUDGED, event_names, first_commits, flat, quantiles, quarters, summary
 
 SHAPE = {"data_files": 40, "delete_files": 20, "manifests": 60, "snapshots": 500, "metadata_bytes": 500_000}
 
@@ -115,6 +115,12 @@ def test_starts_and_events_of_all_samples_are_counted() -> None:
     found = summary(some + [sample()] * 6)
     assert found["first_commit"] == {"p50": 25.0, "p99": 30.0, "max": 30.0}
     assert found["events"] == {"warning: a": 3}
+
+
+def test_first_commit_is_the_first_behind_its_start_and_never_one_of_a_later_start() -> None:
+    assert first_commits([], [1.0]) == {}
+    assert first_commits([10.0, 20.0, 30.0], [9.0, 34.0, 33.0, 12.0, 15.0]) == {10.0: 2.0, 30.0: 3.0}
+    assert first_commits([10.0, 20.0], [25.0]) == {20.0: 5.0}
 
 
 def test_quantiles() -> None:
