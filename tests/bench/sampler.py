@@ -77,8 +77,8 @@ class Sampler:
 
     @property
     def unanswered(self) -> int:
-        """Return how many starts have had no commit yet, as far as samples tell: the next kill came before it."""
-        return len(self._starts) - len(self._answered)
+        """Return how many starts have had no commit when the next kill came, as far as samples tell."""
+        return sum(start not in self._answered for start in self._starts[:-1])
 
     def sample(self, made: int) -> dict[str, Any]:
         """Return a sample; ``made`` are the changes of the workload so far."""
