@@ -170,7 +170,7 @@ class MaintenanceConfig(Section):
         json_schema_extra={"unit": "snapshots"},
     )
     keep_snapshots_max: int = Field(
-        1000,
+        300,
         ge=1,
         description="Newest snapshots of a table that stay at most; each makes every commit a little more costly.",
         json_schema_extra={"unit": "snapshots"},

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from sys import intern
 from typing import Protocol, runtime_checkable
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -20,11 +21,14 @@ from cdc.core.names import TableName
 from cdc.lake.metadata_text import SnapshotTexts
 from cdc.lake.publishing import Staged
 
-HELD_BYTES = 96 << 20
+HELD_BYTES = 256 << 20
 """What all tables of an engine may keep between batches, about; those that were not used for longest let go first."""
 
-SNAPSHOT_BYTES = 5_000
-"""What one snapshot of a table's metadata takes in memory, about."""
+SNAPSHOT_BYTES = 4_500
+"""What one snapshot of a table's metadata takes in memory, its text included, about."""
+
+_SHORT = 24
+"""Texts of up to so many characters are mostly those of other snapshots, too."""
 
 
 @runtime_checkable
@@ -75,7 +79,7 @@ class HeldTable:
     def _newest(self) -> Table:
         known = self._table
         located = self.catalog.location_of(self.name) if known and isinstance(self.catalog, Locates) else None
-        return known if known and located == known.metadata_location else self.catalog.load_table(self.name)
+        return known if known and located == known.metadata_location else _sharing(self.catalog.load_table(self.name))
 
     @property
     def last(self) -> Table | None:
@@ -127,6 +131,16 @@ class HeldTable:
         """Return about how many bytes it keeps."""
         snapshots = len(self._table.metadata.snapshots) if self._table else 0
         return snapshots * SNAPSHOT_BYTES + (self._content[2].row_bytes if self._content else 0)
+
+
+def _sharing(table: Table) -> Table:
+    """Return the table with equal texts in its snapshots' summaries being one: what was read holds each anew."""
+    for snapshot in table.metadata.snapshots:
+        entries = snapshot.summary.additional_properties if snapshot.summary else {}
+        shared = {intern(name): intern(text) if len(text) <= _SHORT else text for name, text in entries.items()}
+        entries.clear()
+        entries.update(shared)
+    return table
 
 
 class HeldTables:

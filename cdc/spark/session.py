@@ -34,6 +34,7 @@ SETTINGS = {
     "spark.sql.maxPlanStringLength": "2000",
     "spark.sql.debug.maxToStringFields": "5",
     "spark.python.sql.dataFrameDebugging.enabled": "false",  # it asks the JVM three things for every call on a column
+    "spark.kafka.consumer.cache.capacity": "1000",  # a large batch reads each partition by a consumer of its own
     "spark.scheduler.mode": "FAIR",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
