@@ -54,7 +54,7 @@ class SparkEngine:
         self._config = config
         self._source = source
         self._session = session
-        self._pool = SessionPool(session, config.catalog, config.stream.parallel_tables)
+        self._pool = SessionPool(session, config.catalog, (config.stream.parallel_tables + 1) // 2)
         self._topics = KafkaTopics(config.kafka)
         registry = SchemaRegistry(config.registry) if config.registry else None
         self._warm = False

@@ -45,10 +45,10 @@ class StreamConfig(Section):
         "beside the checkpoint, or /var/lib/cdc/index if that is elsewhere; empty for none: large tables are merged.",
     )
     parallel_tables: int = Field(
-        4,
+        8,
         ge=1,
         le=64,
-        description="Tables applied side by side in one micro-batch.",
+        description="Tables applied side by side in one micro-batch, half of them by Spark at most.",
         json_schema_extra={"unit": "tables"},
     )
     lease_ttl: Duration = Field(

@@ -184,12 +184,14 @@ class SessionPool:
     def borrow(self, rows: Callable[[], int], topic: str) -> Iterator[Callable[[], SparkSession]]:
         """Lend a session to one thread, for work on about so many ``rows`` of a topic's table.
 
-        Nothing is asked before the session is: work without Spark needs neither.
+        It is taken when it is asked for, and waited for if none is free: work without Spark needs none.
         """
-        session = self._free.get()
+        taken: list[SparkSession] = []
 
         @cache
         def lent() -> SparkSession:
+            session = self._free.get()
+            taken.append(session)
             mode = "NO_CODEGEN" if rows() <= INTERPRETED_ROWS else "FALLBACK"
             session.conf.set("spark.sql.codegen.factoryMode", mode)
             session.sparkContext.setLocalProperty("spark.scheduler.pool", topic)
@@ -198,7 +200,8 @@ class SessionPool:
         try:
             yield lent
         finally:
-            self._free.put(session)
+            for session in taken:
+                self._free.put(session)
 
 
 @contextmanager

@@ -85,6 +85,7 @@ def measure(stack: LocalStack, folder: Path, options: argparse.Namespace) -> dic
     with shop_of(Shop, stack, folder, database, tables, lambda document: default(document, options.trigger)) as shop:
         prepare(shop, tables, options)
         workload = Workload(database, tables, options)
+        settle(shop.service)
         idle = cost(shop.service, lambda: time.sleep(options.idle))
         workload.run(options.warm, 0)
         busy = cost(shop.service, lambda: workload.run(options.seconds, SENT))
@@ -227,6 +228,13 @@ def cost(service: Service, work: Any) -> dict[str, float]:
         "cores": round(spent / seconds, 3),
         "pss_mb": pss >> 20,
     }
+
+
+def settle(service: Service, seconds: float = 90, cores: float = 0.15) -> None:
+    """Wait until the service has done what its loads have left behind, or for so long."""
+    deadline = time.monotonic() + seconds
+    while cost(service, lambda: time.sleep(5))["cores"] > cores and time.monotonic() < deadline:
+        pass
 
 
 def fresh(catalog: Catalog, tables: list[str]) -> dict[str, float]:

@@ -36,7 +36,7 @@ def configuration(stack: LocalStack, sources: list[dict[str, object]]) -> dict[s
             "password": "${env:CDC_CATALOG_PASSWORD}",
             "warehouse": str(at.warehouse),
         },
-        "stream": {"checkpoint": str(at.checkpoint), "lease_ttl": "4s", "status_interval": "2s", "parallel_tables": 2},
+        "stream": {"checkpoint": str(at.checkpoint), "lease_ttl": "4s", "status_interval": "2s", "parallel_tables": 4},
         # the service is started again and again
         "spark": {"properties": {"spark.driver.extraJavaOptions": QUICK_START}},
         "operations": {"http_port": 0, "log_format": "console"},

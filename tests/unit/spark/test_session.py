@@ -156,6 +156,15 @@ def test_every_loan_of_a_session_is_set_up_for_its_number_of_rows() -> None:
     assert modes == ["NO_CODEGEN", "NO_CODEGEN", "FALLBACK", "NO_CODEGEN"]
 
 
+def test_work_without_spark_waits_for_no_session() -> None:
+    pool = SessionPool(MemorySession(), configuration().catalog, 1)  # type: ignore[arg-type]
+    with pool.borrow(lambda: 0, "a") as first, pool.borrow(lambda: 0, "b"), pool.borrow(lambda: 0, "c"):
+        held = first()
+        assert first() is held
+    with pool.borrow(lambda: 0, "d") as later:
+        assert later() is held, "it was given back"
+
+
 def test_every_partition_starts_at_its_next_offset() -> None:
     """A partition that the table does not know is new, and is read from its beginning."""
     known = Progress("a", "id", {0: PartitionProgress(7), 1: PartitionProgress(0)})
