@@ -57,7 +57,6 @@ class SparkEngine:
         self._pool = SessionPool(session, config.catalog, (config.stream.parallel_tables + 1) // 2)
         self._topics = KafkaTopics(config.kafka)
         registry = SchemaRegistry(config.registry) if config.registry else None
-        self._warm = False
         self._writers = Writers(registry, source.format, source_columns(source))
         direct = direct_catalog(config.catalog)
         self._held = HeldTables(direct) if direct else None
@@ -111,7 +110,6 @@ class SparkEngine:
         def handle(messages: DataFrame, number: int) -> None:
             for batch in self._batches(messages, noted.ranges_of(number), reader):
                 on_batch(EngineBatch(self, batch))
-                self._warm |= batch.cached
 
         query = start_query(
             self._session,
@@ -126,9 +124,9 @@ class SparkEngine:
         return SparkQuery(query, checkpoint, reader)
 
     def _batches(self, messages: DataFrame, ranges: Ranges | None, reader: RangeReader) -> Iterator[MicroBatch]:
-        """Yield what a trigger is applied as: one micro-batch, or several pieces of it as long as Spark is cold."""
+        """Yield what a trigger is applied as: one micro-batch, or several pieces of it that the driver takes."""
         whole = self.micro_batch(messages, ranges=ranges, reader=reader)
-        pieces = in_pieces(ranges, whole.bound, reader) if ranges and not self._warm else iter(())
+        pieces = in_pieces(ranges, whole.bound, reader) if ranges else iter(())
         rest = True
         for piece in pieces:
             if rest := isinstance(piece, str):

@@ -28,11 +28,11 @@ class StreamConfig(Section):
         json_schema_extra={"unit": "messages"},
     )
     driver_messages: int = Field(
-        50_000,
+        200_000,
         ge=0,
-        le=50_000,
-        description="Messages of one table in a micro-batch up to which it is decoded and collapsed at the driver, "
-        "without Spark; 0 leaves all to Spark.",
+        le=200_000,
+        description="Messages that are decoded and collapsed at once at the driver, without Spark; a larger micro-batch "
+        "is cut. 0 leaves all to Spark.",
         json_schema_extra={"unit": "messages"},
     )
     checkpoint: str = Field(

@@ -16,7 +16,7 @@ from cdc.kafka.client import librdkafka_settings
 from cdc.kafka.fetched import Fetched, Place
 
 SECONDS = 5.0
-"""Within which a range has to come."""
+"""For so long nothing may come of a range."""
 
 _POLL = 0.01
 """Seconds between two looks at the positions: the marker of a transaction moves them, and is no message."""
@@ -85,6 +85,8 @@ class RangeReader:
             if time.monotonic() > deadline:
                 return f"{missing[0][0]}[{missing[0][1]}] did not come within {self._seconds:.0f} s"
             messages = consumer.consume(_AT_ONCE, 0) or consumer.consume(1, _POLL)
+            if messages:
+                deadline = time.monotonic() + self._seconds
             if (error := self._fetched.add(messages)) is not None:
                 return f"Kafka says {error.str()}"
             if self._fetched.size > limit:

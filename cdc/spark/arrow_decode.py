@@ -4,22 +4,23 @@ Only what is in order is decoded here: every message of the share can be used, a
 else is Spark's to decode and to judge.
 """
 
-import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, NamedTuple
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
-import fastavro
+import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from cdc.arrow import plain_type
 from cdc.core.batch import Skip
-from cdc.core.positions import LAYOUTS, Position
+from cdc.core.positions import LAYOUTS
 from cdc.core.types import EventField, unfit_text
-from cdc.spark.arrow_values import Convert, Refused, arrow_type, converter, times
+from cdc.spark.arrow_positions import components_of, epochs_of, position_texts
+from cdc.spark.arrow_values import Convert, Refused, arrow_type, converter
+from cdc.spark.avro_batch import container, read_all
 from cdc.spark.convert import is_converted, plain_placeholder
 from cdc.spark.decode import NEW_KEY, OLD_KEY, Epochs, RowShape, key_fields
 from cdc.spark.envelope import Writer
@@ -28,12 +29,12 @@ from cdc.spark.microbatch import SchemaPair
 REMEMBERED = 300
 """Kinds of messages whose schemas are kept parsed, those used last."""
 
-AT_ONCE = 5_000
-"""Messages whose records are in memory at a time: as Python has them, they take ten times as much as in Arrow."""
+AT_ONCE = 50_000
+"""Messages that are decoded at a time."""
 
-_FRAME = 5
-_QUOTED_PAIR = 5
 _JSON_TYPES = {"int": int, "long": int, "string": str}
+_PHYSICAL = {"int": pa.int32(), "long": pa.int64(), "string": pa.string()}
+_OPERATIONS = pa.array(["c", "r", "u", "d"])
 
 
 def decode_here(
@@ -66,14 +67,13 @@ def _wanted(messages: pa.Table, skip: Skip) -> pa.Table:
     """Return the messages that the table does not have yet and that are not held back."""
     if skip.blocked and any(key in skip.blocked for key in messages["key"].to_pylist()):
         raise Refused("a message that may wait behind a quarantined one")
-    places = zip(messages["partition"].to_pylist(), messages["offset"].to_pylist(), strict=True)
-    there = messages["value"].is_valid().to_pylist()
-    next_offsets, held = {p: state.next_offset for p, state in skip.progress.partitions.items()}, skip.held
-    keep = [
-        t and offset >= next_offsets.get(p, 0) and not (p in held and offset >= held[p])
-        for (p, offset), t in zip(places, there, strict=True)
-    ]
-    return messages if all(keep) else messages.filter(pa.array(keep, pa.bool_()))
+    partitions, offsets = (messages[name].to_numpy() for name in ("partition", "offset"))
+    keep = messages["value"].is_valid().to_numpy()
+    for p, state in skip.progress.partitions.items():
+        keep = keep & ((partitions != p) | (offsets >= state.next_offset))
+    for p, first in skip.held.items():
+        keep = keep & ((partitions != p) | (offsets < first))
+    return messages if keep.all() else messages.filter(pa.array(keep))
 
 
 def _of_pair(messages: pa.Table, pair: SchemaPair, writers: Mapping[SchemaPair, Writer | str]) -> pa.Table:
@@ -89,8 +89,9 @@ def _decoded(messages: pa.Table, writer: Writer | str, shape: RowShape, epochs: 
     decoder = _decoder(writer, shape.engine, shape.key, tuple(shape.columns.items()), shape.placeholder)
     if isinstance(decoder, str):
         raise Refused(decoder)
-    starts = range(0, max(messages.num_rows, 1), AT_ONCE)
-    return pa.concat_tables([decoder.events(messages.slice(start, AT_ONCE), epochs) for start in starts])
+    starts = range(0, messages.num_rows, AT_ONCE)
+    parts = [decoder.events(messages.slice(start, AT_ONCE), epochs) for start in starts]
+    return pa.concat_tables([decoder.nothing, *parts])
 
 
 class _Field(NamedTuple):
@@ -119,8 +120,8 @@ def _decoder(
     try:
         return _Decoder(
             engine,
-            fastavro.parse_schema(_physical(json.loads(writer.key_schema))),
-            fastavro.parse_schema(_physical(json.loads(writer.value_schema))),
+            container(writer.key_schema),
+            container(writer.value_schema),
             [(_Field.of(keys[name], types[name], placeholder), keys[name].physical) for name in key],
             [_Field.of(rows[name], kind, placeholder) for name, kind in columns if name in rows],
             [name for name in types if name not in rows],
@@ -131,146 +132,144 @@ def _decoder(
         return str(refused)
 
 
-def _physical(schema: Any) -> Any:  # noqa: ANN401 - JSON
-    """Return a schema without logical types: values are converted by what Debezium calls them."""
-    if isinstance(schema, list):
-        return [_physical(part) for part in schema]
-    if isinstance(schema, dict):
-        return {name: _physical(part) for name, part in schema.items() if name != "logicalType"}
-    return schema
-
-
 @dataclass(frozen=True)
 class _Decoder:
-    """Decodes the messages of one writer for one shape of rows; raises for whatever is out of the ordinary."""
+    """Decodes the messages of one writer for one shape of rows; raises for whatever is out of the ordinary.
+
+    ``key_head`` and ``value_head`` are heads of container files.
+    """
 
     engine: str
-    key_schema: Any
-    value_schema: Any
+    key_head: bytes
+    value_head: bytes
     key: Sequence[tuple[_Field, str]]
     fields: Sequence[_Field]
     missing: Sequence[str]
     key_type: pa.StructType
     row_type: pa.StructType
 
+    @cached_property
+    def nothing(self) -> pa.Table:
+        """Return no events, in their columns."""
+        columns: dict[str, pa.DataType] = {
+            "partition": pa.int32(),
+            "offset": pa.int64(),
+            "problem": pa.string(),
+            "operation": pa.string(),
+            "snapshot_read": pa.bool_(),
+            "position": pa.string(),
+            "source_ts": plain_type("timestamptz"),
+            "moved": pa.bool_(),
+            "old_key": self.key_type,
+            "new_key": self.key_type,
+            "unavailable": pa.list_(pa.string()),
+            "k": self.key_type,
+            "v": self.row_type,
+        }
+        return pa.schema(list(columns.items())).empty_table()
+
     def events(self, messages: pa.Table, epochs: Epochs) -> pa.Table:
         """Return the events of messages that all have a key and a value."""
-        envelopes = [_read(value, self.value_schema) for value in messages["value"].to_pylist()]
-        keys = [_read(key, self.key_schema) for key in messages["key"].to_pylist()]
-        operations = [envelope["op"] for envelope in envelopes]
-        rows = [envelope["after"] for envelope in envelopes]
-        if not set(operations) <= {"c", "r", "u", "d"}:
+        envelope, keys = read_all(messages["value"], self.value_head), read_all(messages["key"], self.key_head)
+        operations, rows, source = envelope["op"].cast(pa.string()), envelope["after"], envelope["source"]
+        if not pc.all(pc.is_in(operations, _OPERATIONS)).as_py():
             raise Refused("a truncate, or an operation that is not known")
-        if any((row is None) != (operation == "d") for row, operation in zip(rows, operations, strict=True)):
+        if not pc.all(pc.equal(pc.is_null(rows), pc.equal(operations, "d"))).as_py():
             raise Refused("a row that is not there, or there after a delete")
-        sources = [envelope["source"] for envelope in envelopes]
         values, unavailable = self._values(rows)
         moved, old, new = self._moves(messages["headers"])
-        places = zip(messages["partition"].to_pylist(), messages["offset"].to_pylist(), strict=True)
-        positions = [
-            self._position(source, operation, p, offset, epochs)
-            for source, operation, (p, offset) in zip(sources, operations, places, strict=True)
-        ]
-        micros = pa.array(times((source["ts_ms"] for source in sources), 1000), pa.int64())
-        return pa.table(
-            {
-                "partition": messages["partition"],
-                "offset": messages["offset"],
-                "problem": pa.nulls(len(rows), pa.string()),
-                "operation": pa.array(operations, pa.string()),
-                "snapshot_read": pa.array(map(_snapshot_read, operations, sources), pa.bool_()),
-                "position": pa.array(positions, pa.string()),
-                "source_ts": micros.cast(plain_type("timestamptz")),
-                "moved": pa.array(moved, pa.bool_()),
-                "old_key": old,
-                "new_key": new,
-                "unavailable": unavailable,
-                "k": self._keys(keys),
-                "v": values,
-            }
-        )
+        partitions, offsets = (messages[name].to_numpy().astype(np.int64) for name in ("partition", "offset"))
+        components = components_of(self.engine, source, operations)
+        micros = pc.multiply_checked(pc.struct_field(source, "ts_ms"), pa.scalar(1000, pa.int64()))
+        snapshot = pc.fill_null(pc.struct_field(source, "snapshot"), "incremental")
+        columns = {
+            "partition": messages["partition"],
+            "offset": messages["offset"],
+            "problem": pa.nulls(len(rows), pa.string()),
+            "operation": operations,
+            "snapshot_read": pc.and_(pc.equal(operations, "r"), pc.not_equal(snapshot, "incremental")),
+            "position": position_texts(
+                LAYOUTS[self.engine], epochs_of(partitions, offsets, epochs), components, offsets
+            ),
+            "source_ts": micros.cast(plain_type("timestamptz")),
+            "moved": moved,
+            "old_key": old,
+            "new_key": new,
+            "unavailable": unavailable,
+            "k": self._keys(keys, None),
+            "v": values,
+        }
+        return pa.table(columns, schema=self.nothing.schema)
 
-    def _values(self, rows: Sequence[dict[str, Any] | None]) -> tuple[pa.StructArray, pa.ListArray]:
+    def _values(self, rows: pa.StructArray) -> tuple[pa.StructArray, pa.ListArray]:
+        told = dict(zip([field.name for field in rows.type], rows.flatten(), strict=True))
         found: dict[str, pa.Array] = {}
-        lacking: list[list[str] | None] = [None] * len(rows)
+        lacking: dict[str, pa.Array] = {}
         for x in self.fields:
-            values = [None if row is None else row[x.event_name] for row in rows]
-            if x.unfit is not None and x.unfit in values:
+            values = told[x.event_name]
+            if x.unfit is not None and _holds(values, x.unfit):
                 raise Refused("a value that events cannot carry")
-            if x.placeholder is not None and x.placeholder in values:
-                values = self._known(x, values, lacking)
+            if x.placeholder is not None and _holds(values, x.placeholder):
+                left_out = pc.fill_null(_equal(values, x.placeholder), fill_value=False)
+                values = pc.if_else(left_out, pa.scalar(None, values.type), values)
+                if all(x.name != part.name for part, _ in self.key):
+                    lacking[x.name] = left_out
             found[x.name] = x.convert(values)
-        empty = pa.array([row is None for row in rows], pa.bool_())
         children = [found.get(x.name) for x in self.row_type]
         arrays = [pa.nulls(len(rows), x.type) if c is None else c for c, x in zip(children, self.row_type, strict=True)]
-        names = [
-            [] if row is None else [*(left_out or ()), *self.missing]
-            for row, left_out in zip(rows, lacking, strict=True)
-        ]
-        whole = pa.StructArray.from_arrays(arrays, fields=list(self.row_type), mask=empty)
-        return whole, pa.array(names, pa.list_(pa.string()))
+        whole = pa.StructArray.from_arrays(arrays, fields=list(self.row_type), mask=pc.is_null(rows))
+        return whole, self._unavailable(rows, lacking)
 
-    def _known(self, x: _Field, values: list[Any], lacking: list[list[str] | None]) -> list[Any]:
-        """Return the values without those that were left out, whose column's name is noted."""
-        is_key = any(x.name == part.name for part, _ in self.key)
-        for number, value in enumerate(values):
-            if value == x.placeholder and not is_key:
-                lacking[number] = [*(lacking[number] or ()), x.name]
-        return [None if value == x.placeholder else value for value in values]
+    def _unavailable(self, rows: pa.StructArray, lacking: Mapping[str, pa.Array]) -> pa.ListArray:
+        """Return for each row the names of columns whose values it does not have."""
+        there = rows.is_valid().to_numpy(zero_copy_only=False)
+        if not lacking and not self.missing:
+            empty = pa.array(np.zeros(len(rows) + 1, np.int32))
+            return pa.ListArray.from_arrays(empty, pa.array([], pa.string()))
+        masks = [there & mask.to_numpy(zero_copy_only=False) for mask in lacking.values()]
+        whole = np.column_stack([*masks, *([there] * len(self.missing))])
+        names = np.array([*lacking, *self.missing], object)[np.nonzero(whole)[1]]
+        ends = np.concatenate([[0], np.cumsum(whole.sum(axis=1))]).astype(np.int32)
+        return pa.ListArray.from_arrays(pa.array(ends), pa.array(names.tolist(), pa.string()))
 
-    def _keys(self, keys: Iterable[dict[str, Any] | None]) -> pa.StructArray:
-        """Return keys as structs; a part that is null is Spark's to judge."""
-        listed = list(keys)
-        parts = [x.convert([None if key is None else key[x.event_name] for key in listed]) for x, _ in self.key]
-        mask = pa.array([key is None for key in listed], pa.bool_())
-        if any(part.null_count > sum(key is None for key in listed) for part in parts):
+    def _keys(self, keys: Mapping[str, pa.Array], absent: pa.Array | None) -> pa.StructArray:
+        """Return keys as structs, null where they are ``absent``; a part that is null is Spark's to judge."""
+        parts = [x.convert(keys[x.event_name]) for x, _ in self.key]
+        nulls = 0 if absent is None else pc.sum(absent).as_py() or 0
+        if any(part.null_count > nulls for part in parts):
             raise Refused("a key that is null")
-        return pa.StructArray.from_arrays(parts, fields=list(self.key_type), mask=mask)
+        return pa.StructArray.from_arrays(parts, fields=list(self.key_type), mask=absent)
 
-    def _moves(self, headers: pa.ChunkedArray) -> tuple[list[bool], pa.Array, pa.Array]:
+    def _moves(self, headers: pa.ChunkedArray) -> tuple[pa.Array, pa.Array, pa.Array]:
         none = pa.nulls(len(headers), self.key_type)
+        still = pa.array(np.zeros(len(headers), bool))
         if not LAYOUTS[self.engine].deferred_keys or headers.null_count == len(headers):
-            return [False] * len(headers), none, none
+            return still, none, none
         named = [{h["key"]: h["value"] for h in reversed(of_one or ())} for of_one in headers.to_pylist()]
         moved = [OLD_KEY in one or NEW_KEY in one for one in named]
         if not any(moved):
-            return moved, none, none
-        return moved, *[self._keys(self._told(one.get(header)) for one in named) for header in (OLD_KEY, NEW_KEY)]
+            return still, none, none
+        old, new = (self._told([one.get(header) for one in named]) for header in (OLD_KEY, NEW_KEY))
+        return pa.array(moved, pa.bool_()), old, new
 
-    def _told(self, header: bytes | None) -> dict[str, Any] | None:
-        """Return the key in a header, JSON of the values as they are in messages."""
-        if header is None:
-            return None
-        key: dict[str, Any] = json.loads(header)
+    def _told(self, headers: Sequence[bytes | None]) -> pa.StructArray:
+        """Return the keys in headers, JSON of the values as they are in messages."""
+        keys = [None if header is None else json.loads(header) for header in headers]
         for x, physical in self.key:
-            if type(key[x.event_name]) is not _JSON_TYPES.get(physical):
+            if any(key is not None and type(key[x.event_name]) is not _JSON_TYPES.get(physical) for key in keys):
                 raise Refused("a key in a header in another form")
-        return key
-
-    def _position(self, source: Mapping[str, Any], operation: str, partition: int, offset: int, epochs: Epochs) -> str:
-        epoch = max((pair for pair in epochs.get(partition, ()) if pair[0] <= offset), default=(0, 0))[1]
-        change = 0 if operation == "r" else 1
-        return Position(epoch, _components(self.engine, source, change), offset).text(LAYOUTS[self.engine])
-
-
-def _components(engine: str, source: Mapping[str, Any], change: int) -> tuple[int, int, int]:
-    match engine:
-        case "postgres":
-            parts = source["sequence"].split('"')  # ["1234","5678"], or [null,"5678"]
-            committed, lsn = (parts[1], parts[3]) if len(parts) == _QUOTED_PAIR else json.loads(source["sequence"])
-            return int(committed or 0), change, int(lsn)
-        case "mysql":
-            return int(source["file"].rpartition(".")[2]), source["pos"], change
-        case _:
-            return int(source["commit_scn"] or source["scn"]), change, source["txSeq"] or 0
+        parts = {
+            x.event_name: pa.array(
+                [None if key is None else key[x.event_name] for key in keys], _PHYSICAL.get(physical)
+            )
+            for x, physical in self.key
+        }
+        return self._keys(parts, pa.array([key is None for key in keys], pa.bool_()))
 
 
-def _read(message: bytes | None, schema: Any) -> dict[str, Any]:  # noqa: ANN401 - a parsed schema
-    if message is None:
-        raise Refused("a message without a key")
-    found: dict[str, Any] = fastavro.schemaless_reader(io.BytesIO(message[_FRAME:]), schema, None)  # type: ignore[assignment]
-    return found
+def _holds(values: pa.Array, stand_in: str | bytes) -> bool:
+    return bool(pc.any(_equal(values, stand_in)).as_py())
 
 
-def _snapshot_read(operation: str, source: Mapping[str, Any]) -> bool:
-    return operation == "r" and source["snapshot"] not in (None, "incremental")
+def _equal(values: pa.Array, stand_in: str | bytes) -> pa.Array:
+    return pc.equal(values, pa.scalar(stand_in, values.type))

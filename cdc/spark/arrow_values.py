@@ -4,24 +4,26 @@ What a converter here cannot convert for certain it refuses, and Spark converts 
 are not in the usual form.
 """
 
-import re
-from collections.abc import Callable, Iterable, Sequence
-from decimal import Context, Decimal
-from typing import Any
+from collections.abc import Callable
 
+import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from cdc.arrow import plain_type
 from cdc.core.types import ARRAY_TEXT, DECIMAL, EventField
 
-Convert = Callable[[Sequence[Any]], pa.Array]
-"""Return values of one column, in Avro without its logical types, as Arrow; raises for what Spark has to do."""
+Convert = Callable[[pa.Array], pa.Array]
+"""Return values of one column, as Avro has them without its logical types; raises for what Spark has to do."""
 
-_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+DECIMAL_BYTES, DECIMAL_DIGITS = 16, 38
+SIGN = 0x80
+"""The bit of a number's first byte that is set below zero."""
+
+_NUMBER = r"^-?\d+(\.\d+)?$"
 _WIDER = {("int", "long"), ("float", "double")}
 _MICROS_PER_UNIT = {"io.debezium.time.Timestamp": 1000, "io.debezium.time.MicroTimestamp": 1}
 _NUMBER_TEXTS = {"NAN": "NaN", "POSITIVE_INFINITY": "Infinity", "NEGATIVE_INFINITY": "-Infinity"}
-_EXACT = Context(prec=100)
 
 
 class Refused(ValueError):
@@ -49,73 +51,82 @@ def _natural(field: EventField, column_type: str) -> Convert:
     match field.physical, field.semantic:
         case "bytes", semantic if semantic == DECIMAL and column_type.startswith("decimal"):
             scale = int(field.parameters.get("scale", "0"))
-            return lambda values: _array([_unscaled(value, scale) for value in values], column_type)
+            return lambda values: _unscaled(values, scale).cast(arrow_type(column_type))
         case "string", _:
             return _text(field, column_type)
         case (("int" | "long"), _):
             return _integer(field, column_type)
         case "boolean", None:
-            return lambda values: pa.array(values, pa.bool_()).cast(arrow_type(column_type))
+            return lambda values: values.cast(arrow_type(column_type))
         case (("float" | "double" | "bytes"), None) if column_type in ("float", "double", "binary"):
-            return lambda values: _array(values, column_type)
+            return lambda values: values.cast(arrow_type(column_type))
     raise Refused(f"{field.semantic or field.physical} as {column_type}")
 
 
 def _text(field: EventField, column_type: str) -> Convert:
     if column_type == "timestamptz" and field.semantic == "io.debezium.time.ZonedTimestamp":
-        return lambda values: pa.array(values, pa.string()).cast(arrow_type(column_type))
+        return lambda values: values.cast(pa.string()).cast(arrow_type(column_type))
     if column_type.startswith("decimal"):
-        return lambda values: _array([_number(text) for text in values], column_type)
+        return lambda values: _number(values).cast(arrow_type(column_type))
     if column_type != "string":
         raise Refused(f"text as {column_type}")
     if field.decimal_source:
-        return lambda values: _array([_number_text(text, field) for text in values], column_type)
-    return _listed if field.semantic == ARRAY_TEXT else lambda values: _array(values, column_type)
+        return lambda values: _number_text(values, negative_scale=field.negative_scale)
+    return _listed if field.semantic == ARRAY_TEXT else lambda values: values.cast(pa.string())
 
 
 def _integer(field: EventField, column_type: str) -> Convert:
     if column_type == "date" and field.semantic == "io.debezium.time.Date":
-        return lambda values: pa.array(values, pa.int32()).cast(pa.date32())
+        return lambda values: values.cast(pa.int32()).cast(pa.date32())
     if column_type == "timestamp" and field.semantic in _MICROS_PER_UNIT:
         unit = _MICROS_PER_UNIT[field.semantic]
-        return lambda values: pa.array(times(values, unit), pa.int64()).cast(pa.timestamp("us"))
+        return lambda values: _times(values, unit).cast(pa.timestamp("us"))
     if column_type not in ("int", "long"):
         raise Refused(f"{field.semantic or field.physical} as {column_type}")
     if field.semantic == "io.debezium.time.Time":
-        return lambda values: _array(times(values, 1000), column_type)
-    return lambda values: _array(values, column_type)
+        return lambda values: _times(values, 1000).cast(arrow_type(column_type))
+    return lambda values: values.cast(arrow_type(column_type))
 
 
-def times(values: Iterable[int | None], factor: int) -> list[int | None]:
-    """Return the values so many times, nulls as they are."""
-    return [None if value is None else value * factor for value in values]
+def _times(values: pa.Array, factor: int) -> pa.Array:
+    return pc.multiply_checked(values.cast(pa.int64()), pa.scalar(factor, pa.int64()))
 
 
-def _array(values: Sequence[Any], column_type: str) -> pa.Array:
-    return pa.array(values, arrow_type(column_type))
+def _unscaled(values: pa.Array, scale: int) -> pa.Array:
+    """Return decimals of unscaled numbers, big-endian and of any length up to sixteen bytes."""
+    whole = values.cast(pa.binary())
+    buffers = whole.buffers()
+    ends = np.frombuffer(buffers[1], np.int32)[whole.offset : whole.offset + len(whole) + 1].astype(np.int64)
+    sizes = np.diff(ends)
+    if len(sizes) and sizes.max() > DECIMAL_BYTES:
+        raise Refused("a decimal of many digits")
+    data = np.frombuffer(buffers[2], np.uint8) if buffers[2] is not None and buffers[2].size else np.zeros(1, np.uint8)
+    first = data[np.minimum(ends[:-1], len(data) - 1)]
+    sign = np.where((sizes > 0) & (first >= SIGN), 0xFF, 0).astype(np.uint8)
+    places = np.arange(DECIMAL_BYTES)
+    at = np.clip(ends[1:, None] - 1 - places, 0, len(data) - 1)
+    little = np.where(places < sizes[:, None], data[at], sign[:, None])
+    made = pa.py_buffer(np.ascontiguousarray(little))
+    kind = pa.decimal128(DECIMAL_DIGITS, scale)
+    return pc.if_else(whole.is_valid(), pa.Array.from_buffers(kind, len(whole), [None, made]), pa.scalar(None, kind))
 
 
-def _unscaled(value: bytes | None, scale: int) -> Decimal | None:
-    if value is None:
-        return None
-    return Decimal(int.from_bytes(value, "big", signed=True)).scaleb(-scale, _EXACT)
-
-
-def _number(text: str | None) -> Decimal | None:
-    if text is not None and not _NUMBER.fullmatch(text):
+def _number(values: pa.Array) -> pa.Array:
+    if not pc.all(pc.match_substring_regex(values, _NUMBER)).as_py() and values.null_count < len(values):
         raise Refused("a number in another form")
-    return None if text is None else Decimal(text)
+    return values
 
 
-def _number_text(text: str | None, field: EventField) -> str | None:
-    """Return an exact number as PostgreSQL prints it."""
-    if text is None:
-        return None
-    plain = re.sub(r"\.0*$", "", text) if field.negative_scale else text
-    return _NUMBER_TEXTS.get(text, plain)
+def _number_text(values: pa.Array, *, negative_scale: bool) -> pa.Array:
+    """Return exact numbers as PostgreSQL prints them."""
+    texts = values.cast(pa.string())
+    plain = pc.replace_substring_regex(texts, r"\.0*$", "") if negative_scale else texts
+    for told, printed in _NUMBER_TEXTS.items():
+        plain = pc.if_else(pc.equal(texts, told), printed, plain)
+    return plain
 
 
-def _listed(values: Sequence[Any]) -> pa.Array:
-    if any(text is not None and text.endswith("]") for text in values):
+def _listed(values: pa.Array) -> pa.Array:
+    if pc.any(pc.ends_with(values, "]")).as_py():
         raise Refused("an array that may be a list")
-    return pa.array(values, pa.string())
+    return values.cast(pa.string())

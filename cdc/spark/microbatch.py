@@ -26,7 +26,7 @@ MESSAGE_DDL = (
 )
 """Messages as Spark's Kafka source gives them."""
 
-GATHERED, GATHERED_BYTES = 50_000, 96 << 20
+GATHERED, GATHERED_BYTES = 200_000, 192 << 20
 """Up to so many messages are gathered at the driver, and up to so many bytes of them.
 
 Of many topics they may be more: what each has is small, and would otherwise cost each a job of Spark's. Before Spark
@@ -138,11 +138,6 @@ class MicroBatch:
         small = self._at_most is not None and self._at_most <= self.bound
         self._slices = self._gathered(self._at_most or 1) if small else self._counted(self._raw)
         return self._slices
-
-    @property
-    def cached(self) -> bool:
-        """Return whether Spark has cached messages of it."""
-        return self._cached
 
     @property
     def bound(self) -> int:

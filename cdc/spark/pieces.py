@@ -1,7 +1,7 @@
-"""A backlog in pieces: as long as Spark is cold the driver applies it, and each piece is committed by itself.
+"""A backlog in pieces that the driver takes at once, each of them committed by itself (docs/decisions/0029).
 
 Without them a service that has just been started worked for a minute on its first batch, and one that was killed before
-that had done nothing (docs/decisions/0029).
+that had done nothing.
 """
 
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from cdc.core.progress import Ranges, messages_in
 from cdc.spark.microbatch import GATHERED_BYTES, RangeReader
 
-PIECES = 4
-"""A backlog of more pieces is Spark's, which then has more than a minute of work and is soon faster."""
+PIECES = 10
+"""A micro-batch of more pieces is Spark's: so large a one was asked for, and it has more than one machine perhaps."""
 
 
 @dataclass(frozen=True)

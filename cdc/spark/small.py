@@ -16,8 +16,8 @@ from cdc.spark.microbatch import TopicSlice
 from cdc.spark.rewrite import known_rows
 from cdc.spark.work import Share, Work, bounds_of, cached, free
 
-MESSAGES, VALUES, BYTES = 50_000, 1_000_000, 32 << 20
-"""A batch is small up to so many messages, values in rows, and bytes of messages: some three seconds of decoding."""
+MESSAGES, VALUES, BYTES = 200_000, 4_000_000, 128 << 20
+"""A batch is small up to so many messages, values in rows, and bytes of messages: some three seconds of work."""
 
 ROW_BYTES = 64 << 20
 """So much of the table's rows is brought to the driver for it."""

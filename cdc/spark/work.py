@@ -56,7 +56,7 @@ class Direct:
     small: SmallTable | None = None
     indexed: IndexedTable | None = None
     tombstones: Tombstones | None = None
-    messages: int = 50_000
+    messages: int = 200_000
 
 
 @dataclass(frozen=True)
