@@ -61,8 +61,8 @@ lock: $(STAMP) ## Pin the newest allowed Python packages with their hashes
 	@CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --upgrade --extra dev --constraint requirements.txt \
 		--output-file requirements-dev.txt pyproject.toml
 
-bench: $(STAMP) ## Measure the sink alone on a pre-filled topic
-	@$(RUN)/python -m tests.bench
+bench: $(STAMP) ## Measure how fast a backlog of changes gets into the lake; BENCH_OPTIONS, see docs/benchmarks.md
+	@$(RUN)/python -m tests.bench $(BENCH_OPTIONS)
 
 bench-apply: $(STAMP) ## Measure batches of a large table, as row deltas beside a MERGE; BENCH_OPTIONS
 	@$(RUN)/python -m tests.bench.apply $(BENCH_OPTIONS)

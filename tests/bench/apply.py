@@ -28,9 +28,17 @@ from pyspark.sql import functions as f
 from cdc.core.evolution import unify
 from cdc.core.types import parse_avro_row
 from cdc.pipeline.apply import create_table
-from tests.bench.topic import _column
 from tests.contract.events import Topic
 from tests.lake import LakeTable, Message, envelope_schema, start_session
+
+
+def _column(name: str, avro: str, source: str, **more: Any) -> dict[str, Any]:
+    parameters = {"__debezium.source.column.type": source, "__debezium.source.column.name": name}
+    for what in ("length", "scale"):
+        if what in more:
+            parameters[f"__debezium.source.column.{what}"] = str(more.pop(what))
+    return {"name": name, "type": ["null", {"type": avro, "connect.parameters": parameters, **more}], "default": None}
+
 
 KEYS = {"integer": ("id",), "uuid": ("token",), "composite": ("visits", "token")}
 COLUMNS = [

@@ -62,6 +62,11 @@ class Run:
             # Spark's Python workers are killed and waited for by nobody, so the kernel's sums leave them out.
             self.report["cpu_seconds"] = max(self.report["cpu_seconds"], sum(self._seen.values()))
 
+    @property
+    def pid(self) -> int:
+        """Return the process that the command, and all that came of it, descends from."""
+        return self._process.pid
+
     def finish(self, timeout: float) -> None:
         """Wait for its end; raises RuntimeError with the end of its output if it fails."""
         if self._process.wait(timeout):
