@@ -48,9 +48,13 @@ class Shape:
 
 
 def wide(count: int) -> tuple[Column, ...]:
-    """Return so many columns: the common ones over and over, under other names and with other values each time."""
-    places = (divmod(place, len(COLUMNS)) for place in range(count))
-    return tuple(_again(COLUMNS[place], turn) if turn else COLUMNS[place] for turn, place in places)
+    """Return so many columns: the common ones, then the short ones of them over and over with other values each time.
+
+    A row stays below 2 kB, so PostgreSQL keeps no value of it out of line.
+    """
+    short = [column for column in COLUMNS if column.name != "long"]
+    turns = (divmod(place, len(short)) for place in range(count - len(COLUMNS)))
+    return (*COLUMNS, *(_again(short[place], turn + 1) for turn, place in turns))
 
 
 def _again(column: Column, turn: int) -> Column:
