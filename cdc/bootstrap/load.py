@@ -61,7 +61,7 @@ from cdc.sources.bulk_mysql import MySqlBulk
 from cdc.sources.bulk_oracle import OracleBulk
 from cdc.sources.bulk_postgres import PostgresBulk
 from cdc.spark.bulk import run_here, run_tasks, task_failure
-from cdc.spark.session import sibling_session
+from cdc.spark.session import Siblings
 
 log = structlog.get_logger()
 
@@ -139,6 +139,7 @@ class SourceLoads:
             )
         self._engine = SparkEngine(self.config, self.source, self.session)
         self._fit: set[TableName] = set()
+        self._sessions = Siblings(self.session, self.config.catalog)
         self._slots = threading.BoundedSemaphore(self.config.load.parallel)
         self._capture = self.capture or capture_of(self.config)
         self._lease = Lease(
@@ -224,7 +225,10 @@ class SourceLoads:
             return TableSize(0, 0)  # what is wrong with it is said when its turn comes
 
     def _one(self, spec: TableSpec, *, again: bool) -> tuple[TableName, CdcError | None]:
-        load = self.load_of(spec)
+        with self._sessions.lend() as session:
+            return self._tried(spec, self._load_of(spec, session), again=again)
+
+    def _tried(self, spec: TableSpec, load: Load, *, again: bool) -> tuple[TableName, CdcError | None]:
         with structlog.contextvars.bound_contextvars(pipeline=self.source.name, table=str(spec.target)):
             try:
                 self._with_retries(load, again=again)
@@ -268,15 +272,13 @@ class SourceLoads:
         columns = source_columns(source)(spec.topic)[1].columns()
         return draft(bulk, name_of(source, spec), spec, columns, lambda size: rows_per_range(config, size), where)
 
-    def load_of(self, spec: TableSpec) -> Load:
+    def _load_of(self, spec: TableSpec, session: SparkSession) -> Load:
         """Return the load of one table, not yet begun."""
         source = name_of(self.source, spec)
-        parts, where = self._parts(), self.where
+        parts, where = self._parts(session), self.where
         return Load(parts, spec, source, on_progress=self.on_progress, stopping=self.stopping, where=where)
 
-    def _parts(self) -> LoadParts:
-        # A session for each load: its statements have temporary views, and settings of Spark's, of their own.
-        session = sibling_session(self.session, self.config.catalog)
+    def _parts(self, session: SparkSession) -> LoadParts:
         reader = bulk_source(self.source, self.config, replica=True)
         return LoadParts(
             bulk=_Bulk(reader, bulk_source(self.source, self.config, replica=False)),

@@ -52,6 +52,10 @@ def stream(
         ended.set()
 
 
+COLLECT_SECONDS = 60.0
+"""How often all cyclic garbage is looked for: the JVM keeps what some of it stands for, sessions with connections."""
+
+
 def collect_rarely() -> None:
     """Have cyclic garbage looked for seldom: each look goes through all that is kept of tables, and finds little.
 
@@ -59,7 +63,14 @@ def collect_rarely() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 50, 100)
+    gc.set_threshold(50_000, 50, 1000)
+    threading.Thread(target=_collect, name="collect", daemon=True).start()
+
+
+def _collect() -> None:
+    never = threading.Event()
+    while not never.wait(COLLECT_SECONDS):
+        gc.collect()
 
 
 def end_in_time(stop: threading.Event, ended: threading.Event) -> None:

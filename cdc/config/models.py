@@ -31,8 +31,8 @@ class StreamConfig(Section):
         200_000,
         ge=0,
         le=200_000,
-        description="Messages that are decoded and collapsed at once at the driver, without Spark; a larger micro-batch "
-        "is cut. 0 leaves all to Spark.",
+        description="Messages that are decoded and collapsed at once at the driver, without Spark; pieces of so many "
+        "of a larger batch. 0 leaves all to Spark.",
         json_schema_extra={"unit": "messages"},
     )
     checkpoint: str = Field(

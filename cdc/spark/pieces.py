@@ -5,7 +5,9 @@ that had done nothing.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
@@ -30,17 +32,23 @@ class Read:
 def in_pieces(ranges: Ranges, most: int, reader: RangeReader) -> Iterator[tuple[Ranges, Read] | str]:
     """Read ranges in pieces of at most so many messages; the last is why one could not be read, if that is so.
 
-    Nothing comes where one piece would do, or more than ``PIECES`` would be needed.
+    Nothing comes where one piece would do, or more than ``PIECES`` would be needed. While one is worked on the next is
+    read.
     """
     pieces = -(-messages_in(ranges) // most) if most else 0
     if not 1 < pieces <= PIECES:
         return
-    for piece in cut(ranges, pieces):
-        found = reader.read(piece, GATHERED_BYTES)
-        if isinstance(found, str):
-            yield found
-            return
-        yield piece, Read(found)
+    parts = cut(ranges, pieces)
+    with ThreadPoolExecutor(1, "read-ahead") as ahead:
+        coming = ahead.submit(reader.read, parts[0], GATHERED_BYTES)
+        for piece, following in zip_longest(parts, parts[1:]):
+            found = coming.result()
+            if isinstance(found, str):
+                yield found
+                return
+            if following is not None:
+                coming = ahead.submit(reader.read, following, GATHERED_BYTES)
+            yield piece, Read(found)
 
 
 def cut(ranges: Ranges, pieces: int) -> list[Ranges]:

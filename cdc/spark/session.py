@@ -7,9 +7,9 @@ in the arguments of the JVM's process.
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from queue import Queue
+from queue import Empty, Queue
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -167,6 +167,29 @@ def sibling_session(session: SparkSession, catalog: CatalogConfig) -> SparkSessi
         sibling.conf.set(name, session.conf.get(name) or "")
     use_catalog(sibling, catalog)
     return sibling
+
+
+class Siblings:
+    """Sessions beside one for work whose statements have temporary views and settings of their own.
+
+    They are lent again and again: each has connections to the catalog, which end when the JVM has forgotten it.
+    """
+
+    def __init__(self, session: SparkSession, catalog: CatalogConfig) -> None:
+        self._make = partial(sibling_session, session, catalog)
+        self._free: Queue[SparkSession] = Queue()
+
+    @contextmanager
+    def lend(self) -> Iterator[SparkSession]:
+        """Lend one that nobody else has, a new one if there is none; from any thread."""
+        try:
+            session = self._free.get_nowait()
+        except Empty:
+            session = self._make()
+        try:
+            yield session
+        finally:
+            self._free.put(session)
 
 
 class SessionPool:

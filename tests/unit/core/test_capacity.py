@@ -68,7 +68,7 @@ def test_a_batch_takes_the_way_of_its_size() -> None:
     assert ways(small=1) == ("rewrite",)
     assert ways(small=0.5) == ("rewrite", "gather")
     assert ways() == ("gather",)
-    assert ways(small=1, changes=10_000) == ("merge",), "too many changes even for small tables"
+    assert ways(small=1, changes=100_000) == ("merge",), "too many changes even for small tables"
 
 
 def limiting(found: Need) -> str:

@@ -9,7 +9,14 @@ from cdc.core.progress import PartitionProgress, Progress, Ranges
 from cdc.spark.jvm import LOG_OPTION, arguments
 from cdc.spark.local_files import local_file_settings
 from cdc.spark.master import require_master
-from cdc.spark.session import INTERPRETED_ROWS, SessionPool, build_session, catalog_properties, session_settings
+from cdc.spark.session import (
+    INTERPRETED_ROWS,
+    SessionPool,
+    Siblings,
+    build_session,
+    catalog_properties,
+    session_settings,
+)
 from cdc.spark.source import OffsetLog, starting_offsets
 from tests.fakes.configuration import CANARY, configuration
 
@@ -154,6 +161,15 @@ def test_every_loan_of_a_session_is_set_up_for_its_number_of_rows() -> None:
         with pool.borrow(lambda rows=rows: rows, "topic") as session:  # type: ignore[misc]
             modes.append(session().conf.get("spark.sql.codegen.factoryMode"))
     assert modes == ["NO_CODEGEN", "NO_CODEGEN", "FALLBACK", "NO_CODEGEN"]
+
+
+def test_sessions_that_are_free_are_lent_again() -> None:
+    """Two hundred loads had a session each, with two connections to the catalog: its database refused more."""
+    siblings = Siblings(MemorySession(), configuration().catalog)  # type: ignore[arg-type]
+    with siblings.lend() as first, siblings.lend() as second:
+        assert first is not second
+    with siblings.lend() as one, siblings.lend() as other:
+        assert {id(one), id(other)} == {id(first), id(second)}
 
 
 def test_work_without_spark_waits_for_no_session() -> None:
