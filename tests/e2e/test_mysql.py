@@ -71,6 +71,7 @@ def test_random_workload_with_kills_where_all_work_is_sparks(mysql: Scenario) ->
     assert has_line(mysql.service.log, "batch applied", "way='merge: a large batch'")
     assert mysql.service.stop() == 0
     mysql.service.start()
+    mysql.service.await_query(90)
 
 
 def test_stops_cleanly(mysql: Scenario) -> None:

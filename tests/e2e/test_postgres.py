@@ -87,6 +87,7 @@ def test_random_workload_with_kills_where_all_work_is_sparks(postgres: Scenario)
     assert has_line(postgres.service.log, "batch applied", "way='merge: a large batch'")
     assert postgres.service.stop() == 0
     postgres.service.start()
+    postgres.service.await_query(90)
 
 
 def test_large_key_change_cut_into_many_batches_p6(postgres: Scenario) -> None:
@@ -108,8 +109,8 @@ def test_a_service_that_is_killed_after_each_first_commit_gets_on(postgres: Scen
     postgres.apply("INSERT INTO accounts (id, name) SELECT n, 'backlog' FROM generate_series(100001, 160000) n")
     postgres.apply("DELETE FROM accounts WHERE id > 100020")
     seen = [read_so_far(postgres)]
-    for _ in range(3):
-        postgres.service.start(CDC_STREAM__MAX_OFFSETS_PER_BATCH="500000")
+    for _ in range(2):
+        postgres.service.start(CDC_STREAM__MAX_OFFSETS_PER_BATCH="500000", CDC_STREAM__DRIVER_MESSAGES="15000")
         postgres.service.await_log("batch applied", 90)
         postgres.service.kill()
         seen.append(read_so_far(postgres))
