@@ -25,7 +25,7 @@ log = structlog.get_logger()
 PATIENCE = 20.0
 """Seconds for which the turn of a table is waited for; then another one is looked at."""
 
-BATCHES = 50
+BATCHES = 20
 """So many batches of a table make it due before its interval is over: each may have left a file, and one of deletes."""
 
 LEAST_BYTES = 8 << 20
