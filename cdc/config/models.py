@@ -145,7 +145,7 @@ class MaintenanceConfig(Section):
     interval: Duration = Field(
         "5m",
         validate_default=True,
-        description="Interval at which each table is looked at; one that has had 50 batches meanwhile at once.",
+        description="Interval at which each table is looked at; one that has had 20 batches meanwhile at once.",
     )
     budget: Duration = Field(
         "10s",

@@ -105,7 +105,10 @@ class Tombstones:
         found = unpacked(text) if text else None
         if table is None or found is None or set(found.column_names) != set(names):  # of before a load by another key
             return None
-        return found.select(names).cast(pa.schema([arrow_schema(table).field(name) for name in names]))
+        try:
+            return found.select(names).cast(_columns(table, names))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # a key of the same name that is another one
+            return None
 
     def _since(self, position: str, names: Sequence[str]) -> pa.Table | None:
         waiting = self.waiting([name for name in names if name != "_cdc_position"])
@@ -116,7 +119,7 @@ class Tombstones:
             files = [] if table is None else self._files(table, position)
             if sum(one.data_file.record_count for one in files) > ROWS:
                 return None
-            schema = pa.schema([arrow_schema(self._target.table).field(name) for name in names])
+            schema = _columns(self._target.table, names)
             reader = FileRows.of(table, names) if table is not None and files else None
             pieces = [piece for one in files for piece in (reader.all(one.data_file.file_path) if reader else ())]
         parts = [waiting] if waiting is not None else []
@@ -135,11 +138,7 @@ class Tombstones:
         names = [name for name in keys.column_names if name != "_cdc_position"]
         if keys.num_rows > WAITING or self._not_sparks(names):
             return self._append(keys)
-        waiting, schema = (
-            self.waiting(names),
-            pa.schema([arrow_schema(self._target.table).field(n) for n in keys.column_names]),
-        )
-        new = keys.cast(schema)
+        waiting, new = self.waiting(names), keys.cast(_columns(self._target.table, keys.column_names))
         every = new if waiting is None else pa.concat_tables([waiting.select(new.column_names), new])
         text = packed(every)
         if len(text) <= TEXT:
@@ -173,6 +172,10 @@ class Tombstones:
                 self._held.name, Schema(*fields), partition_spec=PartitionSpec(by_day), properties=_PROPERTIES
             )
         return True
+
+
+def _columns(table: Table, names: Sequence[str]) -> pa.Schema:
+    return pa.schema([arrow_schema(table).field(name) for name in names])
 
 
 def _reaches(bounds: Mapping[int, bytes] | None, number: int, position: str) -> bool:

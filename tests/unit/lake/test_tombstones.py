@@ -15,6 +15,7 @@ from cdc.lake import own_tables
 from cdc.lake import tombstones as module
 from cdc.lake.held import HeldTable
 from cdc.lake.own_tables import FILES
+from cdc.lake.packed_rows import packed
 from cdc.lake.tombstones import Tombstones
 from tests.sql_catalog import sql_catalog
 
@@ -162,3 +163,11 @@ def test_a_replay_sees_what_waits_in_the_table_that_it_replays(catalog: Any) -> 
     assert replay.keep(deleted(3)) == {}
     assert TOMBSTONES not in shadow.refresh().properties
     assert found(tombstones(catalog), 0) == [1, 2, 3]
+
+
+def test_what_waits_from_before_a_key_had_another_type_is_of_another_key(catalog: Any) -> None:
+    texts = pa.table({"id": ["x"], "part": ["y"], "_cdc_position": [position(1)]})
+    publish(catalog, {TOMBSTONES: packed(texts)})
+    assert tombstones(catalog).waiting(KEY) is None
+    publish(catalog, tombstones(catalog).keep(deleted(2)))
+    assert found(tombstones(catalog), 0) == [2]
