@@ -110,7 +110,7 @@ def test_a_service_that_is_killed_after_each_first_commit_gets_on(postgres: Scen
     postgres.apply("DELETE FROM accounts WHERE id > 100020")
     seen = [read_so_far(postgres)]
     for _ in range(2):
-        postgres.service.start(CDC_STREAM__MAX_OFFSETS_PER_BATCH="500000", CDC_STREAM__DRIVER_MESSAGES="15000")
+        postgres.service.start(CDC_STREAM__MAX_OFFSETS_PER_BATCH="500000", CDC_STREAM__DRIVER_MESSAGES="30000")
         postgres.service.await_log("batch applied", 90)
         postgres.service.kill()
         seen.append(read_so_far(postgres))
