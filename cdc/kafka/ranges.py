@@ -16,7 +16,7 @@ from cdc.kafka.client import librdkafka_settings
 from cdc.kafka.fetched import Fetched, Place
 
 SECONDS = 5.0
-"""For so long nothing may come of a range."""
+"""For so long nothing may come of the partitions that are waited for."""
 
 _POLL = 0.01
 """Seconds between two looks at the positions: the marker of a transaction moves them, and is no message."""
@@ -85,7 +85,7 @@ class RangeReader:
             if time.monotonic() > deadline:
                 return f"{missing[0][0]}[{missing[0][1]}] did not come within {self._seconds:.0f} s"
             messages = consumer.consume(_AT_ONCE, 0) or consumer.consume(1, _POLL)
-            if messages:
+            if _are_of(messages, missing):
                 deadline = time.monotonic() + self._seconds
             if (error := self._fetched.add(messages)) is not None:
                 return f"Kafka says {error.str()}"
@@ -118,6 +118,12 @@ class RangeReader:
         consumer, self._consumer, self._fetched = self._consumer, None, Fetched()
         if consumer is not None:
             consumer.close()
+
+
+def _are_of(messages: Sequence[Message], places: Sequence[Place]) -> bool:
+    """Return whether something came of these partitions; others may be fetched ahead all the time."""
+    wanted = set(places)
+    return any((message.topic(), message.partition()) in wanted for message in messages)
 
 
 def _table(found: Mapping[Place, Sequence[Message]]) -> pa.Table:

@@ -111,6 +111,18 @@ def test_what_does_not_come_is_not_waited_for() -> None:
     assert rig.read({"a": {0: (0, 3)}}) == places("a", 0, range(3))
 
 
+def test_a_partition_that_does_not_come_is_not_waited_for_while_others_go_on() -> None:
+    """Whatever was fetched ahead of another one made the wait begin anew, and nothing was applied any more."""
+
+    class Endless(MemoryConsumer):
+        def consume(self, _number: int, _timeout: float) -> list[Message]:
+            self.next["a", 0] += 1
+            return [message("a", 0, self.next["a", 0] - 1)]
+
+    reader = RangeReader(KAFKA, seconds=0.2, make=lambda _settings: Endless({}, {}))  # type: ignore[arg-type,return-value]
+    assert reader.read({"a": {0: (0, 1)}, "b": {0: (0, 1)}}, 256 << 20) == "b[0] did not come within 0 s"
+
+
 def test_a_header_that_is_no_text_is_sparks_to_read() -> None:
     class Odd(Message):  # type: ignore[misc]
         def headers(self) -> Any:
