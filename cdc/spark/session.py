@@ -6,10 +6,11 @@ in the arguments of the JVM's process.
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 from pathlib import Path
 from queue import Empty, Queue
+from threading import BoundedSemaphore
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -199,9 +200,7 @@ class SessionPool:
     """
 
     def __init__(self, session: SparkSession, catalog: CatalogConfig, size: int) -> None:
-        self._free: Queue[SparkSession] = Queue()
-        for _ in range(size):
-            self._free.put(sibling_session(session, catalog))
+        self._siblings, self._places = Siblings(session, catalog), BoundedSemaphore(size)
 
     @contextmanager
     def borrow(self, rows: Callable[[], int], topic: str) -> Iterator[Callable[[], SparkSession]]:
@@ -209,22 +208,19 @@ class SessionPool:
 
         It is taken when it is asked for, and waited for if none is free: work without Spark needs none.
         """
-        taken: list[SparkSession] = []
+        taken = ExitStack()
 
         @cache
         def lent() -> SparkSession:
-            session = self._free.get()
-            taken.append(session)
+            taken.enter_context(self._places)
+            session = taken.enter_context(self._siblings.lend())
             mode = "NO_CODEGEN" if rows() <= INTERPRETED_ROWS else "FALLBACK"
             session.conf.set("spark.sql.codegen.factoryMode", mode)
             session.sparkContext.setLocalProperty("spark.scheduler.pool", topic)
             return session
 
-        try:
+        with taken:
             yield lent
-        finally:
-            for session in taken:
-                self._free.put(session)
 
 
 @contextmanager
