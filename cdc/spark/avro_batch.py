@@ -14,12 +14,11 @@ import numpy as np
 import polars as pl
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
+from fastavro import writer
 from fastavro.schema import expand_schema
 
 from cdc.spark.arrow_values import Refused
-
-FRAME = 5
-"""Bytes in front of a message: zero, and the number of its schema."""
+from cdc.spark.marks import FRAME
 
 _MARK = "frame"
 _SYNC = b"behind a block, "
@@ -32,10 +31,9 @@ def container(schema: str) -> bytes:
     if not isinstance(record, dict) or any(field["name"] == _MARK for field in record["fields"]):
         raise Refused("messages that are no records of their own")
     frame = {"name": _MARK, "type": {"type": "fixed", "name": "Frame", "size": FRAME}}
-    text = json.dumps({**record, "fields": [frame, *record["fields"]]}).encode()
-    entries = [(b"avro.schema", text), (b"avro.codec", b"null")]
-    listed = b"".join(_long(len(part)) + part for entry in entries for part in entry)
-    return b"Obj\x01" + _long(len(entries)) + listed + _long(0) + _SYNC
+    head = io.BytesIO()
+    writer(head, {**record, "fields": [frame, *record["fields"]]}, [], sync_marker=_SYNC)
+    return head.getvalue()
 
 
 def _plain(schema: Any, numbers: "count[int]") -> Any:  # noqa: ANN401 - JSON
@@ -75,11 +73,9 @@ def _long(number: int) -> bytes:
 
 def read_all(messages: pa.ChunkedArray, head: bytes) -> dict[str, pa.Array]:
     """Return the fields of messages that are all there, each as one array; raises Refused, or whatever polars does."""
-    values = messages.combine_chunks() if isinstance(messages, pa.ChunkedArray) else messages
+    values = messages.combine_chunks()
     if values.null_count:
         raise Refused("a message without a key")
-    if not len(values):
-        raise Refused("no message")
     offsets = np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]
     data = values.buffers()[2]
     body = memoryview(data)[offsets[0] : offsets[-1]] if data is not None else b""

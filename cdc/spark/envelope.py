@@ -11,6 +11,7 @@ from pyspark.sql.avro.functions import from_avro
 
 from cdc.core.ddl import struct_ddl
 from cdc.core.types import EventField, EventSchema
+from cdc.spark.marks import FRAME
 
 SOURCE_FIELDS = {
     "postgres": {"sequence": "string"},
@@ -44,13 +45,13 @@ def schema_frame(column: Column) -> Column:
 
     Anything else gives no bytes, and null gives null.
     """
-    framed = (f.length(column) >= 5) & (f.substring(column, 1, 1) == f.lit(bytearray(b"\0")))
-    return f.when(framed, f.substring(column, 1, 5)).when(column.isNotNull(), f.lit(bytearray()))
+    framed = (f.length(column) >= FRAME) & (f.substring(column, 1, 1) == f.lit(bytearray(b"\0")))
+    return f.when(framed, f.substring(column, 1, FRAME)).when(column.isNotNull(), f.lit(bytearray()))
 
 
 def schema_id(frame: bytes) -> int:
     """Return the registry's id in a frame, 0 for none."""
-    return int.from_bytes(frame[1:5], "big") if len(frame) == 5 else 0
+    return int.from_bytes(frame[1:], "big") if len(frame) == FRAME else 0
 
 
 def open_avro(raw: DataFrame, writer: Writer, engine: str) -> DataFrame:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
+FRAME = 5
+"""Bytes in front of an Avro message: zero, and the registry's number of its schema."""
+
 _NONE = pa.scalar(b"", pa.binary())
 
 
@@ -40,8 +43,8 @@ def _marks(messages: pa.Table, event_format: str) -> tuple[pa.ChunkedArray, pa.C
 
 def _frames(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return the first five bytes of the registry's wire format, no bytes for anything else."""
-    framed = pc.and_(pc.greater_equal(pc.binary_length(column), 5), pc.starts_with(column, pattern="\0"))
-    return pc.if_else(framed, pc.binary_slice(column, 0, 5), _NONE)
+    framed = pc.and_(pc.greater_equal(pc.binary_length(column), FRAME), pc.starts_with(column, pattern="\0"))
+    return pc.if_else(framed, pc.binary_slice(column, 0, FRAME), _NONE)
 
 
 def _block_hashes(column: pa.ChunkedArray) -> pa.ChunkedArray:
