@@ -34,6 +34,8 @@ WAITING, TEXT = 500, 3_000
 ROWS, KEYS = 1_000_000, 20_000
 """So many tombstones are looked through without Spark, and so many of them may be late enough to count."""
 
+POSITION = "_cdc_position"
+
 _NOT_SPARKS = (UUIDType, FixedType, TimeType)
 """Types for which Spark has others."""
 
@@ -86,7 +88,7 @@ class Tombstones:
         if self._held.avoided:
             return None
         try:
-            return self._since(position, [*key, "_cdc_position"])
+            return self._since(position, key)
         except CdcError:
             raise
         except Exception as error:  # noqa: BLE001 - as for keeping
@@ -98,7 +100,7 @@ class Tombstones:
 
         Whoever looks in their table, too, looks here first: they may be moved there meanwhile.
         """
-        names = [*key, "_cdc_position"]
+        names = [*key, POSITION]
         with lake_errors(f"read table {self._of.name}"):
             table = self._of.table if self._of is self._target else self._of.look()
         text = table.properties.get(TOMBSTONES) if table else None
@@ -110,32 +112,38 @@ class Tombstones:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # a key of the same name that is another one
             return None
 
-    def _since(self, position: str, names: Sequence[str]) -> pa.Table | None:
-        waiting = self.waiting([name for name in names if name != "_cdc_position"])
+    def _since(self, position: str, key: Sequence[str]) -> pa.Table | None:
+        names, waiting = [*key, POSITION], self.waiting(key)
+        stored = self._stored(position, names)
+        if stored is None:
+            return None
+        schema = _columns(self._target.table, names)
+        parts = [*stored, *([] if waiting is None else [waiting])]
+        found = pa.concat_tables([schema.empty_table(), *(part.select(names).cast(schema) for part in parts)])
+        later = found.filter(pc.greater_equal(found[POSITION], position))
+        return later if later.num_rows <= KEYS else None
+
+    def _stored(self, position: str, names: Sequence[str]) -> list[pa.Table] | None:
+        """Return what may reach a position in their table, if there is one; None where that is Spark's to read."""
         with lake_errors(f"read table {self._held.name}"):
             table = self._held.look()
-            if table is not None and has_deletes(table):
+            if table is None:
+                return []
+            if has_deletes(table):
                 return None
-            files = [] if table is None else self._files(table, position)
+            files = self._files(table, position)
             if sum(one.data_file.record_count for one in files) > ROWS:
                 return None
-            schema = _columns(self._target.table, names)
-            reader = FileRows.of(table, names) if table is not None and files else None
-            pieces = [piece for one in files for piece in (reader.all(one.data_file.file_path) if reader else ())]
-        parts = [waiting] if waiting is not None else []
-        found = pa.concat_tables(
-            [piece.select(list(names)).cast(schema) for piece in (*parts, *pieces)] or [schema.empty_table()]
-        )
-        later = found.filter(pc.greater_equal(found["_cdc_position"], position))
-        return later if later.num_rows <= KEYS else None
+            reader = FileRows.of(table, names)
+            return [piece for one in files for piece in reader.all(one.data_file.file_path)]
 
     def _files(self, table: Table, position: str) -> list[ManifestEntry]:
         """Return the files that may hold a position, or a greater one."""
-        number = table.schema().find_field("_cdc_position").field_id
+        number = table.schema().find_field(POSITION).field_id
         return [one for one in files_at(self._held) if _reaches(one.data_file.upper_bounds, number, position)]
 
     def _kept(self, keys: pa.Table) -> Mapping[str, str]:
-        names = [name for name in keys.column_names if name != "_cdc_position"]
+        names = _key_of(keys)
         if keys.num_rows > WAITING or self._not_sparks(names):
             return self._append(keys)
         waiting, new = self.waiting(names), keys.cast(_columns(self._target.table, keys.column_names))
@@ -150,7 +158,7 @@ class Tombstones:
         try:
             append(self._held, lambda schema: _shaped(keys, schema), alone=True)
         except TerminalError:
-            if not self._made([name for name in keys.column_names if name != "_cdc_position"]):
+            if not self._made(_key_of(keys)):
                 raise
             append(self._held, lambda schema: _shaped(keys, schema))
         return {}
@@ -164,7 +172,7 @@ class Tombstones:
         kinds = {name: self._target.table.schema().find_field(name).field_type for name in key}
         if self._held.look() is not None or self._not_sparks(key):
             return False
-        columns = {**kinds, "_cdc_position": StringType(), "deleted_at": TimestamptzType()}
+        columns = {**kinds, POSITION: StringType(), "deleted_at": TimestamptzType()}
         fields = [NestedField(n, name, kind, required=False) for n, (name, kind) in enumerate(columns.items(), 1)]
         by_day = PartitionField(len(fields), 1000, DayTransform(), "deleted_at_day")
         with commit_errors(f"make {self._held.name}"), suppress(TableAlreadyExistsError):
@@ -172,6 +180,10 @@ class Tombstones:
                 self._held.name, Schema(*fields), partition_spec=PartitionSpec(by_day), properties=_PROPERTIES
             )
         return True
+
+
+def _key_of(keys: pa.Table) -> list[str]:
+    return [name for name in keys.column_names if name != POSITION]
 
 
 def _columns(table: Table, names: Sequence[str]) -> pa.Schema:
