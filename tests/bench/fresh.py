@@ -14,7 +14,7 @@ import tempfile
 import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +41,8 @@ SENT = 1_000_000_000
 """Ids from here on are of rows that are inserted while it is measured, and never changed."""
 TRANSACTION = 10
 
+Measured = Callable[[LocalStack, Path, argparse.Namespace], dict[str, Any]]
+
 
 def main() -> None:
     """Run the workload, compare, print."""
@@ -57,17 +59,22 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--trigger", help="another trigger than the default, to find out what it should be")
     parser.add_argument("--log", type=Path, help="where the service's log is left")
-    options = parser.parse_args()
+    figures = on_a_stack("bench-fresh", measure, parser.parse_args())
+    sys.exit(0 if figures["contents"] == "equal" else 1)
+
+
+def on_a_stack(name: str, measured: Measured, options: argparse.Namespace) -> dict[str, Any]:
+    """Return the figures of what is measured on a stack of its own, and print them with the options."""
     spark_jars()
-    stack = LocalStack("bench-fresh")
+    stack = LocalStack(name)
     try:
         stack.up(["postgres", "mysql"] if options.engine == "mysql" else ["postgres"])
         with tempfile.TemporaryDirectory() as folder:
-            figures = measure(stack, Path(folder), options)
+            figures = measured(stack, Path(folder), options)
     finally:
         stack.down(wipe=True)
     print(json.dumps({**vars(options), **figures}, indent=2, default=str))
-    sys.exit(0 if figures["contents"] == "equal" else 1)
+    return figures
 
 
 def default(document: dict[str, Any], trigger: str | None) -> None:

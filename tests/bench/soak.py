@@ -9,7 +9,6 @@ service ended by itself, or if it was killed again before it had committed anyth
 import argparse
 import json
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -19,10 +18,9 @@ from typing import Any
 
 from cdc.core.names import TableName
 from cdc.lake.pyiceberg_catalog import SqlReader, open_catalog
-from cdc.local.artifacts import spark_jars
 from cdc.local.stack import LocalStack
 from tests.bench.churn import Churning
-from tests.bench.fresh import default, prepare
+from tests.bench.fresh import default, on_a_stack, prepare
 from tests.bench.sampler import Sampler
 from tests.bench.samples import FEWEST, summary
 from tests.e2e.databases import Database
@@ -36,16 +34,7 @@ EQUAL_WITHIN = 900.0
 
 def main() -> None:
     """Run it, print the summary."""
-    options = arguments()
-    spark_jars()
-    stack = LocalStack("bench-soak")
-    try:
-        stack.up(["postgres", "mysql"] if options.engine == "mysql" else ["postgres"])
-        with tempfile.TemporaryDirectory() as folder:
-            figures = measure(stack, Path(folder), options)
-    finally:
-        stack.down(wipe=True)
-    print(json.dumps({**vars(options), **figures}, indent=2, default=str))
+    figures = on_a_stack("bench-soak", measure, arguments())
     wrong = ("growing", "ended_by_itself", "starts_without_commit")
     sys.exit(0 if figures["contents"] == "equal" and not any(figures[name] for name in wrong) else 1)
 

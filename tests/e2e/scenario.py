@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from tests.e2e.service import Service
+from tests.e2e.service import Service, has_line
 from tests.e2e.workload import RandomWorkload
 
 CHANGES = 20_000
@@ -71,3 +71,12 @@ class Scenario:
             thread.join(timeout=120)
         assert not failures, failures
         assert not thread.is_alive()
+
+    def run_workload_with_kills_by_spark_alone(self) -> None:
+        """The same where nothing is done at the driver; compared, then the service goes on as it is configured."""
+        self.run_workload_with_kills(CDC_STREAM__DRIVER_MESSAGES="0")
+        self.service.await_equal()
+        assert has_line(self.service.log, "batch applied", "way='merge: a large batch'")
+        assert self.service.stop() == 0
+        self.service.start()
+        self.service.await_query(90)

@@ -7,7 +7,6 @@ import pytest
 from cdc.lake.pyiceberg_catalog import open_catalog
 from tests.e2e.conftest import SECOND
 from tests.e2e.scenario import Scenario
-from tests.e2e.service import has_line
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -66,12 +65,7 @@ def test_random_workload_with_kills(mysql: Scenario) -> None:
 
 def test_random_workload_with_kills_where_all_work_is_sparks(mysql: Scenario) -> None:
     """S1 and S3, the other way: nothing is decoded, collapsed or rewritten at the driver."""
-    mysql.run_workload_with_kills(CDC_STREAM__DRIVER_MESSAGES="0")
-    mysql.service.await_equal()
-    assert has_line(mysql.service.log, "batch applied", "way='merge: a large batch'")
-    assert mysql.service.stop() == 0
-    mysql.service.start()
-    mysql.service.await_query(90)
+    mysql.run_workload_with_kills_by_spark_alone()
 
 
 def test_stops_cleanly(mysql: Scenario) -> None:

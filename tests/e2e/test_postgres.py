@@ -7,7 +7,6 @@ from cdc.core.progress import Progress
 from cdc.lake.pyiceberg_catalog import open_catalog
 from tests.e2e.conftest import DECLARED, SCHEMA
 from tests.e2e.scenario import Scenario
-from tests.e2e.service import has_line
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -82,12 +81,7 @@ def test_random_workload_with_kills(postgres: Scenario) -> None:
 
 def test_random_workload_with_kills_where_all_work_is_sparks(postgres: Scenario) -> None:
     """S1 and S3, the other way: nothing is decoded, collapsed or rewritten at the driver."""
-    postgres.run_workload_with_kills(CDC_STREAM__DRIVER_MESSAGES="0")
-    postgres.service.await_equal()
-    assert has_line(postgres.service.log, "batch applied", "way='merge: a large batch'")
-    assert postgres.service.stop() == 0
-    postgres.service.start()
-    postgres.service.await_query(90)
+    postgres.run_workload_with_kills_by_spark_alone()
 
 
 def test_large_key_change_cut_into_many_batches_p6(postgres: Scenario) -> None:
