@@ -209,9 +209,8 @@ class SparkEngine:
         if self._indexes is not None and spec.beside is None:
             indexed = IndexedTable(held, self._indexes, KeyColumns(spec.key, spec.layout.order_width))
         of = self._held.of(spec.beside) if spec.beside else None
-        own = (
-            spec.target.namespace != self._config.metadata_namespace
-        )  # a shadow's rows are handed over, not its properties
+        # A shadow's rows are handed over, not its properties.
+        own = spec.target.namespace != self._config.metadata_namespace
         return Direct(RewrittenTable(held), indexed, Tombstones(self._held.of(tombstones), held, of, wait=own), most)
 
 

@@ -44,10 +44,11 @@ def stream(
     def load() -> Config:
         return load_config(config, only=source)
 
-    collect_rarely()
     threading.Thread(target=end_in_time, args=(stop, ended), name="stop", daemon=True).start()
     try:
-        run_stream(load(), stop, standby=standby, reload=load, reload_now=reload_now)
+        configured = load()
+        collect_rarely()
+        run_stream(configured, stop, standby=standby, reload=load, reload_now=reload_now)
     finally:
         ended.set()
 

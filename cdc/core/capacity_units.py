@@ -37,7 +37,7 @@ class Costs:
     gather_files: float = _unit(9, "written by a batch that the core collapses and Spark merges", _SMALL)
     merge_files: float = _unit(10.7, "written by a batch that Spark collapses and merges", _SMALL)
     small_batch: float = _unit(
-        200_000, "messages up to which the core collapses a table's batch", "setting: decision 16"
+        200_000, "messages up to which the core collapses a table's batch", "setting: stream.driver_messages"
     )
     pipeline_commits: float = _unit(0.67, "a second to the catalog for lease, status and ledger", "setting: stream")
     partitions: float = _unit(4, "partitions of a topic", "setting: kafka.partitions")
