@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cdc.core.progress import TopicState
+from cdc.lake.held import HeldTable
 from cdc.lake.tables import IcebergTable
+from cdc.lake.tombstones import Tombstones
 from cdc.pipeline.table import TableSpec
 from cdc.spark.batch import SparkTableBatch, TableFormat
 from cdc.spark.microbatch import MESSAGE_DDL, MicroBatch
@@ -45,13 +47,19 @@ class RangeBatch:
                 table_format,
                 target,
                 lambda pair: writer if pair.value_id == 1 else "unknown",
-                Direct(),
+                Direct(tombstones=self._tombstones(spec)),
             )
             try:
                 yield batch
             finally:
                 batch.close()
                 micro.close()
+
+    def _tombstones(self, spec: TableSpec) -> Tombstones:
+        """Return those of the table that the rows come from, some of which may wait in its properties."""
+        lake = self.table
+        target, beside = (HeldTable(lake.files, name) for name in (spec.target, spec.beside or spec.target))
+        return Tombstones(lake.held_tombstones, target, beside if spec.beside else None, wait=False)
 
     def close(self) -> None:
         pass
