@@ -230,8 +230,8 @@ class EngineBatch:
         return found
 
     def topics(self) -> Sequence[str]:
-        """Return the topics that it has messages of."""
-        return list(self._slices)
+        """Return the topics that it has messages of, those of the fewest first."""
+        return sorted(self._slices, key=lambda topic: self._slices[topic].messages)
 
     @contextmanager
     def of(self, spec: TableSpec) -> Iterator[TableBatch]:

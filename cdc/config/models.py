@@ -48,7 +48,8 @@ class StreamConfig(Section):
         8,
         ge=1,
         le=64,
-        description="Tables applied side by side in one micro-batch, half of them by Spark at most.",
+        description="Tables applied side by side in one micro-batch at most, half of them by Spark. One after another "
+        "where that keeps this process busy; more where they wait, for Spark or a store that is far away.",
         json_schema_extra={"unit": "tables"},
     )
     lease_ttl: Duration = Field(

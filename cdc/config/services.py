@@ -28,9 +28,10 @@ class KafkaConfig(Section):
     password: Secret | None = Field(None, description="SASL password, by reference.")
     ca_file: str | None = Field(None, description="PEM file of the authority that signed the brokers' certificates.")
     partitions: int = Field(
-        4,
+        1,
         ge=1,
-        description="Partitions of a change topic when it is created.",
+        description="Partitions of a change topic when it is created. One keeps all changes of a table in their order, "
+        "and takes thousands of changes a second; of hundreds of tables several each keep brokers and connectors busy.",
         json_schema_extra={"unit": "partitions"},
     )
     replication_factor: int = Field(

@@ -40,7 +40,7 @@ class Costs:
         200_000, "messages up to which the core collapses a table's batch", "setting: stream.driver_messages"
     )
     pipeline_commits: float = _unit(0.67, "a second to the catalog for lease, status and ledger", "setting: stream")
-    partitions: float = _unit(4, "partitions of a topic", "setting: kafka.partitions")
+    partitions: float = _unit(1, "partitions of a topic", "setting: kafka.partitions")
     retention: float = _unit(7 * 86_400, "that topics keep a change", "setting: kafka.retention")
     replicas: float = _unit(3, "replicas of a topic", "assumed: production")
     driver_cores: float = _unit(2, "cores that one driver keeps busy", "assumed: nothing here was run on more than two")

@@ -32,7 +32,7 @@ class Batch(Protocol):
     """A micro-batch: read once, shared by its tables."""
 
     def topics(self) -> Sequence[str]:
-        """Return the topics that it has messages of."""
+        """Return the topics that it has messages of, those of the fewest first: they wait for no large one."""
         ...
 
     def of(self, spec: TableSpec) -> AbstractContextManager[TableBatch]:

@@ -28,6 +28,9 @@ PATIENCE = 20.0
 BATCHES = 20
 """So many batches of a table make it due before its interval is over: each may have left a file, and one of deletes."""
 
+AGAIN = 8
+"""So many are enough for one that had to be compacted at its last look: its batches wait for a shorter time each."""
+
 LEAST_BYTES = 8 << 20
 """So small a step becomes, however often it is given up."""
 
@@ -118,6 +121,7 @@ class Maintenance:
     _seen: Counter[TableName] = field(default_factory=Counter)
     _put_off: dict[TableName, tuple[str, ...]] = field(default_factory=dict)
     _given_up: Counter[tuple[TableName, str]] = field(default_factory=Counter)
+    _compacted: set[TableName] = field(default_factory=set)
 
     def run(self, stop: threading.Event, pause: float = 1.0) -> None:
         """Look at the tables, each once an interval, until ``stop`` is set; trouble with one is logged, and is its own.
@@ -130,15 +134,21 @@ class Maintenance:
             for number, table in enumerate(tables):
                 spread = self.interval.total_seconds() * (number + 1) / len(tables)
                 due = self._due.setdefault(table.name, self.clock() + spread)
-                busy = self.turns.batches(table.turn_name) - self._seen[table.name] >= BATCHES
-                if not stop.is_set() and (busy or self.clock() >= due):
+                if not stop.is_set() and (self._is_busy(table) or self.clock() >= due):
                     self._look(table)
+
+    def _is_busy(self, table: Kept) -> bool:
+        batches = self.turns.batches(table.turn_name) - self._seen[table.name]
+        return batches >= (AGAIN if table.name in self._compacted else BATCHES)
 
     def _look(self, table: Kept) -> None:
         self._due[table.name] = self.clock() + self.interval.total_seconds()
         self._seen[table.name] = self.turns.batches(table.turn_name)
+        self._compacted.discard(table.name)
         try:
-            self.maintain(table)
+            outcomes = self.maintain(table)
+            if any(one.step.kind == Compact.kind and not one.error for one in outcomes):
+                self._compacted.add(table.name)
         except Fenced:
             log.info("maintenance ended, another instance took over", pipeline=self.pipeline)
         except Exception as error:  # noqa: BLE001 - nothing depends on it, and the table has its next look

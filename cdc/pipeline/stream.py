@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -43,6 +43,7 @@ from cdc.pipeline.fitness import RESET, Fitness
 from cdc.pipeline.hold import Lease, beating, release
 from cdc.pipeline.report import Report
 from cdc.pipeline.roster import Roster
+from cdc.pipeline.side_by_side import Width, side_by_side
 from cdc.pipeline.table import TableSpec
 from cdc.pipeline.turns import Turns
 
@@ -107,7 +108,7 @@ class Pipeline:
     _draining: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self._roster = Roster(self.name, self.specs)
+        self._roster, self._width = Roster(self.name, self.specs), Width(self.limits.parallel_tables)
         self._marks = Marks(self.name, self.control, self.poll)
         self._fitness = Fitness(self._roster, self.control, self._stop_table, self._tell_stopped)
 
@@ -358,13 +359,15 @@ class Pipeline:
             self._idle.set()
 
     def _apply_all(self, applier: Applier, batch: Batch) -> None:
-        specs = self._roster.of_batch(batch.topics())
+        order = {topic: n for n, topic in enumerate(batch.topics())}
+        specs = sorted(self._roster.of_batch(order), key=lambda spec: order[spec.topic])
         if not specs:
             return
-        with ThreadPoolExecutor(min(self.limits.parallel_tables, len(specs)), self.name) as pool:
-            futures = {pool.submit(self._apply, applier, batch, spec): spec for spec in specs}
-            for future in as_completed(futures):  # a table that takes long does not keep quiet about the others
-                self._note(applier, futures[future], future)
+        work = partial(self._apply, applier, batch)
+        with ThreadPoolExecutor(self.limits.parallel_tables, self.name) as pool:
+            # A table that takes long does not keep quiet about the others.
+            for spec, future in side_by_side(pool, work, specs, self._width):
+                self._note(applier, spec, future)
 
     def _note(self, applier: Applier, spec: TableSpec, future: Future[Applied]) -> None:
         error = future.exception()

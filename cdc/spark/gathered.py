@@ -4,12 +4,12 @@ The core moves values and never looks at them. So here a value is the number of 
 in Arrow, bit by bit what Spark has made of it.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
@@ -26,62 +26,71 @@ from cdc.core.positions import (
     parse_position,
 )
 from cdc.core.progress import Progress
+from cdc.spark.by_key import key_codes, runs_of
 from cdc.spark.decode import RowShape
 
 
 class GatheredEvents:
     """The decoded events of one table's share of a micro-batch, in any order, with the columns of ``cdc.spark.decode``.
 
-    ``entangled`` holds the numbers of the events of each key whose newest event does not say it all.
+    ``entangled`` holds the numbers of the events of each key whose newest event does not say it all, ``plain`` the
+    number of the newest event of each other key.
     """
 
     def __init__(self, events: pa.Table, shape: RowShape) -> None:
-        self.events, self.shape, self.layout = events, shape, LAYOUTS[shape.engine]
-        self.operations: list[str] = events["operation"].to_pylist()
-        self.positions: list[str] = events["position"].to_pylist()
-        self._unavailable: list[list[str]] = events["unavailable"].to_pylist()
-        self._moved: list[bool] = events["moved"].to_pylist()
-        self._bad: list[bool] = events["problem"].is_valid().to_pylist()
-        self._keys = keys_of(events["k"])
-        self._by_key: dict[Key, list[int]] = defaultdict(list)
-        for number, operation in enumerate(self.operations):
-            if not self._bad[number] and operation != "t":
-                self._by_key[self._keys[number]].append(number)
-        self._newest = {key: max(numbers, key=self.positions.__getitem__) for key, numbers in self._by_key.items()}
-        self.entangled = {key: numbers for key, numbers in self._by_key.items() if self._is_entangled(key, numbers)}
-        self.plain = [number for key, number in self._newest.items() if key not in self.entangled]
+        self.events, self.shape, self.layout = _whole(events), shape, LAYOUTS[shape.engine]
+        self._deletes = _bools(pc.equal(self.events["operation"], "d"))
+        truncates, bad = (pc.equal(self.events["operation"], "t"), self.events["problem"].is_valid())
+        self._usable = np.flatnonzero(~(_bools(truncates) | _bools(bad)))
+        keys, self._positions = self._picked("k", self._usable), self._picked("position", self._usable)
+        self._runs = runs_of(self._usable, key_codes(keys, comparable), self._positions)
+        entangled = self._are_entangled()
+        self.plain = self._runs.newest[~entangled]
+        of_each = self._runs.of(entangled)
+        self.entangled = dict(zip(keys_of(self._picked("k", [n[0] for n in of_each])), of_each, strict=True))
 
-    def _is_entangled(self, key: Key, numbers: Sequence[int]) -> bool:
-        last = self._newest[key]
-        lacking = self.operations[last] != "d" and bool(self._unavailable[last])
-        return lacking or any(self._moved[number] for number in numbers)
+    def _are_entangled(self) -> np.ndarray[Any, Any]:
+        """Return for each key whether a value of its newest event was left out, or one of its events is of a move."""
+        newest = self._runs.newest
+        lacking = _bools(pc.greater(pc.list_value_length(self.events["unavailable"]), 0)) & ~self._deletes
+        return np.asarray(lacking[newest] | self._runs.any_of(_bools(self.events["moved"])))
+
+    def _picked(self, name: str, numbers: Iterable[int | None]) -> pa.Array:
+        """Return a column of these events."""
+        whole = numbers is self._usable and len(numbers) == self.events.num_rows
+        return self.events[name] if whole else self.events[name].take(_numbers(numbers))
 
     def counted(self) -> Collapsed:
         """Return what there is, the changes of entangled keys left out."""
-        deleted = [self.positions[number] for number in self.plain if self.operations[number] == "d"]
-        usable = [self.positions[number] for numbers in self._by_key.values() for number in numbers]
+        gone = self.plain[self._deletes[self.plain]]
+        bounds = pc.min_max(self._positions).as_py()
         newest = pc.max(self.events["source_ts"].cast(pa.int64())).as_py()
-        bad = sum(self._bad)
+        bad = self.events.num_rows - self.events["problem"].null_count
         return Collapsed(
-            events=len(self.operations),
+            events=self.events.num_rows,
             keys=len(self.plain),
-            deletes=len(deleted),
+            deletes=len(gone),
             problems=bad,
-            truncates=len(self.operations) - bad - len(usable),
+            truncates=self.events.num_rows - bad - len(self._usable),
             snapshot_reads=pc.sum(self.events["snapshot_read"]).as_py() or 0,
-            first_position=min(usable, default=""),
-            last_position=max(usable, default=""),
-            last_delete=max(deleted, default=""),
+            first_position=bounds["min"] or "",
+            last_position=bounds["max"] or "",
+            last_delete=max(self.positions(gone), default=""),
             newest_at_ms=None if newest is None else newest // 1000,
         )
 
     def wanted(self) -> pa.Table:
         """Return the entangled keys as ``k``."""
-        return self.events.select(["k"]).take(_numbers(numbers[0] for numbers in self.entangled.values()))
+        return pa.table({"k": self._picked("k", (numbers[0] for numbers in self.entangled.values()))})
 
     def places(self) -> pa.Table:
         """Return all keys, each with its Kafka partition, as ``k, partition``."""
-        return self.events.select(["k", "partition"]).take(_numbers(self._newest.values()))
+        return pa.table({name: self._picked(name, self._runs.newest) for name in ("k", "partition")})
+
+    def positions(self, numbers: Iterable[int]) -> list[str]:
+        """Return the positions of these events."""
+        found: list[str] = self._picked("position", numbers).to_pylist()
+        return found
 
     def first_key_column(self) -> tuple[Any, Any]:
         """Return the least and the greatest value of the first key column."""
@@ -108,25 +117,33 @@ class GatheredEvents:
         names = tuple(self.shape.columns)
         columns = (keys_of(rows["k"]), rows["position"].to_pylist(), rows["operation"].to_pylist())
         return {
-            key: Row(dict.fromkeys(names, len(self.operations) + number), parse_position(position), operation)
+            key: Row(dict.fromkeys(names, self.events.num_rows + number), parse_position(position), operation)
             for number, (key, position, operation) in enumerate(zip(*columns, strict=True))
         }
 
     @cached_property
     def _events(self) -> dict[int, ChangeEvent]:
-        old, new = keys_of(self.events["old_key"]), keys_of(self.events["new_key"])
-        return {
-            number: self._event(number, old[number], new[number])
-            for numbers in self.entangled.values()
-            for number in numbers
-        }
+        """Return the events of entangled keys, by their numbers."""
+        numbers = [number for of_key in self.entangled.values() for number in of_key]
+        columns = [self._picked(name, numbers) for name in ("operation", "position", "unavailable")]
+        keys = [keys_of(self._picked(name, numbers)) for name in ("k", "old_key", "new_key")]
+        told = zip(numbers, *[column.to_pylist() for column in columns], *keys, strict=True)
+        return {number: self._event(number, *rest) for number, *rest in told}
 
-    def _event(self, number: int, old_key: Key | None, new_key: Key | None) -> ChangeEvent:
-        operation, lacking = Operation(self.operations[number]), frozenset(self._unavailable[number])
-        names = () if operation is Operation.DELETE else self.shape.columns
+    def _event(
+        self,
+        number: int,
+        operation: str,
+        position: str,
+        unavailable: list[str],
+        key: Key,
+        old_key: Key | None,
+        new_key: Key | None,
+    ) -> ChangeEvent:
+        kind, lacking = Operation(operation), frozenset(unavailable)
+        names = () if kind is Operation.DELETE else self.shape.columns
         values = {name: number for name in names if name not in lacking}
-        position = parse_position(self.positions[number])
-        return ChangeEvent(operation, self._keys[number], position, values, lacking, old_key, new_key)
+        return ChangeEvent(kind, key, parse_position(position), values, lacking, old_key, new_key)
 
 
 @dataclass(frozen=True)
@@ -153,45 +170,46 @@ class Folded:
 
     def added_to(self, counted: Collapsed) -> Collapsed:
         """Return what there is, with these keys."""
-        deleted = [self.batch.positions[self.sources[key]] for key, state in self.states.items() if not state.count]
+        deleted = self.batch.positions(self.sources[key] for key, state in self.states.items() if not state.count)
         return counted.with_more(len(self.states), len(deleted), max(deleted, default=""))
 
     def changes(self) -> pa.Table:
         """Return the changes of all keys of the batch: ``k, deleted, position, operation, source_ts, folded, v``."""
         batch, states = self.batch, list(self.states.values())
-        sources = [*batch.plain, *self.sources.values()]
-        deleted = [batch.operations[n] == "d" for n in batch.plain] + [not state.count for state in states]
-        operations = [batch.operations[n] for n in batch.plain] + [state.operation for state in states]
-        picked = batch.events.select(["k", "source_ts"]).take(_numbers(sources))
+        names = ["k", "position", "operation", "source_ts", *(["v"] if self.rows is None else [])]
+        picked = batch.events.select(names).take(_numbers([*batch.plain, *self.sources.values()]))
+        own = picked["operation"].slice(0, len(batch.plain))
+        deleted = pa.concat_arrays([pc.equal(own, "d"), pa.array([not s.count for s in states], pa.bool_())])
+        operation = pa.concat_arrays([own, pa.array([s.operation for s in states], own.type)])
         return pa.table(
             {
                 "k": picked["k"],
-                "deleted": pa.array(deleted, pa.bool_()),
-                "position": pa.array([batch.positions[n] for n in sources], pa.string()),
-                "operation": pa.array(operations, pa.string()),
+                "deleted": deleted,
+                "position": picked["position"],
+                "operation": operation,
                 "source_ts": picked["source_ts"],
-                "folded": pa.array([False] * len(batch.plain) + [True] * len(states), pa.bool_()),
-                "v": self._values(states, deleted),
+                "folded": pa.array(np.arange(len(deleted)) >= len(batch.plain)),
+                "v": self._values(picked, states, deleted),
             }
         )
 
-    def _values(self, states: Sequence[KeyState], deleted: Sequence[bool]) -> pa.Array:
+    def _values(self, picked: pa.RecordBatch, states: Sequence[KeyState], deleted: pa.BooleanArray) -> pa.Array:
         """Return a struct for each change, every value picked from the events or the table's rows."""
-        events, children = self.batch.events["v"].combine_chunks(), []
         if self.rows is None:
-            return events.take(_numbers(self.batch.plain))
+            return picked["v"]
+        events, children = self.batch.events["v"], []
         known = self.rows["v"].combine_chunks()
         for name, told, kept in zip(self.batch.shape.columns, events.flatten(), known.flatten(), strict=True):
             values = pa.concat_arrays([told, kept.cast(told.type)])
             numbers = [*self.batch.plain, *(state.image.values.get(name) for state in states)]
             children.append(values.take(_numbers(numbers)))
-        return pa.StructArray.from_arrays(children, fields=list(events.type), mask=pa.array(deleted, pa.bool_()))
+        return pa.StructArray.from_arrays(children, fields=list(events.type), mask=deleted)
 
 
-def keys_of(column: pa.ChunkedArray) -> list[Any]:
+def keys_of(column: pa.StructArray | pa.ChunkedArray) -> list[Any]:
     """Return a column of structs as keys that are equal where Spark finds them so; None for a null."""
-    structs = column.combine_chunks()
-    parts = zip(*[_comparable(part) for part in structs.flatten()], strict=True)
+    structs = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    parts = zip(*[comparable(part).to_pylist() for part in structs.flatten()], strict=True)
     return [key if there else None for key, there in zip(parts, structs.is_valid().to_pylist(), strict=True)]
 
 
@@ -221,15 +239,26 @@ def floors_among(places: pa.Table, deleted: pa.Table, progress: Progress) -> dic
     return found
 
 
-def _comparable(values: pa.Array) -> list[Any]:
+def comparable(values: pa.Array) -> pa.Array:
+    """Return values of which two are equal where two keys are."""
     kind = values.type
     if pa.types.is_temporal(kind):  # Python's own reach from the year 1 to 9999
-        values = values.cast(pa.int32() if kind.bit_width == 32 else pa.int64())
+        return values.cast(pa.int32() if kind.bit_width == 32 else pa.int64())
     if pa.types.is_floating(kind):  # NaN equals NaN, and -0.0 equals 0.0
-        return [None if value is None else repr(value + 0.0) for value in values.to_pylist()]
-    found: list[Any] = values.to_pylist()
-    return found
+        return pa.array([None if value is None else repr(value + 0.0) for value in values.to_pylist()], pa.string())
+    return values
+
+
+def _whole(events: pa.Table) -> pa.RecordBatch:
+    """Return events in one piece: of a small batch they are small enough."""
+    (whole,) = events.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], events.schema)]
+    return whole
+
+
+def _bools(values: pa.Array) -> np.ndarray[Any, Any]:
+    return np.asarray(values.fill_null(False).to_numpy(zero_copy_only=False), bool)  # noqa: FBT003 - pyarrow's own form
 
 
 def _numbers(numbers: Iterable[int | None]) -> pa.Array:
-    return pa.array(list(numbers), pa.int64())
+    """Return numbers to take by, null for what is not there."""
+    return pa.array(numbers if isinstance(numbers, np.ndarray) else list(numbers), pa.int64())

@@ -41,6 +41,7 @@ def start_query(
         .option("kafka.isolation.level", "read_committed")
         # The last offset of a partition may be a transaction's marker: each poll for it would wait this long.
         .option("kafka.fetch.max.wait.ms", "20")
+        .option("minPartitions", session.sparkContext.defaultParallelism)  # a topic may have one alone
         .load()
     )
     writer = stream.writeStream.foreachBatch(on_batch).queryName(name).option("checkpointLocation", checkpoint)
@@ -104,6 +105,7 @@ def read_range(
         .option("failOnDataLoss", "true")
         .option("kafka.isolation.level", "read_committed")
         .option("kafka.fetch.max.wait.ms", "20")
+        .option("minPartitions", session.sparkContext.defaultParallelism)
         .load()
     )
 

@@ -26,7 +26,7 @@ def configuration(stack: LocalStack, sources: list[dict[str, object]]) -> dict[s
     """Return a configuration of the stack's servers, with secrets by reference."""
     at = stack.addresses()
     return {
-        "kafka": {"bootstrap_servers": at.kafka},
+        "kafka": {"bootstrap_servers": at.kafka, "partitions": 4},  # keys of one transaction lie in several
         "registry": {"url": at.registry},
         "connect": {"url": at.connect},
         "catalog": {

@@ -13,7 +13,7 @@ from tests.fakes.connect import FakeClock, FakeConnect, FakeTopics
 
 class Stand:
     def __init__(self):
-        self.config = configuration()
+        self.config = configuration(kafka={"bootstrap_servers": "k:9092", "partitions": 4})
         self.cluster, self.topics, self.clock = FakeConnect(), FakeTopics(), FakeClock()
         self.connectors = Connectors(
             self.config,

@@ -46,7 +46,7 @@ def test_postgres_settings_that_belong_to_the_source():
         "message.prefix.exclude.list": "cdc_heartbeat",
         "tombstones.on.delete": "true",
         "time.precision.mode": "microseconds",
-        "topic.creation.default.partitions": "4",
+        "topic.creation.default.partitions": "1",
         "topic.creation.default.replication.factor": "1",
         "topic.creation.default.cleanup.policy": "delete",
         "topic.creation.default.retention.ms": "604800000",

@@ -14,7 +14,7 @@ from cdc.core.maintenance import BOUND_METADATA, ORPHANS_AT, Done, Limits, Step,
 from cdc.core.names import TableName
 from cdc.core.retention import Keep
 from cdc.ops.metrics import Metrics
-from cdc.pipeline.maintain import BATCHES, LEAST_BYTES, Kept, Maintenance
+from cdc.pipeline.maintain import AGAIN, BATCHES, LEAST_BYTES, Kept, Maintenance
 from cdc.pipeline.turns import Turns
 from tests.unit.core.histories import START, TARGET, batch, history
 
@@ -227,6 +227,28 @@ def test_many_batches_make_a_table_due_before_its_interval_is_over() -> None:
             pass
     maintenance.run(stop, pause=0.0)
     assert len(hands.asked) == 1, "none of them counts twice, and the interval is not over"
+
+
+def test_a_table_that_was_compacted_is_due_again_after_fewer_batches() -> None:
+    hands, turns, stop = MemoryMaintainer({TARGET: small()}), Turns(), threading.Event()
+    now, looks = [0.0], []
+
+    def clock() -> float:
+        now[0] += 0.5
+        if now[0] > 200.0:
+            stop.set()
+        return now[0]
+
+    def one_more_batch() -> list[Kept]:
+        with turns.batch(str(TARGET)):
+            looks.append(len(hands.asked))
+        return [KEPT]
+
+    maintenance, _ = rig(hands, clock=clock, turns=turns)
+    maintenance.tables = one_more_batch
+    maintenance.run(stop, pause=0.0)
+    times = [looks.count(n) for n in range(3)]
+    assert times == [BATCHES, AGAIN, AGAIN], "the first look at what nobody knows, and those after a compaction"
 
 
 def test_a_bug_in_one_step_keeps_none_of_the_others_from_being_done() -> None:

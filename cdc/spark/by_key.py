@@ -1,0 +1,59 @@
+"""The events of a batch by their keys, each key's in the order of their positions, without Python for each event."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
+
+Numbers = np.ndarray[Any, Any]
+
+
+class Runs(NamedTuple):
+    """Numbers of events, those of a key one behind the other, and where each key's begin; keys as they came first."""
+
+    events: Numbers
+    starts: Numbers
+
+    @property
+    def newest(self) -> Numbers:
+        """Return the number of each key's newest event."""
+        return self.events[np.append(self.starts[1:], len(self.events)) - 1] if len(self.starts) else self.events
+
+    def any_of(self, marked: Numbers) -> Numbers:
+        """Return for each key whether one of its events is marked; ``marked`` is of all events of the batch."""
+        return np.add.reduceat(marked[self.events], self.starts, dtype=np.int64) > 0 if len(self.starts) else marked[:0]
+
+    def of(self, chosen: Numbers) -> list[list[int]]:
+        """Return the numbers of the events of each chosen key, ascending."""
+        ends = np.append(self.starts[1:], len(self.events))
+        return [sorted(self.events[self.starts[n] : ends[n]].tolist()) for n in np.flatnonzero(chosen)]
+
+
+def runs_of(numbers: Numbers, codes: Numbers, positions: pa.Array) -> Runs:
+    """Return the runs of these events of a batch; codes and positions are theirs, in their order."""
+    order = np.argsort(codes, kind="stable")
+    sorted_codes, told = codes[order], positions.take(pa.array(order))
+    begins = np.ones(len(codes), bool)
+    begins[1:] = sorted_codes[1:] != sorted_codes[:-1]
+    rises = pc.less_equal(told.slice(0, max(len(codes) - 1, 0)), told.slice(1)).to_numpy(zero_copy_only=False)
+    if not (rises | begins[1:]).all():  # as they come mostly, a key's events follow each other
+        texts = positions.to_pylist()
+        order = np.array(sorted(order.tolist(), key=lambda n: (codes[n], texts[n])), np.int64)
+    return Runs(numbers[order], np.flatnonzero(begins))
+
+
+def key_codes(keys: pa.StructArray, comparable: Any) -> Numbers:  # noqa: ANN401 - a function from an array to an array
+    """Return a number for each key, the same for equal ones, in the order in which they come first.
+
+    ``comparable`` makes values of which two are equal where keys are.
+    """
+    parts = [pc.dictionary_encode(comparable(part), null_encoding="encode") for part in keys.flatten()]
+    found = _numbered(parts[0])
+    for part in parts[1:]:
+        found = _numbered(pc.dictionary_encode(pa.array(found * len(part.dictionary) + _numbered(part))))
+    return found
+
+
+def _numbered(values: pa.DictionaryArray) -> Numbers:
+    return np.asarray(values.indices.to_numpy(zero_copy_only=False), np.int64)
