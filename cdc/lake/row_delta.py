@@ -33,8 +33,11 @@ from pyiceberg.utils.properties import property_as_bool, property_as_int
 from cdc.lake.producing import KnownManifest, Produced
 from cdc.lake.publishing import Staged, Staging
 
-MERGED = 15
-"""Small manifests that are merged, unless the table has another number: fewer than maintenance would find too many."""
+MERGED = 10
+"""Small manifests of a kind that are merged, unless the table has another number.
+
+Of both kinds together there are fewer then than maintenance would find too many: Spark takes seconds to rewrite them.
+"""
 
 _PATH_ID, _POS_ID = 2147483546, 2147483545
 """Reserved by Iceberg for the columns of position deletes."""
