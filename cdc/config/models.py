@@ -146,7 +146,8 @@ class MaintenanceConfig(Section):
     interval: Duration = Field(
         "5m",
         validate_default=True,
-        description="Interval at which each table is looked at; one that has had 20 batches meanwhile at once.",
+        description="Interval at which each table is looked at; one that has had 20 batches meanwhile at once, 8 after "
+        "a compaction.",
     )
     budget: Duration = Field(
         "10s",

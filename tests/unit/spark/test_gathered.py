@@ -10,8 +10,9 @@ import pytest
 from cdc.core.errors import UnavailableValue
 from cdc.core.positions import LAYOUTS, Position
 from cdc.core.progress import PartitionProgress, Progress
+from cdc.spark.by_key import key_codes
 from cdc.spark.decode import RowShape
-from cdc.spark.gathered import Folded, GatheredEvents, floors_among, floors_of, keys_of
+from cdc.spark.gathered import Folded, GatheredEvents, comparable, floors_among, floors_of, keys_of
 
 SHAPE = RowShape("postgres", ("id",), {"id": "long", "n": "int", "big": "string"}, "")
 KEY = pa.struct([("id", pa.int64())])
@@ -182,6 +183,10 @@ def test_only_deletes_that_were_published_count() -> None:
         (pa.date32(), [2**30, 2**30, 1], [0, 0, 1]),
         (pa.decimal128(38, 9), [Decimal("1.000000000"), Decimal("1.0"), Decimal("1.1")], [0, 0, 1]),
         (pa.binary(), [b"a", b"a", b""], [0, 0, 1]),
+        (pa.binary(16), [b"a" * 16, b"b" * 16, b"a" * 16], [0, 1, 0]),
+        (pa.string(), ["a", "A", "a ", "a"], [0, 1, 2, 0]),
+        (pa.bool_(), [True, False, True], [0, 1, 0]),
+        (pa.int64(), [2**63 - 1, -(2**63), 2**63 - 1], [0, 1, 0]),
     ],
     ids=str,
 )
@@ -196,4 +201,5 @@ def test_keys_are_equal_where_spark_finds_them_so(kind: pa.DataType, values: lis
     for one, group in zip(keys, groups, strict=True):
         assert [other for other, of in zip(keys, groups, strict=True) if of == group].count(one) == groups.count(group)
     assert len(set(keys)) == len(set(groups))
+    assert key_codes(structs, comparable).tolist() == groups
     assert keys_of(pa.chunked_array([pa.array([None, {"id": 1}], KEY)])) == [None, (1,)]
