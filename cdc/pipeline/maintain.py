@@ -147,7 +147,7 @@ class Maintenance:
         self._compacted.discard(table.name)
         try:
             outcomes = self.maintain(table)
-            if any(one.step.kind == Compact.kind and not one.error for one in outcomes):
+            if any(isinstance(one.step, Compact) and not one.error for one in outcomes):
                 self._compacted.add(table.name)
         except Fenced:
             log.info("maintenance ended, another instance took over", pipeline=self.pipeline)

@@ -46,11 +46,15 @@ class Width:
         (wall, worked), self._since = self._since, (self.clock(), self.cpu())
         self._wall += self._since[0] - wall
         self._worked += self._since[1] - worked
-        if stuck or self._wall >= LOOK_SECONDS:
-            busy = self._worked / self._wall if self._wall else 0.0
-            more = stuck or busy < IDLE
-            self.now = max(1, min(self.now + more - (busy > BUSY and not stuck), self.most))
-            self._wall = self._worked = 0.0
+        if stuck:
+            change = 1
+        elif self._wall >= LOOK_SECONDS:
+            busy = self._worked / self._wall
+            change = (busy < IDLE) - (busy > BUSY)
+        else:
+            return
+        self.now = max(1, min(self.now + change, self.most))
+        self._wall = self._worked = 0.0
 
 
 def side_by_side(

@@ -43,11 +43,8 @@ def runs_of(numbers: Numbers, codes: Numbers, positions: pa.Array) -> Runs:
     return Runs(numbers[order], np.flatnonzero(begins))
 
 
-def key_codes(keys: pa.StructArray, comparable: Any) -> Numbers:  # noqa: ANN401 - a function from an array to an array
-    """Return a number for each key, the same for equal ones, in the order in which they come first.
-
-    ``comparable`` makes values of which two are equal where keys are.
-    """
+def key_codes(keys: pa.StructArray) -> Numbers:
+    """Return a number for each key, the same for equal ones, in the order in which they come first."""
     parts = [pc.dictionary_encode(comparable(part), null_encoding="encode") for part in keys.flatten()]
     found = _numbered(parts[0])
     for part in parts[1:]:
@@ -57,3 +54,13 @@ def key_codes(keys: pa.StructArray, comparable: Any) -> Numbers:  # noqa: ANN401
 
 def _numbered(values: pa.DictionaryArray) -> Numbers:
     return np.asarray(values.indices.to_numpy(zero_copy_only=False), np.int64)
+
+
+def comparable(values: pa.Array) -> pa.Array:
+    """Return values of which two are equal where two keys are."""
+    kind = values.type
+    if pa.types.is_temporal(kind):  # Python's own reach from the year 1 to 9999
+        return values.cast(pa.int32() if kind.bit_width == 32 else pa.int64())
+    if pa.types.is_floating(kind):  # NaN equals NaN, and -0.0 equals 0.0
+        return pa.array([None if value is None else repr(value + 0.0) for value in values.to_pylist()], pa.string())
+    return values

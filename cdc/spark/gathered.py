@@ -26,7 +26,7 @@ from cdc.core.positions import (
     parse_position,
 )
 from cdc.core.progress import Progress
-from cdc.spark.by_key import key_codes, runs_of
+from cdc.spark.by_key import comparable, key_codes, runs_of
 from cdc.spark.decode import RowShape
 
 
@@ -40,10 +40,10 @@ class GatheredEvents:
     def __init__(self, events: pa.Table, shape: RowShape) -> None:
         self.events, self.shape, self.layout = _whole(events), shape, LAYOUTS[shape.engine]
         self._deletes = _bools(pc.equal(self.events["operation"], "d"))
-        truncates, bad = (pc.equal(self.events["operation"], "t"), self.events["problem"].is_valid())
-        self._usable = np.flatnonzero(~(_bools(truncates) | _bools(bad)))
+        truncates, bad = _bools(pc.equal(self.events["operation"], "t")), _bools(self.events["problem"].is_valid())
+        self._usable = np.flatnonzero(~(truncates | bad))
         keys, self._positions = self._picked("k", self._usable), self._picked("position", self._usable)
-        self._runs = runs_of(self._usable, key_codes(keys, comparable), self._positions)
+        self._runs = runs_of(self._usable, key_codes(keys), self._positions)
         entangled = self._are_entangled()
         self.plain = self._runs.newest[~entangled]
         of_each = self._runs.of(entangled)
@@ -177,7 +177,8 @@ class Folded:
         """Return the changes of all keys of the batch: ``k, deleted, position, operation, source_ts, folded, v``."""
         batch, states = self.batch, list(self.states.values())
         names = ["k", "position", "operation", "source_ts", *(["v"] if self.rows is None else [])]
-        picked = batch.events.select(names).take(_numbers([*batch.plain, *self.sources.values()]))
+        numbers = np.concatenate([batch.plain, np.array(list(self.sources.values()), np.int64)])
+        picked = batch.events.select(names).take(_numbers(numbers))
         own = picked["operation"].slice(0, len(batch.plain))
         deleted = pa.concat_arrays([pc.equal(own, "d"), pa.array([not s.count for s in states], pa.bool_())])
         operation = pa.concat_arrays([own, pa.array([s.operation for s in states], own.type)])
@@ -237,16 +238,6 @@ def floors_among(places: pa.Table, deleted: pa.Table, progress: Progress) -> dic
         if position[-OFFSET_DIGITS:] < limit:
             found[key] = max(found.get(key, ""), position)
     return found
-
-
-def comparable(values: pa.Array) -> pa.Array:
-    """Return values of which two are equal where two keys are."""
-    kind = values.type
-    if pa.types.is_temporal(kind):  # Python's own reach from the year 1 to 9999
-        return values.cast(pa.int32() if kind.bit_width == 32 else pa.int64())
-    if pa.types.is_floating(kind):  # NaN equals NaN, and -0.0 equals 0.0
-        return pa.array([None if value is None else repr(value + 0.0) for value in values.to_pylist()], pa.string())
-    return values
 
 
 def _whole(events: pa.Table) -> pa.RecordBatch:

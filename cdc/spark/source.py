@@ -33,15 +33,10 @@ def start_query(
     stream = (
         session.readStream.format("kafka")
         .options(**kafka)
+        .options(**_reading(session))
         .option("subscribe", ",".join(sorted(progress)))
         .option("startingOffsets", starting_offsets(progress))
         .option("maxOffsetsPerTrigger", max_offsets)
-        .option("includeHeaders", "true")
-        .option("failOnDataLoss", "true")
-        .option("kafka.isolation.level", "read_committed")
-        # The last offset of a partition may be a transaction's marker: each poll for it would wait this long.
-        .option("kafka.fetch.max.wait.ms", "20")
-        .option("minPartitions", session.sparkContext.defaultParallelism)  # a topic may have one alone
         .load()
     )
     writer = stream.writeStream.foreachBatch(on_batch).queryName(name).option("checkpointLocation", checkpoint)
@@ -98,16 +93,24 @@ def read_range(
     return (
         session.read.format("kafka")
         .options(**kafka)
+        .options(**_reading(session))
         .option("subscribe", topic)
         .option("startingOffsets", json.dumps({topic: {str(p): o for p, o in sorted(start.items())}}))
         .option("endingOffsets", json.dumps({topic: {str(p): o for p, o in sorted(end.items())}}))
-        .option("includeHeaders", "true")
-        .option("failOnDataLoss", "true")
-        .option("kafka.isolation.level", "read_committed")
-        .option("kafka.fetch.max.wait.ms", "20")
-        .option("minPartitions", session.sparkContext.defaultParallelism)
         .load()
     )
+
+
+def _reading(session: SparkSession) -> dict[str, str]:
+    """Return how messages are read, whether by a query or once."""
+    return {
+        "includeHeaders": "true",
+        "failOnDataLoss": "true",
+        "kafka.isolation.level": "read_committed",
+        # The last offset of a partition may be a transaction's marker: each poll for it would wait this long.
+        "kafka.fetch.max.wait.ms": "20",
+        "minPartitions": str(session.sparkContext.defaultParallelism),  # a topic may have one alone
+    }
 
 
 def query_failure(query: StreamingQuery) -> CdcError | None:

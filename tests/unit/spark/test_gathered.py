@@ -12,7 +12,7 @@ from cdc.core.positions import LAYOUTS, Position
 from cdc.core.progress import PartitionProgress, Progress
 from cdc.spark.by_key import key_codes
 from cdc.spark.decode import RowShape
-from cdc.spark.gathered import Folded, GatheredEvents, comparable, floors_among, floors_of, keys_of
+from cdc.spark.gathered import Folded, GatheredEvents, floors_among, floors_of, keys_of
 
 SHAPE = RowShape("postgres", ("id",), {"id": "long", "n": "int", "big": "string"}, "")
 KEY = pa.struct([("id", pa.int64())])
@@ -201,5 +201,5 @@ def test_keys_are_equal_where_spark_finds_them_so(kind: pa.DataType, values: lis
     for one, group in zip(keys, groups, strict=True):
         assert [other for other, of in zip(keys, groups, strict=True) if of == group].count(one) == groups.count(group)
     assert len(set(keys)) == len(set(groups))
-    assert key_codes(structs, comparable).tolist() == groups
+    assert key_codes(structs).tolist() == groups
     assert keys_of(pa.chunked_array([pa.array([None, {"id": 1}], KEY)])) == [None, (1,)]
