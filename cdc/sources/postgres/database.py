@@ -75,12 +75,13 @@ AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'Ac
 AND (l.relation = %(oid)s OR l.relation IN (SELECT relid FROM pg_partition_tree(%(oid)s)))
 """
 
-# How fast the log grows, on the average since the statistics began.
+# How fast the log grows, on the average since the statistics began, and for how many seconds that is.
 _KEPT = """
 SELECT s.wal_status, s.safe_wal_size,
        pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
                        s.confirmed_flush_lsn)::bigint AS behind,
-       (w.wal_bytes / greatest(extract(epoch FROM now() - w.stats_reset), 1))::float8 AS bytes_per_second
+       (w.wal_bytes / greatest(extract(epoch FROM now() - w.stats_reset), 1))::float8 AS bytes_per_second,
+       extract(epoch FROM now() - w.stats_reset)::float8 AS measured_seconds
 FROM pg_replication_slots s, pg_stat_wal w WHERE s.slot_name = %(slot)s
 """
 

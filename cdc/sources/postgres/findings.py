@@ -50,11 +50,15 @@ def slot_findings(rows: Sequence[Mapping[str, Any]], source: PostgresSource) -> 
             yield Finding("slot_taken", what, "choose another slot")
 
 
+MEASURED_SECONDS = 600.0
+"""From then on the average growth of the log tells something: a server that was just set up writes a lot at once."""
+
+
 def kept_seconds(slot: Mapping[str, Any]) -> float | None:
-    """Return None where nothing limits what is kept, or where the log does not grow."""
+    """Return None where nothing limits what is kept, or where the log does not grow as far as is known."""
     if slot["wal_status"] in ("unreserved", "lost"):
         return 0.0
-    if slot["safe_wal_size"] is None or not slot["bytes_per_second"]:
+    if slot["safe_wal_size"] is None or not slot["bytes_per_second"] or slot["measured_seconds"] < MEASURED_SECONDS:
         return None
     return max(0.0, float(slot["safe_wal_size"]) / float(slot["bytes_per_second"]))
 
