@@ -12,6 +12,7 @@ from typing import Any
 import fastavro
 from pyspark.sql import SparkSession
 
+from cdc.bootstrap.spark import fetch_spark
 from cdc.config.models import Config
 from cdc.core.evolution import CDC_COLUMNS
 from cdc.core.names import TableName
@@ -26,7 +27,6 @@ from cdc.lake.rewriting import RewrittenTable
 from cdc.lake.tables import IcebergTable
 from cdc.lake.target import Target
 from cdc.lake.tombstones import Tombstones
-from cdc.local.artifacts import spark_jars
 from cdc.pipeline.apply import Applied, Applier, TableMemory
 from cdc.pipeline.table import TableSpec, TargetTable
 from cdc.spark.batch import Resolve, SparkTableBatch, TableFormat
@@ -279,7 +279,7 @@ def killed_before_publish(table: LakeTable) -> Iterator[None]:
 def start_session(folder: Path) -> tuple[SparkSession, Config]:
     """Return a Spark session whose lake is in the folder."""
     config = lake_config(folder)
-    return build_session(config, spark_jars()), config
+    return build_session(config, fetch_spark()), config
 
 
 _parsed: dict[str, Any] = {}

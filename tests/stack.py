@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cdc.local.artifacts import spark_jars
+from cdc.bootstrap.spark import fetch_spark
 from cdc.local.stack import LocalStack, all_stacks
 
 PREFIX = "test-"
@@ -15,7 +15,7 @@ PREFIX = "test-"
 @pytest.fixture(scope="session")
 def stack() -> Iterator[LocalStack]:
     """A stack with PostgreSQL that is up, and what `cdc stream` needs beside it."""
-    spark_jars()
+    fetch_spark()
     _wipe_left_over()
     own = LocalStack(f"{PREFIX}{os.getpid()}")
     own.up(["postgres"])

@@ -15,7 +15,7 @@ from pyiceberg.io import load_file_io
 
 from cdc.bootstrap.databases import source_database
 from cdc.bootstrap.declared import settings_of
-from cdc.bootstrap.service import default_jars
+from cdc.bootstrap.spark import jars_of
 from cdc.bootstrap.watches import ANSWER_SECONDS, find_now
 from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
@@ -28,6 +28,7 @@ from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.status_reader import has_status
 from cdc.local.system import java
 from cdc.pipeline.connector_state import redacted
+from cdc.spark.class_archive import archive_of
 from cdc.spark.master import require_master
 
 JAVA = 17
@@ -114,10 +115,11 @@ def _java() -> tuple[str, Sequence[Finding]]:
 
 
 def _jars(config: Config) -> tuple[str, Sequence[Finding]]:
-    folder = Path(config.spark.jars) if config.spark.jars else default_jars()
+    folder = jars_of(config)
     jars = list(folder.glob("*.jar"))
     what, hint = f"no jars in {folder}", "cdc local fetch, or set spark.jars to a directory of them"
-    return f"{len(jars)} in {folder}", [] if jars else [Finding("jars_missing", what, hint)]
+    archive = "" if archive_of(folder).is_file() else ", without an archive of their classes: Spark starts slowly"
+    return f"{len(jars)} in {folder}{archive}", [] if jars else [Finding("jars_missing", what, hint)]
 
 
 def _master(master: str) -> tuple[str, Sequence[Finding]]:

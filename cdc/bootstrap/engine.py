@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 import structlog
+from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
@@ -23,12 +24,14 @@ from cdc.kafka.ranges import RangeReader
 from cdc.kafka.registry import SchemaRegistry
 from cdc.kafka.topics import KafkaTopics
 from cdc.lake.folders import make_private
-from cdc.lake.held import HeldTables
+from cdc.lake.foreign import lake_errors
+from cdc.lake.held import HeldTable, HeldTables, is_empty
 from cdc.lake.index_entries import KeyColumns
 from cdc.lake.indexed_table import IndexedTable
 from cdc.lake.java import java_errors
 from cdc.lake.key_indexes import indexes_in
 from cdc.lake.pyiceberg_catalog import direct_catalog
+from cdc.lake.quarantine import TABLE as QUARANTINE
 from cdc.lake.rewriting import RewrittenTable
 from cdc.lake.tables import IcebergTable
 from cdc.lake.target import Target
@@ -62,11 +65,19 @@ class SparkEngine:
         self._held = HeldTables(direct) if direct else None
         folder = config.stream.index_folder
         self._indexes = indexes_in(folder / config.catalog.name) if folder else None
-        self._quarantine = _qualified(config.catalog.name, config.metadata_namespace, "quarantine")
-        create_quarantine(session, self._quarantine)
-        for namespace in {source.target_of(table).namespace for table in source.tables}:
-            # once, here: tables created side by side would race for it
-            session.sql(f"CREATE NAMESPACE IF NOT EXISTS {_qualified(config.catalog.name, namespace)}")
+        self._quarantine = _qualified(config.catalog.name, config.metadata_namespace, QUARANTINE)
+        self._quarantined = HeldTable(direct, TableName(config.metadata_namespace, QUARANTINE)) if direct else None
+        self._create(direct)
+
+    def _create(self, direct: Catalog | None) -> None:
+        """Create what tables need that are created side by side, and would race for it; Spark only where it is not."""
+        with lake_errors("look at the quarantine, and the namespaces of tables"):
+            if self._quarantined is None or self._quarantined.look() is None:
+                create_quarantine(self._session, self._quarantine)
+            for namespace in {self._source.target_of(table).namespace for table in self._source.tables}:
+                if direct is None or not direct.namespace_exists(namespace):
+                    name = _qualified(self._config.catalog.name, namespace)
+                    self._session.sql(f"CREATE NAMESPACE IF NOT EXISTS {name}")
 
     @property
     def pipeline(self) -> str:
@@ -94,11 +105,20 @@ class SparkEngine:
 
     def blocked(self, topics: Sequence[str]) -> Mapping[str, dict[bytes, tuple[int, int]]]:
         """Return per topic the raw keys that wait behind a quarantined message."""
-        return blocked_keys(self._session, self._quarantine, topics)
+        return {} if self._none_quarantined() else blocked_keys(self._session, self._quarantine, topics)
 
     def release(self, topic: str, before: Mapping[int, int]) -> None:
         """Let go of quarantined messages below these offsets; keys wait behind them no more."""
-        release_quarantined(self._session, self._quarantine, topic, before)
+        if not self._none_quarantined():
+            release_quarantined(self._session, self._quarantine, topic, before)
+
+    def _none_quarantined(self) -> bool:
+        """Return whether the quarantine is known to be empty, as it nearly always is; Spark takes a second to tell."""
+        if self._quarantined is None:
+            return False
+        with lake_errors("look at the quarantine"):
+            table = self._quarantined.look()
+        return table is not None and is_empty(table)
 
     def start(
         self, progress: Mapping[str, tuple[Progress, frozenset[int]]], on_batch: Callable[[Batch], None]

@@ -19,6 +19,7 @@ from cdc.bootstrap.health import add_dependencies, add_liveness, add_troubles, n
 from cdc.bootstrap.keep import Keeper
 from cdc.bootstrap.maintenance import maintaining
 from cdc.bootstrap.reload import Reloader
+from cdc.bootstrap.spark import open_session
 from cdc.bootstrap.specs import specs_of
 from cdc.bootstrap.watches import watches_of, watching
 from cdc.config.models import Config
@@ -34,10 +35,8 @@ from cdc.lake.lease import Lease
 from cdc.lake.pyiceberg_catalog import direct_catalog, open_catalog
 from cdc.lake.status import DirectStatusTables, StatusTables
 from cdc.lake.status_reader import has_status, read_status
-from cdc.local.artifacts import distribution
 from cdc.ops.health import Health
 from cdc.ops.http import OperationsServer
-from cdc.ops.logs import set_up_logs
 from cdc.ops.metrics import Metrics
 from cdc.pipeline.enrol import Enrolment
 from cdc.pipeline.preflight import check_source, require_fit, unfit_topics
@@ -45,23 +44,17 @@ from cdc.pipeline.report import Report
 from cdc.pipeline.stream import DRAIN_SECONDS, Limits, Pipeline
 from cdc.pipeline.table import TableSpec
 from cdc.pipeline.watch import Watch
-from cdc.spark.session import build_session
 
 log = structlog.get_logger()
-
-
-def default_jars() -> Path:
-    """Return where `cdc local fetch` puts Spark's jars."""
-    return distribution("spark").folder
 
 
 def build_pipeline(config: Config, source: SourceConfig, session: SparkSession, metrics: Metrics) -> Pipeline:
     """Return the pipeline of one source, not yet running."""
     catalog, namespace = config.catalog.name, config.metadata_namespace
     status = StatusTables(session, catalog, namespace)
-    status.create()
     direct = direct_catalog(config.catalog)
     store = DirectStatusTables(status, direct, namespace) if direct else status
+    store.create()
     ttl, specs = config.stream.lease_ttl.total_seconds(), specs_of(source)
     report = Report(source.name, store, metrics, config.stream.status_interval)
     report.remember(_known_rows(config, specs))
@@ -114,7 +107,6 @@ def run_stream(
     ``reload`` returns the configuration as it is by then: other tables of a source are taken up now and then, and at
     once when ``reload_now`` is set.
     """
-    set_up_logs(config.operations.log_format, config.operations.log_level)
     completion, metrics = Completion(), Metrics()
     health = new_health(metrics)
     require_checkpoint(config.stream.checkpoint)
@@ -126,7 +118,7 @@ def run_stream(
         if stop.is_set():  # each step of the start takes seconds; a stop does not wait for all of them
             return
         capture = watched_capture(config, stop) if wanted(config) else None
-        session = build_session(config, Path(config.spark.jars) if config.spark.jars else default_jars())
+        session = open_session(config)
         try:
             if not stop.is_set():
                 pipelines = [build_pipeline(config, source, session, metrics) for source in config.sources]

@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-from cdc.cli.failures import explained
-
 app = typer.Typer(
     name="cdc",
     help="Change data capture from Debezium topics into Apache Iceberg tables.",
@@ -57,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Whatever a command fails with becomes one clear sentence with a hint and exit code 1; wrong usage is exit code 2.
     """
-    for group in GROUPS:
+    for group in _wanted(sys.argv[1:] if arguments is None else arguments):
         module = import_module(f"cdc.cli.{group}")
         if group not in _registered:
             module.register(app)
@@ -65,11 +63,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(args=arguments, prog_name="cdc")
     except Exception as error:  # noqa: BLE001 - no traceback reaches a user
+        from cdc.cli.failures import explained  # noqa: PLC0415 - it knows the errors of all libraries
+
         told = explained(error)
         sys.stderr.write(f"error: {told}\n")
         if told.hint:
             sys.stderr.write(f"hint: {told.hint}\n")
         sys.exit(1)
+
+
+def _wanted(arguments: Sequence[str]) -> Sequence[str]:
+    """Return the group that is asked for, all of them if that is not the first word: the rest takes a second."""
+    return arguments[:1] if arguments and arguments[0] in GROUPS else GROUPS
 
 
 _registered: set[str] = set()

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from cdc.bootstrap.connectors import connectors_of
+from cdc.bootstrap.spark import fetch_spark
 from cdc.cli.verify import line, verify_when_caught_up
 from cdc.config.loader import load_config
 from cdc.config.models import Config
@@ -133,7 +134,7 @@ class Demo:
 
     def _start_stack(self) -> Addresses:
         self._stack.down(wipe=True)  # what an earlier demo left
-        artifacts.spark_jars(self._tell)
+        fetch_spark(self._tell)
         return self._stack.up(self._engines, on_step=self._tell)
 
     def _start_streaming(self, config: Config, addresses: Addresses) -> None:

@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +15,8 @@ from rich.table import Table
 from cdc.bootstrap.connectors import watched_capture
 from cdc.bootstrap.load import SourceLoads, load_order
 from cdc.bootstrap.load_estimate import seconds_at_least
-from cdc.bootstrap.service import default_jars, require_catalog
+from cdc.bootstrap.service import require_catalog
+from cdc.bootstrap.spark import open_session
 from cdc.bootstrap.specs import spec_of
 from cdc.cli.complete import complete_config
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, SourceNames, Why
@@ -31,7 +31,6 @@ from cdc.lake.audit import AuditLog
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.ops.logs import set_up_logs
 from cdc.pipeline.table import TableSpec
-from cdc.spark.session import build_session
 
 Tables = Annotated[
     list[str] | None, typer.Option("--tables", "-t", help="Only these tables, by source or target name; * is any text.")
@@ -139,7 +138,7 @@ def run_loads(
     set_up_logs("json" if as_json else config.operations.log_format, level)
     require_catalog(config)
     capture = watched_capture(config, stop)
-    session = build_session(config, Path(config.spark.jars) if config.spark.jars else default_jars(), brief=True)
+    session = open_session(config, brief=True)
     failed: dict[TableName, CdcError] = {}
     try:
         with LoadBars(as_json=as_json) as bars:

@@ -5,14 +5,13 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cdc.bootstrap.maintenance import build_maintainer, kept_tables, own_tables
 from cdc.bootstrap.operations import OperatorParts
-from cdc.bootstrap.service import default_jars
+from cdc.bootstrap.spark import open_session
 from cdc.cli.complete import known_config
 from cdc.cli.load import heed_signals
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, Why
@@ -24,7 +23,6 @@ from cdc.ops.logs import set_up_logs
 from cdc.ops.metrics import Metrics
 from cdc.pipeline.maintain import Kept, Maintenance, Outcome
 from cdc.pipeline.rewind import note
-from cdc.spark.session import build_session
 
 ROUNDS = 20
 """Looks at one table: what a step did may make another one due."""
@@ -58,7 +56,7 @@ def maintain(
     loaded = known_config(config)
     set_up_logs(loaded.operations.log_format, "WARNING")
     stop = heed_signals()
-    session = build_session(loaded, Path(loaded.spark.jars) if loaded.spark.jars else default_jars(), brief=True)
+    session = open_session(loaded, brief=True)
     try:
         tables = chosen(loaded, table)
         maintenance = Maintenance(

@@ -4,14 +4,13 @@ import json
 import signal
 import sys
 import threading
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cdc.bootstrap.operations import OperatorParts
 from cdc.bootstrap.replay import run_replay
-from cdc.bootstrap.service import default_jars
+from cdc.bootstrap.spark import open_session
 from cdc.bootstrap.specs import spec_of
 from cdc.cli.checkpoint import OneTable, one_table
 from cdc.cli.complete import complete_config
@@ -26,7 +25,6 @@ from cdc.pipeline.apply import Applied
 from cdc.pipeline.checkpoints import list_checkpoints
 from cdc.pipeline.replay import Replayed
 from cdc.pipeline.rewind import topic_state
-from cdc.spark.session import build_session
 
 From = Annotated[
     str,
@@ -163,7 +161,7 @@ def carry_out(config: Config, chosen: Selected, plan: ReplayPlan, why: str) -> R
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     spec = spec_of(chosen.source, chosen.table)
-    session = build_session(config, Path(config.spark.jars) if config.spark.jars else default_jars(), brief=True)
+    session = open_session(config, brief=True)
     try:
         return run_replay(config, chosen.source, session, spec, plan, why, on_applied=_tell, stopping=stop.is_set)
     finally:

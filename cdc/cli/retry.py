@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -14,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from cdc.bootstrap.operations import OperatorParts
 from cdc.bootstrap.replay import run_retry
-from cdc.bootstrap.service import default_jars
+from cdc.bootstrap.spark import open_session
 from cdc.bootstrap.specs import specs_of
 from cdc.cli.replay import known_of
 from cdc.cli.selection import Selected, select_tables
@@ -26,7 +25,6 @@ from cdc.ops.logs import set_up_logs
 from cdc.pipeline.apply import Applied
 from cdc.pipeline.replay import ReplayParts
 from cdc.pipeline.retry import Retried, Retry
-from cdc.spark.session import build_session
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def _carry_out(config: Config, parts: OperatorParts, chosen: Sequence[Selected],
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    session = build_session(config, Path(config.spark.jars) if config.spark.jars else default_jars(), brief=True)
+    session = open_session(config, brief=True)
     try:
         return [(one, _one(config, parts, session, one, asked, stop)) for one in chosen]
     finally:

@@ -1,6 +1,5 @@
 """``cdc stream``: the always-on service."""
 
-import gc
 import os
 import signal
 import threading
@@ -10,10 +9,12 @@ from typing import Annotated
 import structlog
 import typer
 
-from cdc.bootstrap.service import run_stream
+from cdc.bootstrap.spark import begin_spark
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, SourceNames
 from cdc.config.loader import load_config
 from cdc.config.models import Config
+from cdc.ops.logs import set_up_logs
+from cdc.ops.memory import keep_small
 
 log = structlog.get_logger()
 
@@ -47,31 +48,14 @@ def stream(
     threading.Thread(target=end_in_time, args=(stop, ended), name="stop", daemon=True).start()
     try:
         configured = load()
-        collect_rarely()
+        set_up_logs(configured.operations.log_format, configured.operations.log_level)
+        begin_spark(configured)
+        from cdc.bootstrap.service import run_stream  # noqa: PLC0415 - takes a second, in which the JVM starts
+
+        keep_small()
         run_stream(configured, stop, standby=standby, reload=load, reload_now=reload_now)
     finally:
         ended.set()
-
-
-COLLECT_SECONDS = 60.0
-"""How often all cyclic garbage is looked for: the JVM keeps what some of it stands for, sessions with connections."""
-
-
-def collect_rarely() -> None:
-    """Have cyclic garbage looked for seldom: each look goes through all that is kept of tables, and finds little.
-
-    With two hundred tables it took a tenth of the time, four tenths of a second at once.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 1000)
-    threading.Thread(target=_collect, name="collect", daemon=True).start()
-
-
-def _collect() -> None:
-    never = threading.Event()
-    while not never.wait(COLLECT_SECONDS):
-        gc.collect()
 
 
 def end_in_time(stop: threading.Event, ended: threading.Event) -> None:

@@ -7,12 +7,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Environment(BaseSettings):
-    """The user's folders, as the XDG Base Directory Specification names and defaults them."""
+    """The user's folders, as the XDG Base Directory Specification names and defaults them, and where Java is."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
     xdg_cache_home: Path | None = None
     xdg_data_home: Path | None = None
+    java_home: Path | None = None
 
     @field_validator("*")
     @classmethod

@@ -134,7 +134,9 @@ class SparkConfig(Section):
         json_schema_extra={"unit": "bytes with k, m or g"},
     )
     jars: str | None = Field(
-        None, description="Directory of the jars of deploy/spark/pom.xml; by default the user's cache."
+        None,
+        description="Directory of the jars of deploy/spark/pom.xml; by default the user's cache. Spark starts from an"
+        " archive of their classes if it is there: python -m cdc.spark.class_archive DIRECTORY makes it.",
     )
     properties: Settings = Field(default_factory=dict, description="Further Spark settings, as they are.")
 

@@ -126,11 +126,21 @@ class HeldTable:
         if content:
             self.keep(content)
 
+    def moved_beneath(self, table: Table) -> None:
+        """Note the table as it is after a commit that is not what was staged, which can be published no more."""
+        self._table = table
+
     @property
     def size(self) -> int:
         """Return about how many bytes it keeps."""
         snapshots = len(self._table.metadata.snapshots) if self._table else 0
         return snapshots * SNAPSHOT_BYTES + (self._content[2].row_bytes if self._content else 0)
+
+
+def is_empty(table: Table) -> bool:
+    """Return whether a table is known to have no rows, by what its last commit says of them."""
+    snapshot = table.current_snapshot()
+    return snapshot is None or bool(snapshot.summary and snapshot.summary.get("total-records") == "0")
 
 
 def _sharing(table: Table) -> Table:

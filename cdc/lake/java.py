@@ -98,3 +98,17 @@ def load_table(session: SparkSession, name: str) -> Any:  # noqa: ANN401 - py4j
     """Return the Java table behind a quoted name, read afresh from the catalog."""
     loader = java_class(session, "org.apache.iceberg.spark.Spark3Util")
     return loader.loadIcebergTable(session._jsparkSession, name)  # noqa: SLF001
+
+
+def has_table(session: SparkSession, name: str) -> bool:
+    """Return whether there is a table of a quoted name, without a statement: the first ones of a session take long."""
+    try:
+        load_table(session, name)
+    except (Py4JError, PySparkException) as error:
+        if any(cause.endswith(_MISSING) for cause, _ in java_causes(error)):
+            return False
+        raise
+    return True
+
+
+_MISSING = ("NoSuchTableException", "NoSuchNamespaceException", "NoSuchDatabaseException")

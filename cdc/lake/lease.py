@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from cdc.core.errors import Fenced, LeaseHeld
 from cdc.core.names import quote
 from cdc.lake.holder import BEAT, HOLDER, Holder, table_of, this_process
-from cdc.lake.java import java_errors, load_table
+from cdc.lake.java import has_table, java_errors, load_table
 
 
 class Lease:
@@ -130,6 +130,8 @@ class Lease:
 
     def _create(self) -> None:
         with java_errors(f"create the lease of {self._pipeline}"):
+            if has_table(self._session, self._name):
+                return
             self._session.sql(f"CREATE NAMESPACE IF NOT EXISTS {self._namespace}")
             self._session.sql(
                 f"CREATE TABLE IF NOT EXISTS {self._name} (holder string) USING iceberg TBLPROPERTIES "

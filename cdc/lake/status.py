@@ -13,6 +13,7 @@ from cdc.core.errors import TerminalError
 from cdc.core.names import TableName, quote
 from cdc.core.status import LedgerRow, StatusRow
 from cdc.lake.checkpoints import LEDGER
+from cdc.lake.foreign import lake_errors
 from cdc.lake.held import HeldTable
 from cdc.lake.own_tables import append, overwrite
 from cdc.lake.status_reader import STATUS
@@ -86,6 +87,17 @@ class DirectStatusTables:
         self._status = HeldTable(catalog, TableName(namespace, STATUS))
         self._ledger = HeldTable(catalog, TableName(namespace, LEDGER))
 
+    def create(self) -> None:
+        """Create both tables, and the columns that older ones lack, unless all is there; idempotent."""
+        with lake_errors("look at the status tables"):
+            there = all(_has(held, columns) for held, columns in self._both)
+        if not there:
+            self._made.create()
+
+    @property
+    def _both(self) -> tuple[tuple[HeldTable, str], ...]:
+        return (self._status, STATUS_COLUMNS), (self._ledger, LEDGER_COLUMNS)
+
     def write(self, status: Sequence[StatusRow], ledger: Sequence[LedgerRow]) -> None:
         """Replace the pipeline's status rows and append to the ledger; each is one commit."""
         try:
@@ -98,6 +110,15 @@ class DirectStatusTables:
             append(self._ledger, lambda schema: _table(ledger, schema))
         if status:
             overwrite(self._status, lambda rows: _replaced(rows, status))
+
+
+def _has(held: HeldTable, columns: str) -> bool:
+    table = held.look()
+    return table is not None and _named(columns) <= set(table.schema().column_names)
+
+
+def _named(columns: str) -> set[str]:
+    return {column.split(" ")[0] for column in columns.split(", ")}
 
 
 def _replaced(rows: pa.Table, status: Sequence[StatusRow]) -> pa.Table:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import structlog
+from py4j.java_gateway import JavaGateway
 from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkRuntimeError
 from pyspark.java_gateway import launch_gateway
@@ -37,6 +38,7 @@ AT_START = (
 _LEVELS = {"WARN": "warning", "ERROR": "error", "FATAL": "critical", "INFO": "info"}
 _LONGEST = 2_000
 _OF_TASKS = ("org.apache.spark.scheduler.", "org.apache.spark.executor.")
+_starting = threading.Lock()
 _QUOTED = re.compile(r"((?:[\w$]+\.)+[\w$]*(?:Exception|Error|Throwable)):.*", re.DOTALL)
 """An exception that a message quotes: of those of tasks, which may hold values of rows, only the class is told."""
 
@@ -47,15 +49,19 @@ def start_jvm(settings: Mapping[str, str], pipeline: str = "") -> None:
     ``pipeline`` is named in its lines. The session has to be built with the same settings: most wait for that, since
     all users of the machine can read the arguments of a process.
     """
-    if SparkContext._gateway is not None:  # noqa: SLF001 - PySpark has no public way to say how it is started
-        return
+    with _starting:
+        if SparkContext._gateway is None:  # noqa: SLF001 - PySpark has no public way to say how it is started
+            SparkContext._ensure_initialized(gateway=_started(settings, pipeline))  # noqa: SLF001
+
+
+def _started(settings: Mapping[str, str], pipeline: str) -> JavaGateway:
     conf = SparkConf(loadDefaults=False).setAll(sorted(arguments(settings).items()))
     read, write = os.pipe()
     said: deque[str] = deque(maxlen=20)
     thread = threading.Thread(target=_relay, args=(read, pipeline, said), name="jvm-log", daemon=True)
     thread.start()
     try:
-        gateway = launch_gateway(conf, {"stdout": write, "stderr": write})  # type: ignore[no-untyped-call]
+        gateway: JavaGateway = launch_gateway(conf, {"stdout": write, "stderr": write})  # type: ignore[no-untyped-call]
     except (PySparkRuntimeError, OSError) as error:
         os.close(write)
         thread.join(5)
@@ -64,7 +70,7 @@ def start_jvm(settings: Mapping[str, str], pipeline: str = "") -> None:
             f"the JVM of Spark did not start{why}", hint="`cdc doctor` looks for Java 17 or later, in PATH or JAVA_HOME"
         ) from error
     os.close(write)
-    SparkContext._ensure_initialized(gateway=gateway)  # noqa: SLF001
+    return gateway
 
 
 def arguments(settings: Mapping[str, str]) -> dict[str, str]:

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 
 _JARS = ("hadoop-bare-naked-local-fs-", "globalmentor-core-")
-_CLASS_PATH = "spark.driver.extraClassPath"
-
 _SETTINGS = {
     "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem",
     "spark.sql.streaming.checkpointFileManagerClass": (
@@ -20,10 +18,8 @@ def local_file_settings(jars: Iterable[str], chosen: Mapping[str, str]) -> dict[
     What is ``chosen`` wins.
 
     Hadoop's own way starts a process for each permission that it sets or reads, some five for a file and twenty for
-    one of a checkpoint, which take 25 and 50 ms. The jars are on the class path before Spark has looked at its own.
+    one of a checkpoint, which take 25 and 50 ms. The jars have to be on the class path of the JVM itself.
     """
-    needed = [jar for jar in jars if PurePath(jar).name.startswith(_JARS)]
-    if len(needed) < len(_JARS):
+    if sum(PurePath(jar).name.startswith(_JARS) for jar in jars) < len(_JARS):
         return {}
-    path = [*needed, chosen[_CLASS_PATH]] if _CLASS_PATH in chosen else needed
-    return {**{name: chosen.get(name, value) for name, value in _SETTINGS.items()}, _CLASS_PATH: ":".join(path)}
+    return {name: chosen.get(name, value) for name, value in _SETTINGS.items()}

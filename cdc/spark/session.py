@@ -5,8 +5,9 @@ in the arguments of the JVM's process.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from queue import Empty, Queue
@@ -15,9 +16,10 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from cdc.config.models import Config
+from cdc.config.models import Config, SparkConfig
 from cdc.config.services import CatalogConfig, GlueCatalog, HiveCatalog, JdbcCatalog, RestCatalog
-from cdc.core.errors import ConfigError
+from cdc.core.errors import CdcError, ConfigError
+from cdc.spark.class_archive import archive_options
 from cdc.spark.jvm import LOG_OPTION, start_jvm
 from cdc.spark.local_files import local_file_settings
 from cdc.spark.master import require_master
@@ -62,6 +64,7 @@ Told to use that one only, the JVM keeps 48 MB for code; a few tables fill it, a
 
 
 _OPTIONS, _EXECUTOR_OPTIONS = "spark.driver.extraJavaOptions", "spark.executor.extraJavaOptions"
+_CLASS_PATH = "spark.driver.extraClassPath"
 
 
 def build_session(config: Config, jars: Path, *, brief: bool = False) -> SparkSession:
@@ -69,19 +72,31 @@ def build_session(config: Config, jars: Path, *, brief: bool = False) -> SparkSe
 
     Raises ConfigError when there are none, PreflightError when Java does not start or a master does not answer.
     """
-    files = sorted(str(jar) for jar in jars.glob("*.jar"))
-    if not files:
-        raise ConfigError(f"no jars in {jars}", hint="run `cdc local fetch`, or set spark.jars to a directory of them")
-    require_master(config.spark.master)
-    settings = session_settings(config, files, brief=brief)
-    builder = SparkSession.builder.master(config.spark.master)
-    start_jvm({**settings, "spark.master": config.spark.master}, _pipeline(config))
-    session = builder.config(map=dict(settings)).getOrCreate()
+    session = spark_session(config.spark, jars, _pipeline(config), brief=brief)
+    use_catalog(session, config.catalog)
+    return session
+
+
+def begin_jvm(config: Config, jars: Path) -> None:
+    """Have the JVM of ``build_session`` start meanwhile; what keeps it from that is raised there."""
+
+    def begin() -> None:
+        with suppress(CdcError):
+            start_jvm(session_settings(config.spark, jars), _pipeline(config))
+
+    threading.Thread(target=begin, name="begin-jvm", daemon=True).start()
+
+
+def spark_session(config: SparkConfig, jars: Path, pipeline: str = "", *, brief: bool = False) -> SparkSession:
+    """Return a session without a catalog; raises as ``build_session`` does."""
+    settings = session_settings(config, jars, brief=brief)
+    require_master(config.master)
+    start_jvm(settings, pipeline)
+    session = SparkSession.builder.config(map=dict(settings)).getOrCreate()
     # Tasks in Python (bulk loads) run in the environment of the service, or in the one that the executors have for it.
     session.sparkContext.pythonExec = settings["spark.pyspark.python"]
-    if config.spark.properties.get("spark.sql.shuffle.partitions") is None:
+    if config.properties.get("spark.sql.shuffle.partitions") is None:
         session.conf.set("spark.sql.shuffle.partitions", str(session.sparkContext.defaultParallelism))
-    use_catalog(session, config.catalog)
     _remember_classes(session)
     return session
 
@@ -93,23 +108,31 @@ def _remember_classes(session: SparkSession) -> None:
         setattr(jvm, name, getattr(jvm, name))
 
 
-def session_settings(config: Config, jars: Sequence[str], *, brief: bool = False) -> dict[str, str]:
-    """Return Spark's settings; those of the configuration win, and options of its JVMs come last."""
-    chosen, own_process = config.spark.properties, config.spark.master.startswith("local")
-    local_files = local_file_settings(jars, chosen) if own_process else {}
+def session_settings(config: SparkConfig, jars: Path, *, brief: bool = False) -> dict[str, str]:
+    """Return Spark's settings; those of the configuration win, and options of its JVMs come last.
+
+    Raises ConfigError when there are no jars.
+    """
+    files = sorted(str(jar) for jar in jars.glob("*.jar"))
+    if not files:
+        raise ConfigError(f"no jars in {jars}", hint="run `cdc local fetch`, or set spark.jars to a directory of them")
+    chosen, own_process = config.properties, config.master.startswith("local")
     settings = {
         **SETTINGS,
         "spark.app.name": "cdc",
-        "spark.jars": ",".join(jars),
-        "spark.driver.memory": config.spark.driver_memory,
+        "spark.driver.memory": config.driver_memory,
         "spark.pyspark.python": sys.executable,
         "spark.sql.shuffle.partitions": "2",
-        **(IN_ONE_PROCESS if own_process else ON_EXECUTORS),
+        **(IN_ONE_PROCESS if own_process else {**ON_EXECUTORS, "spark.jars": ",".join(files)}),
         **chosen,
-        **local_files,
+        "spark.master": config.master,
         _OPTIONS: _joined(QUICK_START if brief else "", LOG_OPTION, chosen.get(_OPTIONS, "")),
     }
-    if not own_process:  # the same lines: of exceptions, whose messages may hold values of rows, only the class
+    if own_process:
+        settings |= local_file_settings(files, chosen)
+        settings[_CLASS_PATH] = ":".join(filter(None, [*files, chosen.get(_CLASS_PATH, "")]))
+        settings[_OPTIONS] = _joined(settings[_OPTIONS], archive_options(jars))
+    else:  # the same lines: of exceptions, whose messages may hold values of rows, only the class
         settings[_EXECUTOR_OPTIONS] = _joined(LOG_OPTION, chosen.get(_EXECUTOR_OPTIONS, ""))
     return settings
 

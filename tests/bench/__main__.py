@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cdc.local.artifacts import spark_jars
+from cdc.bootstrap.spark import fetch_spark
 from cdc.local.stack import LocalStack
 from tests.bench.load import say
 from tests.bench.shapes import SHAPES, Shape
@@ -28,7 +28,7 @@ def main() -> None:
     """Make the stack, measure, print, take everything down; the exit code is 1 if contents differ."""
     options = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what stands in finally is done
-    spark_jars()
+    fetch_spark()
     stack = LocalStack(f"bench-{os.getpid()}")
     try:
         say("starting the stack")

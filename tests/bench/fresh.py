@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 
 from pyiceberg.catalog import Catalog
 
+from cdc.bootstrap.spark import fetch_spark
 from cdc.lake.pyiceberg_catalog import open_catalog
-from cdc.local.artifacts import spark_jars
 from cdc.local.stack import LocalStack
 from tests.bench.load_meter import cpu_seconds, memory
 from tests.bench.load_meter import family as processes_of
@@ -65,7 +65,7 @@ def main() -> None:
 
 def on_a_stack(name: str, measured: Measured, options: argparse.Namespace) -> dict[str, Any]:
     """Return the figures of what is measured on a stack of its own, and print them with the options."""
-    spark_jars()
+    fetch_spark()
     stack = LocalStack(name)
     try:
         stack.up(["postgres", "mysql"] if options.engine == "mysql" else ["postgres"])

@@ -12,11 +12,11 @@ from typing import Any
 import yaml
 from pyiceberg.exceptions import NoSuchTableError
 
+from cdc.bootstrap.spark import fetch_spark
 from cdc.config.loader import load_config
 from cdc.config.models import Config, SparkConfig
 from cdc.core.errors import CdcError
 from cdc.lake.pyiceberg_catalog import open_catalog
-from cdc.local.artifacts import spark_jars
 from cdc.local.processes import MARK
 from cdc.local.stack import LocalStack
 from cdc.local.state import read_state
@@ -173,7 +173,7 @@ class Bench:
             "warehouse": str(at.warehouse),
         }
         memory = SparkConfig().driver_memory  # type: ignore[call-arg] - the product's default
-        return {"jars": str(spark_jars()), "memory": memory, "catalog": catalog}
+        return {"jars": str(fetch_spark()), "memory": memory, "catalog": catalog}
 
     def _secrets(self) -> dict[str, str]:
         known = self.stack.addresses().environment()

@@ -17,9 +17,9 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as f
 from pyspark.sql.avro.functions import from_avro
 
+from cdc.bootstrap.spark import fetch_spark
 from cdc.config.loader import load_config
 from cdc.config.models import Config
-from cdc.local.artifacts import spark_jars
 from cdc.spark.session import build_session
 from tests.bench.drain import DRAINED, PUBLISHED, STARTED
 
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--topic", help="drain: the topic")
     options = parser.parse_args()
     config = load_config(options.config, dict(os.environ))  # noqa: TID251 - passwords, set by the measurement
-    session = build_session(config, spark_jars())
+    session = build_session(config, fetch_spark())
     table = f"{config.catalog.name}.{options.table}"
     if options.verb == "copy":
         copy(session, table, f"{config.catalog.name}.{options.source}", options.snapshot)

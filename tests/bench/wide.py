@@ -15,7 +15,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from cdc.local.artifacts import spark_jars
+from cdc.bootstrap.spark import fetch_spark
 from cdc.spark import small
 from cdc.spark.session import build_session
 from tests.contract.wide import JsonTable, WideSource, columns, kept
@@ -47,7 +47,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Apply the batch; returns seconds, memory, and whether the contents are right."""
     config = lake_config(folder)
     spark = config.spark.model_copy(update={"driver_memory": options.memory})
-    session = build_session(config.model_copy(update={"spark": spark}), spark_jars())
+    session = build_session(config.model_copy(update={"spark": spark}), fetch_spark())
     first = options.columns - options.versions + 1
     source, table = WideSource(options.keys), FORMATS[options.format](session, config, columns(first), name="wide")
     table.apply(source.changes(first, 100))

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from cdc.bootstrap.spark import fetch_spark
 from cdc.config.values import Secret
 from cdc.kafka.client import java_settings
 from cdc.kafka.topics import KafkaTopics
-from cdc.local.artifacts import spark_jars
 from cdc.local.ports import LOOPBACK
 from cdc.local.stack import LocalStack
 from cdc.spark.session import QUICK_START, build_session
@@ -192,7 +192,7 @@ def test_a_login_of_kafka_reaches_executors(shop: ClusterShop) -> None:
     assert KAFKA_PASSWORD in "".join(options.values())
     chosen = {**config.spark.properties, "spark.ui.enabled": "false"}  # it would listen on all interfaces here
     spark = config.spark.model_copy(update={"properties": chosen})
-    session = build_session(config.model_copy(update={"spark": spark}), spark_jars(), brief=True)
+    session = build_session(config.model_copy(update={"spark": spark}), fetch_spark(), brief=True)
     try:
         topic = f"{shop.name}.{shop.name}.small"
         ends = KafkaTopics(config.kafka).settled_ends(topic)

@@ -11,11 +11,11 @@ import pytest
 
 from cdc.bootstrap.operations import OperatorParts
 from cdc.bootstrap.replay import run_replay
+from cdc.bootstrap.spark import fetch_spark
 from cdc.bootstrap.specs import specs_of
 from cdc.cli.checkpoint import one_table
 from cdc.cli.replay import make_plan
 from cdc.lake.pyiceberg_catalog import open_catalog
-from cdc.local.artifacts import spark_jars
 from cdc.spark.session import build_session
 from tests.e2e.databases import Database
 from tests.e2e.loading import Changes, reconfigure
@@ -131,7 +131,7 @@ def test_replays_from_random_points_change_nothing(shop: BusyShop) -> None:
     spec = next(spec for spec in specs_of(chosen.source) if spec.target == chosen.target)
     whole = make_plan(parts, chosen, "earliest", "latest", None)
     assert whole.messages > 1000
-    session = build_session(config, spark_jars(), brief=True)
+    session = build_session(config, fetch_spark(), brief=True)
     try:
         for _ in range(REPLAYS):
             places = ",".join(f"{p}={r.randint(first, end)}" for p, (first, end) in whole.offsets.items())

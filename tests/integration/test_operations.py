@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from cdc.bootstrap.spark import fetch_spark
 from cdc.config.models import Config
 from cdc.core.checkpoints import checkpoints_of, ledger_row
 from cdc.core.errors import CommitConflict, TerminalError
@@ -21,7 +22,6 @@ from cdc.lake.control import Control
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.rewind import Rewinder
 from cdc.lake.shadow import Shadow
-from cdc.local.artifacts import spark_jars
 from cdc.local.stack import LocalStack
 from cdc.pipeline.apply import PROGRESS, TableMemory
 from cdc.pipeline.replay import Replay, Replayed, ReplayParts
@@ -39,7 +39,7 @@ _numbers = count(1)
 @pytest.fixture(scope="module")
 def lake(stack: LocalStack) -> Iterator[tuple[SparkSession, Config]]:
     config = jdbc_config(stack)
-    session = build_session(config, spark_jars())
+    session = build_session(config, fetch_spark())
     yield session, config
     session.stop()
 

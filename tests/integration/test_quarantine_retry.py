@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from cdc.bootstrap.spark import fetch_spark
 from cdc.config.models import Config
 from cdc.core.checkpoints import checkpoints_of
 from cdc.core.errors import PositionLost
@@ -17,7 +18,6 @@ from cdc.lake.checkpoints import Histories
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.quarantine import Quarantine
 from cdc.lake.shadow import Shadow
-from cdc.local.artifacts import spark_jars
 from cdc.local.stack import LocalStack
 from cdc.pipeline.apply import TableMemory
 from cdc.pipeline.replay import ReplayParts
@@ -39,7 +39,7 @@ MENDED, BROKEN = b"\0\0\0\0\x07", b"\0\0\0\0\x63"
 @pytest.fixture(scope="module")
 def lake(stack: LocalStack) -> Iterator[tuple[SparkSession, Config]]:
     config = jdbc_config(stack)
-    session = build_session(config, spark_jars())
+    session = build_session(config, fetch_spark())
     yield session, config
     session.stop()
 

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
+from cdc.bootstrap.spark import fetch_spark
 from cdc.config.models import Config
 from cdc.core.errors import CommitConflict
 from cdc.core.names import TableName
 from cdc.core.partitioning import parse_term
 from cdc.lake.shadow import Shadow
 from cdc.lake.tables import IcebergTable
-from cdc.local.artifacts import spark_jars
 from cdc.local.stack import LocalStack
 from cdc.spark.session import build_session
 
@@ -26,7 +26,7 @@ ROW = {"_cdc_position": "1-0", "_cdc_op": "r", "_cdc_source_ts": None, "_cdc_com
 @pytest.fixture(scope="module")
 def session(stack: LocalStack) -> Iterator[SparkSession]:
     config = jdbc_config(stack)
-    session = build_session(config, spark_jars())
+    session = build_session(config, fetch_spark())
     yield session
     session.stop()
 

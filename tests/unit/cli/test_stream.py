@@ -10,6 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from cdc.bootstrap import service
 from cdc.cli import stream
 from tests.fakes.configuration import configuration
 
@@ -42,7 +43,8 @@ def test_sighup_reads_the_configuration_again_and_sigterm_stops(monkeypatch: pyt
         assert stop.wait(10)
 
     monkeypatch.setattr(stream, "load_config", load)
-    monkeypatch.setattr(stream, "run_stream", run)
+    monkeypatch.setattr(stream, "begin_spark", lambda _config: None)
+    monkeypatch.setattr(service, "run_stream", run)
     app = typer.Typer()
     app.callback()(lambda: None)
     stream.register(app)

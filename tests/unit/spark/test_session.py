@@ -6,6 +6,7 @@ import pytest
 
 from cdc.core.errors import ConfigError, PreflightError
 from cdc.core.progress import PartitionProgress, Progress, Ranges
+from cdc.spark.class_archive import archive_of
 from cdc.spark.jvm import LOG_OPTION, arguments
 from cdc.spark.local_files import local_file_settings
 from cdc.spark.master import require_master
@@ -68,11 +69,40 @@ JARS = ["/jars/globalmentor-core-0.7.3.jar", "/jars/hadoop-bare-naked-local-fs-0
 
 
 def test_local_files_need_no_process_each_where_the_jars_for_it_are() -> None:
-    settings = local_file_settings(JARS, {"spark.driver.extraClassPath": "/own"})
-    assert settings["spark.driver.extraClassPath"] == f"{JARS[0]}:{JARS[1]}:/own"
+    settings = local_file_settings(JARS, {})
     assert settings["spark.hadoop.fs.file.impl"].endswith("BareLocalFileSystem")
     assert local_file_settings(JARS, {"spark.hadoop.fs.file.impl": "own"})["spark.hadoop.fs.file.impl"] == "own"
     assert local_file_settings(JARS[1:], {}) == {}, "jars of an older release"
+
+
+@pytest.fixture
+def jars(tmp_path: Path) -> Path:
+    """A folder of two jars."""
+    for name in ("a.jar", "b.jar"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def test_jars_are_on_the_class_path_where_tasks_run_in_the_driver_and_sent_to_executors_elsewhere(jars: Path) -> None:
+    """What Spark loads by itself is in no archive of classes, and copied once more."""
+    own = {"spark.driver.extraClassPath": "/own", "spark.jars": "/more.jar"}
+    here = session_settings(configuration(spark={"properties": own}).spark, jars)
+    assert here["spark.driver.extraClassPath"] == f"{jars}/a.jar:{jars}/b.jar:/own"
+    assert here["spark.jars"] == "/more.jar"
+    there = session_settings(configuration(spark={"master": "yarn", "properties": {}}).spark, jars)
+    assert there["spark.jars"] == f"{jars}/a.jar,{jars}/b.jar"
+    assert "spark.driver.extraClassPath" not in there
+
+
+def test_an_archive_of_classes_is_used_once_it_is_there(jars: Path) -> None:
+    config = configuration(spark={"properties": {"spark.driver.extraJavaOptions": "-Dx=1"}}).spark
+    assert "Archive" not in session_settings(config, jars)["spark.driver.extraJavaOptions"]
+    archive_of(jars).touch()
+    options = session_settings(config, jars)["spark.driver.extraJavaOptions"]
+    assert f"-XX:SharedArchiveFile={archive_of(jars)}" in options
+    assert "-Dx=1" in options
+    (jars / "c.jar").touch()
+    assert "Archive" not in session_settings(config, jars)["spark.driver.extraJavaOptions"], "it is of other jars"
 
 
 SETTINGS_WITH_A_SECRET = {
@@ -86,31 +116,27 @@ SETTINGS_WITH_A_SECRET = {
 
 
 @pytest.mark.parametrize("master", ["local[*]", "spark://m:7077", "yarn", "k8s://https://k"])
-def test_settings_that_may_be_secrets_are_no_arguments_of_a_process(master: str) -> None:
+def test_settings_that_may_be_secrets_are_no_arguments_of_a_process(master: str, jars: Path) -> None:
     config = configuration(spark={"master": master, "properties": SETTINGS_WITH_A_SECRET, "driver_memory": "3g"})
-    settings = session_settings(config, ["/j/a.jar", "/j/b.jar"])
+    settings = session_settings(config.spark, jars)
     assert settings["spark.authenticate.secret"] == CANARY
-    shown = arguments({**settings, "spark.master": master})
+    shown = arguments(settings)
     assert CANARY not in "".join(shown.values())
-    assert (shown["spark.master"], shown["spark.jars"], shown["spark.driver.memory"]) == (
-        master,
-        "/j/a.jar,/j/b.jar",
-        "3g",
-    )
+    assert (shown["spark.master"], shown["spark.driver.memory"]) == (master, "3g")
     assert LOG_OPTION in shown["spark.driver.extraJavaOptions"]
     assert shown["spark.hadoop.fs.file.impl"] == "org.example.Own", (
         "`spark-submit` keeps the first file system it makes"
     )
 
 
-def test_executors_elsewhere_reach_the_driver_and_log_no_values_of_rows() -> None:
-    here = session_settings(configuration(spark={"properties": {}}), ["a.jar"])
+def test_executors_elsewhere_reach_the_driver_and_log_no_values_of_rows(jars: Path) -> None:
+    here = session_settings(configuration(spark={"properties": {}}).spark, jars)
     assert (here["spark.driver.host"], here["spark.driver.bindAddress"]) == ("127.0.0.1", "127.0.0.1")
     assert here["spark.executor.killOnFatalError.depth"] == "0"
-    there = session_settings(configuration(spark={"master": "spark://m:7077", "properties": {}}), ["a.jar"])
+    there = session_settings(configuration(spark={"master": "spark://m:7077", "properties": {}}).spark, jars)
     assert not {"spark.driver.host", "spark.driver.bindAddress", "spark.executor.killOnFatalError.depth"} & set(there)
     assert there["spark.executor.extraJavaOptions"] == LOG_OPTION
-    own = session_settings(configuration(spark={"master": "yarn", "properties": SETTINGS_WITH_A_SECRET}), ["a.jar"])
+    own = session_settings(configuration(spark={"master": "yarn", "properties": SETTINGS_WITH_A_SECRET}).spark, jars)
     assert own["spark.executor.extraJavaOptions"] == f"{LOG_OPTION} -Dx=1"
     assert (own["spark.driver.host"], own["spark.pyspark.python"]) == ("driver.example.com", "/opt/cdc/bin/python")
 
