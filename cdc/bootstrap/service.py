@@ -37,6 +37,7 @@ from cdc.lake.status import DirectStatusTables, StatusTables
 from cdc.lake.status_reader import has_status, read_status
 from cdc.ops.health import Health
 from cdc.ops.http import OperationsServer
+from cdc.ops.memory import kept_small
 from cdc.ops.metrics import Metrics
 from cdc.pipeline.enrol import Enrolment
 from cdc.pipeline.preflight import check_source, require_fit, unfit_topics
@@ -44,6 +45,7 @@ from cdc.pipeline.report import Report
 from cdc.pipeline.stream import DRAIN_SECONDS, Limits, Pipeline
 from cdc.pipeline.table import TableSpec
 from cdc.pipeline.watch import Watch
+from cdc.spark.jvm import shrink
 
 log = structlog.get_logger()
 
@@ -132,6 +134,7 @@ def run_stream(
                     if capture is not None
                 ]
                 with (
+                    kept_small(partial(shrink, session)),
                     watching(watches),
                     auto_loading(running, DRAIN_SECONDS),
                     maintaining(config, pipelines, session, metrics),

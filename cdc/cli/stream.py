@@ -14,7 +14,6 @@ from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, SourceNames
 from cdc.config.loader import load_config
 from cdc.config.models import Config
 from cdc.ops.logs import set_up_logs
-from cdc.ops.memory import keep_small
 
 log = structlog.get_logger()
 
@@ -52,7 +51,6 @@ def stream(
         begin_spark(configured)
         from cdc.bootstrap.service import run_stream  # noqa: PLC0415 - takes a second, in which the JVM starts
 
-        keep_small()
         run_stream(configured, stop, standby=standby, reload=load, reload_now=reload_now)
     finally:
         ended.set()

@@ -1,5 +1,6 @@
 """The events of a batch by their keys, each key's in the order of their positions, without Python for each event."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,7 +46,28 @@ def runs_of(numbers: Numbers, codes: Numbers, positions: pa.Array) -> Runs:
 
 def key_codes(keys: pa.StructArray) -> Numbers:
     """Return a number for each key, the same for equal ones, in the order in which they come first."""
-    parts = [pc.dictionary_encode(comparable(part), null_encoding="encode") for part in keys.flatten()]
+    return _codes([comparable(part) for part in keys.flatten()])
+
+
+def codes_of_both(held: pa.StructArray, told: pa.StructArray) -> tuple[Numbers, Numbers]:
+    """Return ``key_codes`` of keys that follow each other; of ``held`` that are all different they are 0, 1, 2, .."""
+    parts = zip(held.flatten(), told.flatten(), strict=True)
+    codes = _codes([pa.concat_arrays(_alike(comparable(one), comparable(other))) for one, other in parts])
+    return codes[: len(held)], codes[len(held) :]
+
+
+def _alike(one: pa.Array, other: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Return both in the type of the first, or where that is too narrow for the second in that of the second."""
+    if one.type == other.type:
+        return one, other
+    try:
+        return one, other.cast(one.type)
+    except pa.ArrowInvalid:
+        return one.cast(other.type), other
+
+
+def _codes(columns: Sequence[pa.Array]) -> Numbers:
+    parts = [pc.dictionary_encode(column, null_encoding="encode") for column in columns]
     found = _numbered(parts[0])
     for part in parts[1:]:
         found = _numbered(pc.dictionary_encode(pa.array(found * len(part.dictionary) + _numbered(part))))

@@ -7,12 +7,14 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import structlog
 from py4j.java_gateway import JavaGateway
 from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkRuntimeError
 from pyspark.java_gateway import launch_gateway
+from pyspark.sql import SparkSession
 
 from cdc.core.errors import PreflightError
 
@@ -25,6 +27,12 @@ HARMLESS = (
     "Using Spark's default log4j profile",
     "Picked up JAVA_TOOL_OPTIONS",  # the machine's own choice
 )
+SMALL = "-XX:+ExplicitGCInvokesConcurrent -XX:MaxHeapFreeRatio=40"
+"""Options of a JVM that is always on: heap that a load or a large batch has needed is given back when it is asked."""
+
+IDLE_BYTES = 256 << 20
+"""A heap that is no larger is left alone."""
+
 AT_START = (
     "spark.master",
     "spark.driver.",
@@ -71,6 +79,13 @@ def _started(settings: Mapping[str, str], pipeline: str) -> JavaGateway:
         ) from error
     os.close(write)
     return gateway
+
+
+def shrink(session: SparkSession) -> None:
+    """Have the JVM look for garbage and give back what of its heap it does not need."""
+    jvm: Any = session._jvm  # noqa: SLF001 - PySpark has no public way
+    if jvm.java.lang.Runtime.getRuntime().totalMemory() > IDLE_BYTES:
+        jvm.java.lang.System.gc()
 
 
 def arguments(settings: Mapping[str, str]) -> dict[str, str]:

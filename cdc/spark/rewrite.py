@@ -3,19 +3,21 @@
 The rules are those of the MERGE (``cdc.spark.merge``), which is the other way to the same rows.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from cdc.core.collapse import MOVED_IN
 from cdc.core.events import Key
 from cdc.core.positions import LAYOUTS
+from cdc.spark.by_key import codes_of_both
 from cdc.spark.decode import RowShape
 from cdc.spark.fresh import Fresh, Known, counted, differing_column, planned
-from cdc.spark.gathered import floors_for, keys_of
+from cdc.spark.gathered import floors_for
 
 
 class SmallTable(Protocol):
@@ -78,10 +80,9 @@ def known_rows(table: SmallTable, shape: RowShape, wanted: pa.Table, truncated: 
     rows = table.rows()
     if isinstance(rows, str) or rows["_cdc_position"].null_count:
         return None
-    keys = set(keys_of(wanted["k"]))
-    live = rows["_cdc_position"].to_pylist()
-    numbers = [n for n, key in enumerate(_keys(rows, shape)) if key in keys and live[n] >= truncated]
-    return told(rows.take(_numbers(numbers)), shape)
+    held, asked = codes_of_both(_struct(rows, shape.key), wanted["k"].combine_chunks())
+    here = pc.and_(pc.greater_equal(rows["_cdc_position"], truncated), pa.array(np.isin(held, asked)))
+    return told(rows.filter(here), shape)
 
 
 def told(rows: pa.Table, shape: RowShape) -> pa.Table:
@@ -108,29 +109,22 @@ def rewritten(
         return None
     if truncate:
         rows = rows.filter(pc.greater_equal(rows["_cdc_position"], truncate))
-    held = {key: number for number, key in enumerate(_keys(rows, shape))}
-    if len(held) != rows.num_rows:
+    held, asked = codes_of_both(_struct(rows, shape.key), changes["k"].combine_chunks())
+    if len(held) and held.max() < len(held) - 1:
         return None
-    found = _numbers([held.get(key) for key in keys_of(changes["k"])])
+    found = pa.array(asked, mask=asked >= len(held))  # keys that are all different are numbered as the rows are
     layout = LAYOUTS[shape.engine]
     plan = planned(changes, rows["_cdc_position"].take(found), layout, floors)
     before = rows.take(found.take(plan.updated))
     known = Known(before["_cdc_position"], pc.equal(before["_cdc_op"], MOVED_IN))
     fresh = Fresh(rows.schema, changes, plan, before, known, layout).table(shape, now)
-    touched = found.take(pa.concat_arrays([plan.deleted, plan.updated])).to_pylist()
-    kept = rows.take(_numbers(sorted(set(range(rows.num_rows)).difference(touched)))) if touched else rows
+    untouched = np.ones(len(held), bool)
+    untouched[found.take(pa.concat_arrays([plan.deleted, plan.updated])).to_numpy()] = False
+    kept = rows if untouched.all() else rows.filter(pa.array(untouched))
     whole = pa.concat_tables([kept, fresh]) if fresh.num_rows else kept
     return Rewritten(whole, len(plan.inserted), len(plan.updated), len(plan.deleted))
-
-
-def _keys(rows: pa.Table, shape: RowShape) -> list[object]:
-    return keys_of(pa.chunked_array([_struct(rows, shape.key)]))
 
 
 def _struct(rows: pa.Table, names: Iterable[str]) -> pa.Array:
     parts = {name: rows[name].combine_chunks() for name in names}
     return pa.StructArray.from_arrays(list(parts.values()), names=list(parts))
-
-
-def _numbers(numbers: Sequence[int | None]) -> pa.Array:
-    return pa.array(numbers, pa.int64())

@@ -20,7 +20,7 @@ from cdc.config.models import Config, SparkConfig
 from cdc.config.services import CatalogConfig, GlueCatalog, HiveCatalog, JdbcCatalog, RestCatalog
 from cdc.core.errors import CdcError, ConfigError
 from cdc.spark.class_archive import archive_options
-from cdc.spark.jvm import LOG_OPTION, start_jvm
+from cdc.spark.jvm import LOG_OPTION, SMALL, start_jvm
 from cdc.spark.local_files import local_file_settings
 from cdc.spark.master import require_master
 
@@ -126,7 +126,7 @@ def session_settings(config: SparkConfig, jars: Path, *, brief: bool = False) ->
         **(IN_ONE_PROCESS if own_process else {**ON_EXECUTORS, "spark.jars": ",".join(files)}),
         **chosen,
         "spark.master": config.master,
-        _OPTIONS: _joined(QUICK_START if brief else "", LOG_OPTION, chosen.get(_OPTIONS, "")),
+        _OPTIONS: _joined(QUICK_START if brief else SMALL, LOG_OPTION, chosen.get(_OPTIONS, "")),
     }
     if own_process:
         settings |= local_file_settings(files, chosen)

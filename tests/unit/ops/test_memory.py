@@ -1,13 +1,16 @@
 """A process that was busy once is small again."""
 
+import gc
 import os
 import threading
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pytest
 
-from cdc.ops.memory import give_back
+from cdc.ops import memory
+from cdc.ops.memory import give_back, kept_small
 
 PIECES, BYTES = 4_000, 30_000
 NUMBERS = pa.array(range(BYTES // 8))
@@ -39,3 +42,21 @@ def test_what_a_backlog_has_taken_is_given_back() -> None:
     give_back()
     assert resident() - before < (most - before) // 4
     assert len(kept) == 2 * PIECES // 100
+
+
+def test_it_goes_on_and_a_jvm_that_does_not_answer_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory, "SECONDS", 0.01)
+    asked, twice, before = [], threading.Event(), gc.get_threshold()
+
+    def jvm() -> None:
+        asked.append(gc.get_threshold())
+        if len(asked) > 1:
+            twice.set()
+        raise ConnectionError
+
+    with kept_small(jvm):
+        assert twice.wait(30)
+    assert set(asked) == {(50_000, 50, 1000)}
+    assert gc.get_threshold() == before
