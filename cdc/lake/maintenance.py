@@ -8,7 +8,7 @@ expiry names its snapshots, what carries progress on is published by compare-and
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from pyiceberg.catalog import Catalog
 from pyspark.sql import SparkSession
@@ -36,7 +36,9 @@ from cdc.core.maintenance import (
 from cdc.core.names import TableName, quote, shadow_of
 from cdc.lake.checkpoints import Histories
 from cdc.lake.compaction import rewrite
+from cdc.lake.expiry import expire
 from cdc.lake.java import java_class, java_errors, load_table, use_in_this_thread
+from cdc.lake.measuring import PATHS, Files, Manifests
 from cdc.lake.packing import pack
 from cdc.lake.tables import BRANCH, IcebergTable, recorded
 from cdc.lake.yielding import yielding
@@ -44,27 +46,14 @@ from cdc.lake.yielding import yielding
 MARK = "maintenance"
 """Entry of the summaries of these commits; not one of ``cdc.``, so that whoever looks for progress passes on."""
 
-_PATH = 2147483546
-"""Iceberg's number of the column of paths in position deletes; a file of one data file alone has it as both bounds."""
-
 _ONLY_FILE = (
-    f"CASE WHEN try_element_at(lower_bounds, {_PATH}) = try_element_at(upper_bounds, {_PATH}) "
-    f"THEN decode(try_element_at(lower_bounds, {_PATH}), 'UTF-8') END"
+    f"CASE WHEN try_element_at(lower_bounds, {PATHS}) = try_element_at(upper_bounds, {PATHS}) "
+    f"THEN decode(try_element_at(lower_bounds, {PATHS}), 'UTF-8') END"
 )
 
 KIND_OF_CARRY = "maintenance"
 
 _ON_HADOOP = "org.apache.iceberg.hadoop.HadoopFileIO"
-
-
-class _Files(NamedTuple):
-    """The files of a snapshot, as far as they matter."""
-
-    files: tuple[DataFile, ...] = ()
-    delete_files: int = 0
-    surplus_deletes: int = 0
-    manifests: int = 0
-    manifest_bytes: int = 0
 
 
 class TableMaintainer:
@@ -83,10 +72,11 @@ class TableMaintainer:
     ) -> None:
         self._session = session
         self._direct = direct
+        self._read = Manifests(direct) if direct else None
         self._catalog = catalog
         self._namespace = namespace
         self._histories = histories
-        self._known: dict[TableName, tuple[tuple[int, Packing], _Files]] = {}
+        self._known: dict[TableName, tuple[tuple[int, Packing], Files]] = {}
 
     def look(self, table: TableName, limits: Limits) -> TableShape | None:
         """Return what the table is like, None if it is not there. Files are only read where some may be due.
@@ -124,7 +114,8 @@ class TableMaintainer:
             if isinstance(step, RewriteDeletes | RewriteManifests):
                 return self._rewrite_metadata(table, step)
             if isinstance(step, Expire):
-                return self._expire(table, step)
+                gone = expire(self._direct, table, step.snapshots, go_on) if self._direct else None
+                return Done(snapshots=gone) if gone is not None else self._expire(table, step)
             if isinstance(step, RemoveOrphans):
                 return self._remove_orphans(table, step)
             self._change(table, step)
@@ -144,14 +135,16 @@ class TableMaintainer:
         else:
             self._settle(table)
 
-    def _measured(self, table: TableName, snapshot: int, summary: Mapping[str, str], packing: Packing) -> _Files:
-        found = _Files()
+    def _measured(self, table: TableName, snapshot: int, summary: Mapping[str, str], packing: Packing) -> Files:
+        if self._read and (known := self._read.measured(table, snapshot, summary, packing)):
+            return known
+        found = Files()
         if _number(summary, "total-data-files") >= packing.fewest or _number(summary, "total-delete-files"):
             found = self._files(table, snapshot, packing)
         manifests, size = self._manifests(table, snapshot)
         return found._replace(manifests=manifests, manifest_bytes=size)
 
-    def _files(self, table: TableName, snapshot: int, packing: Packing) -> _Files:
+    def _files(self, table: TableName, snapshot: int, packing: Packing) -> Files:
         name = f"{self._sql_name(table)}.files"
         columns = self._session.table(name).columns
         partition = "CAST(partition AS string)" if "partition" in columns else "''"
@@ -168,7 +161,7 @@ class TableMaintainer:
             for r in found
             if not r["content"]
         )
-        return _Files(tuple(one for one in data if takes_part(one, packing)), len(deletes), surplus_deletes(deletes))
+        return Files(tuple(one for one in data if takes_part(one, packing)), len(deletes), surplus_deletes(deletes))
 
     def _manifests(self, table: TableName, snapshot: int) -> tuple[int, int]:
         iceberg = self._load(table)

@@ -43,11 +43,11 @@ def files_of(table: Table, gone: Sequence[Snapshot]) -> frozenset[str]:
 
 def _only_in(gone: Sequence[Snapshot], oldest_kept: Snapshot, io: FileIO) -> Iterator[str]:
     """Yield the files that only these need: in one line, what a snapshot has left out does not come again."""
-    kept = {str(manifest["manifest_path"]) for manifest in _listed(oldest_kept, io)}
+    kept = {str(manifest["manifest_path"]) for manifest in listed(oldest_kept, io)}
     left_out = {snapshot.snapshot_id for snapshot in (*gone, oldest_kept)}
     seen: set[str] = set()
     for snapshot in (*gone, oldest_kept):
-        for manifest in _listed(snapshot, io):
+        for manifest in listed(snapshot, io):
             path = str(manifest["manifest_path"])
             if path in seen:
                 continue
@@ -58,21 +58,21 @@ def _only_in(gone: Sequence[Snapshot], oldest_kept: Snapshot, io: FileIO) -> Ite
     yield from (snapshot.manifest_list for snapshot in gone)
 
 
-def _listed(snapshot: Snapshot, io: FileIO) -> list[dict[str, Any]]:
+def listed(snapshot: Snapshot, io: FileIO) -> list[dict[str, Any]]:
     """Return the lines of a manifest list, by the names that the format gives them."""
-    return _records(snapshot.manifest_list, io)
+    return records(snapshot.manifest_list, io)
 
 
 def _deleted(manifest: dict[str, Any], by: set[int], io: FileIO) -> Iterator[str]:
     """Yield the files that these snapshots have taken out of the table."""
     if manifest.get("deleted_files_count") == 0:
         return
-    for entry in _records(manifest["manifest_path"], io):
+    for entry in records(manifest["manifest_path"], io):
         if entry["status"] == ManifestEntryStatus.DELETED.value and entry["snapshot_id"] in by:
             yield str(entry["data_file"]["file_path"])
 
 
-def _records(path: str, io: FileIO) -> list[dict[str, Any]]:
+def records(path: str, io: FileIO) -> list[dict[str, Any]]:
     """Return the records of an Avro file as plain values: pyiceberg makes its reader anew for every file."""
     with io.new_input(path).open() as opened:
         return list(reader(BytesIO(opened.read())))  # type: ignore[arg-type]

@@ -384,6 +384,29 @@ def test_what_a_killed_batch_has_staged_is_left_to_the_next_one(new_table: Any, 
     assert rows_with_positions(table)[500][0] == 7
 
 
+@pytest.mark.parametrize("granularity", ["file", "partition"])
+def test_a_table_is_the_same_whoever_looks_at_it(
+    new_table: Any, hands: Any, monkeypatch: pytest.MonkeyPatch, granularity: str
+) -> None:
+    table = new_table(
+        f"looked_at_{granularity}", NUMBERED, properties={**MERGED, "write.delete.granularity": granularity}
+    )
+    topic = Topic()
+    limits = Limits(LONG, 64 << 20, fewest_files=2)
+    for n in range(6):
+        written(table, topic, 2, first=2 * n)
+        by_spark, here = hands(table, limits=limits), hands(table, limits=limits, direct=True)
+        with monkeypatch.context() as patched:
+            patched.setattr(TableMaintainer, "_load", None)
+            found = here.look()
+        expected = by_spark.look()
+        assert found.files
+        assert sorted(found.files, key=str) == sorted(expected.files, key=str)
+        assert replace(found, files=()) == replace(expected, files=())
+        if n == 3:
+            here.rounds()
+
+
 def test_orphans_go_when_they_are_old_and_young_files_stay_s26(new_table: Any, hands: Any) -> None:
     table = new_table("orphaned", NUMBERED)
     written(table, Topic(), 2)
