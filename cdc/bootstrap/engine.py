@@ -18,7 +18,7 @@ from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
 from cdc.core.errors import CdcError, ConfigError, IncompatibleSchema
 from cdc.core.names import TableName, quote, tombstones_of
-from cdc.core.progress import Progress, Ranges, TopicState
+from cdc.core.progress import Progress, Ranges, TopicState, messages_in
 from cdc.kafka.client import java_settings
 from cdc.kafka.ranges import RangeReader
 from cdc.kafka.registry import SchemaRegistry
@@ -39,9 +39,10 @@ from cdc.lake.tombstones import Tombstones
 from cdc.pipeline.engine import Batch
 from cdc.pipeline.table import TableBatch, TableSpec, TargetTable
 from cdc.spark.batch import SparkTableBatch, TableFormat
+from cdc.spark.in_turns import InTurns
 from cdc.spark.microbatch import MicroBatch, TopicSlice
 from cdc.spark.microbatch import RangeReader as ReadsRanges
-from cdc.spark.pieces import in_pieces
+from cdc.spark.pieces import PIECES, in_pieces
 from cdc.spark.session import SessionPool
 from cdc.spark.source import OffsetLog, query_failure, read_range, start_query
 from cdc.spark.staging import TableTarget, blocked_keys, create_quarantine, release_quarantined
@@ -126,9 +127,10 @@ class SparkEngine:
         """Start the query with an empty checkpoint: where to go on is what the tables say."""
         checkpoint = self._empty_checkpoint()
         noted, reader = OffsetLog(checkpoint), RangeReader(self._config.kafka)
+        turns = InTurns(reader, self._config.stream.parallel_tables)
 
         def handle(messages: DataFrame, number: int) -> None:
-            for batch in self._batches(messages, noted.ranges_of(number), reader):
+            for batch in self._batches(messages, noted.ranges_of(number), turns):
                 on_batch(EngineBatch(self, batch))
 
         query = start_query(
@@ -143,18 +145,25 @@ class SparkEngine:
         )
         return SparkQuery(query, checkpoint, reader)
 
-    def _batches(self, messages: DataFrame, ranges: Ranges | None, reader: RangeReader) -> Iterator[MicroBatch]:
-        """Yield what a trigger is applied as: one micro-batch, or several pieces of it that the driver takes."""
-        whole = self.micro_batch(messages, ranges=ranges, reader=reader)
-        pieces = in_pieces(ranges, whole.bound, reader) if ranges else iter(())
-        rest = True
-        for piece in pieces:
-            if rest := isinstance(piece, str):
-                log.info("backlog read by Spark", pipeline=self.pipeline, why=piece)
+    def _batches(self, messages: DataFrame, planned: Ranges | None, turns: InTurns) -> Iterator[MicroBatch]:
+        """Yield what a trigger is applied as: pieces that the driver takes, tables in turns, or one micro-batch."""
+        whole = self.micro_batch(messages, ranges=planned)
+        for part in self._parts(turns.left(planned), whole.bound, turns) if planned else iter(("",)):
+            if isinstance(part, str):
+                if part:
+                    log.info("micro-batch read by Spark", pipeline=self.pipeline, why=part)
+                yield whole  # after some parts, too: what these have brought is in the tables, and is passed over
             else:
-                yield self.micro_batch(messages, ranges=piece[0], reader=piece[1])
-        if rest:  # after some pieces, too: what these have brought is in the tables, and is passed over
-            yield whole
+                yield self.micro_batch(messages, ranges=part[0], reader=part[1])
+
+    def _parts(self, ranges: Ranges, most: int, turns: InTurns) -> Iterator[tuple[Ranges, ReadsRanges] | str]:
+        """Yield the parts of a micro-batch; the last may be why Spark has to read it, nothing where it is Spark's."""
+        if not most or messages_in(ranges) > most * PIECES:
+            yield ""
+        elif messages_in(ranges) > most:
+            yield from in_pieces(ranges, most, turns.reader)
+        else:
+            yield from turns.of(ranges)
 
     def _empty_checkpoint(self) -> str:
         """Return a new directory; those of earlier runs, killed before they could tidy up, go away."""

@@ -82,6 +82,10 @@ class Fetched:
         partition = self._partitions[place]
         partition.known = max(partition.known, offset)
 
+    def reached(self, place: Place) -> int:
+        """Return the offset of a partition before which everything has come."""
+        return self._partitions[place].reached
+
     def missing(self, ends: Mapping[Place, int]) -> list[Place]:
         """Return the partitions of which more has to come before their ranges end."""
         return [place for place, end in ends.items() if self._partitions[place].reached < end]

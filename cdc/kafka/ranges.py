@@ -6,6 +6,7 @@ One consumer fetches ahead what later ranges will ask for, so a range has usuall
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import pyarrow as pa  # type: ignore[import-untyped]
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
@@ -22,7 +23,11 @@ _POLL = 0.01
 """Seconds between two looks at the positions: the marker of a transaction moves them, and is no message."""
 
 _AT_ONCE = 2_000
+_ROUNDS = 20
 _HEADERS = pa.list_(pa.field("element", pa.struct([pa.field("key", pa.string()), pa.field("value", pa.binary())])))
+
+
+Found = TypeVar("Found")
 
 
 class RangeReader:
@@ -55,11 +60,21 @@ class RangeReader:
         The columns are those of Spark's Kafka source, the messages of a topic stand together. ``limit`` bounds what is
         held meanwhile, in bytes. Partitions that later ranges will be of are to be named, too, with an empty range.
         """
+        return self._guarded(lambda: self._read(ranges, limit))
+
+    def read_on(self, ranges: Ranges, most: Mapping[str, int], limit: int) -> tuple[pa.Table, Ranges] | str:
+        """Return the messages of the topics in ``most``, and how far they go, as ``read`` does.
+
+        Of their partitions comes all of the range, and what was fetched behind it already, so many offsets at most.
+        """
+        return self._guarded(lambda: self._read_on(ranges, most, limit))
+
+    def _guarded(self, read: Callable[[], Found | str]) -> Found | str:
         with self._lock:
             if self._closed.is_set():
                 return "the query has ended"
             try:
-                found = self._read(ranges, limit)
+                found = read()
             except KafkaException as error:
                 found = f"Kafka says {error.args[0]}"
             except UnicodeDecodeError:
@@ -75,8 +90,24 @@ class RangeReader:
             self._discard()
 
     def _read(self, ranges: Ranges, limit: int) -> pa.Table | str:
-        starts, ends = ({(t, p): of[p][end] for t, of in ranges.items() for p in of} for end in (0, 1))
-        if any(ends[place] < start for place, start in starts.items()):
+        ends = _places(ranges, 1)
+        why = self._fetch(ranges, ends, limit)
+        return why or _table(self._fetched.take(ends))
+
+    def _read_on(self, ranges: Ranges, most: Mapping[str, int], limit: int) -> tuple[pa.Table, Ranges] | str:
+        starts, ends = (_places({topic: ranges[topic] for topic in most}, end) for end in (0, 1))
+        why = self._fetch(ranges, ends, limit) or self._keep_what_came(limit)
+        if why:
+            return why
+        for place, start in starts.items():
+            ends[place] = max(ends[place], min(self._fetched.reached(place), start + most[place[0]]))
+        read = {topic: {p: (starts[topic, p], ends[topic, p]) for p in ranges[topic]} for topic in most}
+        return _table(self._fetched.take(ends)), read
+
+    def _fetch(self, ranges: Ranges, ends: Mapping[Place, int], limit: int) -> str:
+        """Fetch from the starts of the ranges on, until these ends are there; return why that cannot be done."""
+        starts = _places(ranges, 0)
+        if any(end < starts[place] for place, end in ends.items()):
             return "a range that ends before it begins"
         consumer, deadline = self._aimed(starts), time.monotonic() + self._seconds
         while missing := self._missing(consumer, ends):
@@ -87,11 +118,24 @@ class RangeReader:
             messages = consumer.consume(_AT_ONCE, 0) or consumer.consume(1, _POLL)
             if _are_of(messages, missing):
                 deadline = time.monotonic() + self._seconds
-            if (error := self._fetched.add(messages)) is not None:
-                return f"Kafka says {error.str()}"
-            if self._fetched.size > limit:
-                return f"more than {limit} bytes came"
-        return _table(self._fetched.take(ends))
+            if why := self._kept(messages, limit):
+                return why
+        return ""
+
+    def _keep_what_came(self, limit: int) -> str:
+        """Keep what was fetched meanwhile, without waiting for more; return why that cannot be done."""
+        for _ in range(_ROUNDS):
+            messages = self._consumer.consume(_AT_ONCE, 0) if self._consumer else []
+            if not messages:
+                break
+            if why := self._kept(messages, limit):
+                return why
+        return ""
+
+    def _kept(self, messages: list[Message], limit: int) -> str:
+        if (error := self._fetched.add(messages)) is not None:
+            return f"Kafka says {error.str()}"
+        return f"more than {limit} bytes came" if self._fetched.size > limit else ""
 
     def _aimed(self, starts: Mapping[Place, int]) -> Consumer:
         """Return a consumer that fetches from the starts on."""
@@ -118,6 +162,11 @@ class RangeReader:
         consumer, self._consumer, self._fetched = self._consumer, None, Fetched()
         if consumer is not None:
             consumer.close()
+
+
+def _places(ranges: Ranges, end: int) -> dict[Place, int]:
+    """Return the starts of ranges, or their ends, by partition."""
+    return {(topic, p): of_topic[p][end] for topic, of_topic in ranges.items() for p in of_topic}
 
 
 def _are_of(messages: Sequence[Message], places: Sequence[Place]) -> bool:

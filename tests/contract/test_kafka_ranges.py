@@ -22,6 +22,7 @@ from cdc.kafka.client import java_settings
 from cdc.kafka.ranges import RangeReader
 from cdc.kafka.topics import KafkaTopics
 from cdc.local.stack import LocalStack
+from cdc.spark.in_turns import InTurns
 from cdc.spark.microbatch import MicroBatch, TopicSlice, messages_of
 from cdc.spark.source import OffsetLog, read_range, start_query
 
@@ -236,3 +237,44 @@ def test_a_small_batch_that_is_read_at_the_driver_runs_no_job(
         assert list(jobs()) != []
     finally:
         query.stop()
+
+
+def test_topics_in_turns_bring_every_committed_message_once_and_in_order(
+    kafka: KafkaConfig, topics: list[str], reader: RangeReader
+) -> None:
+    """Messages that come while others are worked on, and markers that are none."""
+    chosen = random.Random("turns")
+    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "transactional.id": topics[0], "linger.ms": 0})
+    producer.init_transactions()
+
+    def send() -> None:
+        for _ in range(chosen.randint(1, 3)):
+            producer.begin_transaction()
+            for number in range(chosen.randint(0, 9)):
+                producer.produce(chosen.choice(topics), b"%d" % number, b"key", chosen.randrange(PARTITIONS))
+            producer.flush()
+            _ = producer.commit_transaction() if chosen.random() < 0.7 else producer.abort_transaction()
+
+    turns, came = InTurns(reader, 1, lambda: 0.0), list[tuple[str, int, int]]()
+    ranges, beyond = ranges_of(kafka, topics), 0
+    for _ in range(15):
+        send()
+        ranges = ranges_of(kafka, topics, ranges)
+        for part in turns.of(turns.left(ranges)):
+            assert not isinstance(part, str), part
+            read, messages = part[0], part[1].read(part[0], 1 << 20)
+            beyond += sum(end > ranges[topic][p][1] for topic, of in read.items() for p, (_, end) in of.items())
+            came += zip(*(messages[name].to_pylist() for name in ("topic", "partition", "offset")), strict=True)
+            send()
+    last = turns.left(ranges_of(kafka, topics, ranges))
+    messages = reader.read(last, 1 << 20)
+    came += zip(*(messages[name].to_pylist() for name in ("topic", "partition", "offset")), strict=True)
+    whole = {topic: {p: (0, end) for p, (_, end) in of.items()} for topic, of in last.items()}
+    once = RangeReader(kafka)
+    expected = once.read(whole, 1 << 20)
+    once.close()
+    for topic, partition in product(topics, range(PARTITIONS)):
+        offsets = [offset for t, p, offset in came if (t, p) == (topic, partition)]
+        here = pc.and_(pc.equal(expected["topic"], topic), pc.equal(expected["partition"], partition))
+        assert offsets == expected.filter(here)["offset"].to_pylist()
+    assert beyond, "nothing came meanwhile"

@@ -179,3 +179,44 @@ def odd() -> Iterator[Message]:
     yield message("a", 1, 1, b"", headers=[])
     yield message("a", 1, 2, headers=[("h", None), ("h", b"")])
     yield message("a", 1, 3)
+
+
+def on(rig: Rig, ranges: Any, most: Mapping[str, int]) -> Any:
+    """Read on, and return the offsets of each topic, and how far each range goes."""
+    found = rig.reader.read_on(ranges, most, ROOM)
+    if isinstance(found, str):
+        return found
+    messages, read = found
+    offsets: dict[str, list[int]] = {}
+    for topic, offset in zip(messages["topic"].to_pylist(), messages["offset"].to_pylist(), strict=True):
+        offsets.setdefault(topic, []).append(offset)
+    return offsets, read
+
+
+def test_what_was_fetched_behind_a_range_is_read_with_it_and_the_next_begins_there() -> None:
+    rig = Rig({("a", 0): of("a", 0, range(9)), ("b", 0): of("b", 0, range(9))})
+    ranges = {"a": {0: (0, 2)}, "b": {0: (0, 3)}}
+    assert on(rig, ranges, {"a": 500}) == ({"a": list(range(9))}, {"a": {0: (0, 9)}})
+    assert on(rig, {**ranges, "a": {0: (9, 9)}}, {"b": 5}) == ({"b": list(range(5))}, {"b": {0: (0, 5)}})
+    assert rig.read({"a": {0: (9, 9)}, "b": {0: (5, 9)}}) == places("b", 0, range(5, 9))
+    assert [c.assigned for c in rig.made] == [[(("a", 0), 0), (("b", 0), 0)]], "one consumer, asked once"
+
+
+def test_all_of_a_range_is_read_however_little_more_may_be() -> None:
+    rig = Rig({("a", 0): of("a", 0, range(9)), ("a", 1): of("a", 1, range(9))})
+    assert on(rig, {"a": {0: (0, 4), 1: (0, 1)}}, {"a": 2}) == (
+        {"a": [0, 1, 2, 3, 0, 1]},
+        {"a": {0: (0, 4), 1: (0, 2)}},
+    )
+
+
+def test_reading_on_waits_for_its_own_topics_alone() -> None:
+    rig = Rig({("a", 0): of("a", 0, range(3)), ("b", 0): []}, {("a", 0): 3})
+    assert on(rig, {"a": {0: (0, 2)}, "b": {0: (0, 7)}}, {"a": 500}) == ({"a": [0, 1, 2]}, {"a": {0: (0, 3)}})
+    assert on(rig, {"a": {0: (3, 3)}, "b": {0: (0, 7)}}, {"b": 500}) == "b[0] did not come within 0 s"
+
+
+def test_reading_on_keeps_no_more_than_there_is_room_for() -> None:
+    rig = Rig({("a", 0): of("a", 0, range(9)), ("b", 0): of("b", 0, range(9))})
+    found = rig.reader.read_on({"a": {0: (0, 2)}, "b": {0: (0, 0)}}, {"a": 9}, 8 * OBJECTS)
+    assert found == f"more than {8 * OBJECTS} bytes came"
