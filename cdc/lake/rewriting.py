@@ -85,17 +85,21 @@ class _Replacement(Produced, _OverwriteFiles):
             self.delete_data_file(entry.data_file)
 
     def _manifests(self) -> list[ManifestFile]:
-        """Write them one by one: handing each to another thread costs more."""
+        """Write them one by one: handing each to another thread costs more. What goes stands with what comes."""
+        spec = self._transaction.table_metadata.default_spec_id
         new = [ManifestEntry.from_args(status=ManifestEntryStatus.ADDED, data_file=f) for f in self._added_data_files]
         gone = [marked(entry, ManifestEntryStatus.DELETED, self.snapshot_id) for entry in self._gone]
         kept = [marked(entry, ManifestEntryStatus.EXISTING, entry.snapshot_id) for entry in self._kept]
-        found = [self._added(new)] if new else []
-        return [*found, *self._of_each_spec(gone), *self._of_each_spec(kept)]
+        here, elsewhere = ([one for one in gone if (_spec_of(one) == spec) is of_it] for of_it in (True, False))
+        found = [self._changed(new, here)] if new or here else []
+        return [*found, *self._of_each_spec(elsewhere), *self._of_each_spec(kept)]
 
-    def _added(self, entries: Sequence[ManifestEntry]) -> ManifestFile:
+    def _changed(self, new: Sequence[ManifestEntry], gone: Sequence[ManifestEntry]) -> ManifestFile:
         with self.new_manifest_writer(self._transaction.table_metadata.spec()) as writer:
-            for entry in entries:
+            for entry in new:
                 writer.add(entry)
+            for entry in gone:
+                writer.add_entry(entry)
         return writer.to_manifest_file()
 
     def _of_each_spec(self, entries: Sequence[ManifestEntry]) -> Iterator[ManifestFile]:
