@@ -4,12 +4,14 @@ Small batches are Python, and side by side they take longer than one after anoth
 nothing its lock changes hands. What waits, for Spark or for a store that is far away, is worth doing side by side.
 """
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass
-from typing import TypeVar
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
 
 from cdc.pipeline.table import TableSpec
 
@@ -57,17 +59,58 @@ class Width:
         self._wall = self._worked = 0.0
 
 
+@dataclass
+class _Tables(Generic[Result]):
+    """Tables that are waited for, and who works on them: each goes from one to the next without being told."""
+
+    work: Callable[[TableSpec], Result]
+    waiting: deque[TableSpec]
+    width: Width
+    done: "SimpleQueue[tuple[TableSpec, Future[Result]]]" = field(default_factory=SimpleQueue)
+    _workers: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def staff(self, pool: Executor) -> None:
+        """Have as many workers as the width says, if there is something to do for them."""
+        with self._lock:
+            more = max(0, min(self.width.now - self._workers, len(self.waiting)))
+            self._workers += more
+        for _ in range(more):
+            pool.submit(self._go_on)
+
+    def _go_on(self) -> None:
+        while (spec := self._next()) is not None:
+            future: Future[Result] = Future()
+            try:
+                future.set_result(self.work(spec))
+            except BaseException as error:  # noqa: BLE001 - raised again where the future is asked
+                future.set_exception(error)
+            self.done.put((spec, future))
+
+    def _next(self) -> TableSpec | None:
+        with self._lock:
+            if self.waiting and self._workers <= self.width.now:
+                return self.waiting.popleft()
+            self._workers -= 1
+            return None
+
+
 def side_by_side(
     pool: Executor, work: Callable[[TableSpec], Result], specs: Sequence[TableSpec], width: Width
 ) -> Iterator[tuple[TableSpec, "Future[Result]"]]:
     """Do the work for each table, as many at once as the width says, in this order; yield each that is done."""
-    waiting, running = deque(specs), dict[Future[Result], TableSpec]()
+    tables, left = _Tables(work, deque(specs), width), len(specs)
     width.begin()
-    while waiting or running:
-        while waiting and len(running) < width.now:
-            spec = waiting.popleft()
-            running[pool.submit(work, spec)] = spec
-        done, _ = wait(running, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
-        width.look(stuck=not done)
-        for future in done:
-            yield running.pop(future), future
+    try:
+        while left:
+            tables.staff(pool)
+            try:
+                found = tables.done.get(timeout=LOOK_SECONDS)
+            except Empty:
+                width.look(stuck=True)
+                continue
+            width.look(stuck=False)
+            left -= 1
+            yield found
+    finally:
+        tables.waiting.clear()

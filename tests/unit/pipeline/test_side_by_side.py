@@ -104,3 +104,42 @@ def test_others_go_on_beside_one_that_waits_without_end(monkeypatch: pytest.Monk
         done = [(spec, future.result()) for spec, future in side_by_side(pool, work, specs, Width(2))]
     assert [spec.topic for spec, _ in done][:3] == [spec.topic for spec in specs[1:4]]
     assert all(result for _, result in done), "the first one would have waited in vain"
+
+
+def test_whoever_stops_listening_has_no_further_table_begun() -> None:
+    specs, begun = [spec_of(f"t{n}") for n in range(50)], list[str]()
+    go_on = threading.Event()
+
+    def work(spec: TableSpec) -> None:
+        begun.append(spec.topic)
+        if len(begun) > 1:
+            assert go_on.wait(DEADLINE)
+
+    with ThreadPoolExecutor(2) as pool:
+        tables = side_by_side(pool, work, specs, Width(1))
+        next(tables)
+        tables.close()  # type: ignore[attr-defined]
+        go_on.set()
+    assert len(begun) <= 2
+
+
+def test_fewer_work_on_as_soon_as_the_width_says_so() -> None:
+    """A worker that has finished a table asks before it takes the next one."""
+    specs, at_once, most = [spec_of(f"t{n}") for n in range(40)], [0], list[int]()
+    width, lock, together = Width(4, now=4), threading.Lock(), threading.Barrier(4)
+
+    def work(spec: TableSpec) -> None:
+        with lock:
+            at_once[0] += 1
+            most.append(at_once[0])
+        if spec in specs[:4]:
+            together.wait(DEADLINE)
+            width.now = 1
+        with lock:
+            at_once[0] -= 1
+
+    width.look = lambda **_: None  # type: ignore[method-assign]
+    with ThreadPoolExecutor(4) as pool:
+        assert len(list(side_by_side(pool, work, specs, width))) == len(specs)
+    assert max(most[:4]) == 4
+    assert max(most[8:]) == 1
