@@ -96,8 +96,7 @@ class RangeReader:
 
     def _read_on(self, ranges: Ranges, most: Mapping[str, int], limit: int) -> tuple[pa.Table, Ranges] | str:
         starts, ends = (_places({topic: ranges[topic] for topic in most}, end) for end in (0, 1))
-        why = self._fetch(ranges, ends, limit) or self._keep_what_came(limit)
-        if why:
+        if why := self._fetch(ranges, ends, limit) or self._keep_what_came(limit // 4):
             return why
         for place, start in starts.items():
             ends[place] = max(ends[place], min(self._fetched.reached(place), start + most[place[0]]))
@@ -118,24 +117,21 @@ class RangeReader:
             messages = consumer.consume(_AT_ONCE, 0) or consumer.consume(1, _POLL)
             if _are_of(messages, missing):
                 deadline = time.monotonic() + self._seconds
-            if why := self._kept(messages, limit):
-                return why
+            if (error := self._fetched.add(messages)) is not None:
+                return f"Kafka says {error.str()}"
+            if self._fetched.size > limit:
+                return f"more than {limit} bytes came"
         return ""
 
-    def _keep_what_came(self, limit: int) -> str:
-        """Keep what was fetched meanwhile, without waiting for more; return why that cannot be done."""
+    def _keep_what_came(self, room: int) -> str:
+        """Keep what was fetched meanwhile, as far as there is room for it; return what Kafka says against it."""
         for _ in range(_ROUNDS):
-            messages = self._consumer.consume(_AT_ONCE, 0) if self._consumer else []
+            messages = self._consumer.consume(_AT_ONCE, 0) if self._consumer and self._fetched.size < room else []
             if not messages:
                 break
-            if why := self._kept(messages, limit):
-                return why
+            if (error := self._fetched.add(messages)) is not None:
+                return f"Kafka says {error.str()}"
         return ""
-
-    def _kept(self, messages: list[Message], limit: int) -> str:
-        if (error := self._fetched.add(messages)) is not None:
-            return f"Kafka says {error.str()}"
-        return f"more than {limit} bytes came" if self._fetched.size > limit else ""
 
     def _aimed(self, starts: Mapping[Place, int]) -> Consumer:
         """Return a consumer that fetches from the starts on."""

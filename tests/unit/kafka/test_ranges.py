@@ -216,7 +216,18 @@ def test_reading_on_waits_for_its_own_topics_alone() -> None:
     assert on(rig, {"a": {0: (3, 3)}, "b": {0: (0, 7)}}, {"b": 500}) == "b[0] did not come within 0 s"
 
 
-def test_reading_on_keeps_no_more_than_there_is_room_for() -> None:
-    rig = Rig({("a", 0): of("a", 0, range(9)), ("b", 0): of("b", 0, range(9))})
-    found = rig.reader.read_on({"a": {0: (0, 2)}, "b": {0: (0, 0)}}, {"a": 9}, 8 * OBJECTS)
-    assert found == f"more than {8 * OBJECTS} bytes came"
+def test_reading_on_goes_no_further_than_there_is_room_for() -> None:
+    """Messages of a megabyte each: what is fetched ahead is bounded, and no reason to leave a batch to Spark."""
+    rig = Rig({("a", 0): of("a", 0, range(90)), ("b", 0): of("b", 0, range(9))})
+    found = rig.reader.read_on({"a": {0: (0, 2)}, "b": {0: (0, 0)}}, {"a": 500}, 32 * OBJECTS)
+    assert not isinstance(found, str)
+    assert found[1] == {"a": {0: (0, 9)}}, "three at a time, until a quarter is full"
+    assert rig.read({"a": {0: (9, 12)}, "b": {0: (0, 0)}}) == places("a", 0, range(9, 12))
+
+
+def test_errors_that_come_while_reading_on_are_told() -> None:
+    rig = Rig({("a", 0): of("a", 0, range(3))})
+    assert on(rig, {"a": {0: (0, 3)}}, {"a": 3}) == ({"a": [0, 1, 2]}, {"a": {0: (0, 3)}})
+    rig.made[0].errors = [failure(KafkaError.SASL_AUTHENTICATION_FAILED)]
+    assert on(rig, {"a": {0: (3, 3)}}, {"a": 3}).startswith("Kafka says ")
+    assert rig.made[0].closed

@@ -16,6 +16,7 @@ from cdc.lake.pyiceberg_catalog import SqlReader
 from cdc.lake.row_delta import delta_of
 from tests.indexed import Indexed, Lake
 
+pytestmark = pytest.mark.filterwarnings("ignore:Delete operation did not match any records")
 ID = [pa.field("id", pa.int64(), nullable=False)]
 
 
