@@ -73,8 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _wanted(arguments: Sequence[str]) -> Sequence[str]:
-    """Return the group that is asked for, all of them if that is not the first word: the rest takes a second."""
-    return arguments[:1] if arguments and arguments[0] in GROUPS else GROUPS
+    """Return the group that is asked for, all of them if that is not the first word: the others take a second."""
+    first = arguments[0] if arguments else ""
+    return GROUPS if first != "--version" and first not in GROUPS else [one for one in GROUPS if one == first]
 
 
 _registered: set[str] = set()
