@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 from pyiceberg.catalog import Catalog
+from pyiceberg.table import Table
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
@@ -72,13 +73,12 @@ class SparkEngine:
 
     def _create(self, direct: Catalog | None) -> None:
         """Create what tables need that are created side by side, and would race for it; Spark only where it is not."""
-        with lake_errors("look at the quarantine, and the namespaces of tables"):
-            if self._quarantined is None or self._quarantined.look() is None:
-                create_quarantine(self._session, self._quarantine)
-            for namespace in {self._source.target_of(table).namespace for table in self._source.tables}:
-                if direct is None or not direct.namespace_exists(namespace):
-                    name = _qualified(self._config.catalog.name, namespace)
-                    self._session.sql(f"CREATE NAMESPACE IF NOT EXISTS {name}")
+        if self._looked() is None:
+            create_quarantine(self._session, self._quarantine)
+        for namespace in {self._source.target_of(table).namespace for table in self._source.tables}:
+            if direct is None or not _has_namespace(direct, namespace):
+                name = _qualified(self._config.catalog.name, namespace)
+                self._session.sql(f"CREATE NAMESPACE IF NOT EXISTS {name}")
 
     @property
     def pipeline(self) -> str:
@@ -115,11 +115,13 @@ class SparkEngine:
 
     def _none_quarantined(self) -> bool:
         """Return whether the quarantine is known to be empty, as it nearly always is; Spark takes a second to tell."""
-        if self._quarantined is None:
-            return False
-        with lake_errors("look at the quarantine"):
-            table = self._quarantined.look()
+        table = self._looked()
         return table is not None and is_empty(table)
+
+    def _looked(self) -> Table | None:
+        """Return the quarantine as it is now, None where only Spark can tell, or where it is not there."""
+        with lake_errors("look at the quarantine"):
+            return self._quarantined.look() if self._quarantined else None
 
     def start(
         self, progress: Mapping[str, tuple[Progress, frozenset[int]]], on_batch: Callable[[Batch], None]
@@ -292,6 +294,11 @@ class SparkQuery:
         finally:
             self._reader.close()
         shutil.rmtree(self._checkpoint, ignore_errors=True)  # one on an object store is left to its lifecycle rules
+
+
+def _has_namespace(catalog: Catalog, namespace: str) -> bool:
+    with lake_errors(f"look at namespace {namespace}"):
+        return catalog.namespace_exists(namespace)
 
 
 def _qualified(*names: str) -> str:

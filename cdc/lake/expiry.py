@@ -36,10 +36,8 @@ def expire(catalog: Catalog, name: TableName, numbers: Collection[int], go_on: C
 
     Raises CommitConflict if somebody has committed meanwhile, and what ``go_on`` does, before anything is changed.
     """
-    if not isinstance(
-        catalog, CommitsInPlace
-    ):  # a commit of changes alone would take away a tag that is made meanwhile
-        return None
+    if not isinstance(catalog, CommitsInPlace):
+        return None  # where changes are committed, and not whole metadata, a tag that is made meanwhile would go
     try:
         table = catalog.load_table(name)
         gone = oldest(table, numbers)
