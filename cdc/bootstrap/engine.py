@@ -298,7 +298,7 @@ class SparkQuery:
 
 def _has_namespace(catalog: Catalog, namespace: str) -> bool:
     with lake_errors(f"look at namespace {namespace}"):
-        return catalog.namespace_exists(namespace)
+        return catalog.namespace_exists((namespace,))
 
 
 def _qualified(*names: str) -> str:
