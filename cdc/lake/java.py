@@ -95,7 +95,11 @@ def use_in_this_thread(session: SparkSession) -> None:
 
 
 def load_table(session: SparkSession, name: str) -> Any:  # noqa: ANN401 - py4j
-    """Return the Java table behind a quoted name, read afresh from the catalog."""
+    """Return the Java table behind a quoted name, read afresh from the catalog.
+
+    In a thread that has made no statement yet Iceberg would look for the catalog in settings of nobody.
+    """
+    use_in_this_thread(session)
     loader = java_class(session, "org.apache.iceberg.spark.Spark3Util")
     return loader.loadIcebergTable(session._jsparkSession, name)  # noqa: SLF001
 

@@ -4,6 +4,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -16,6 +17,7 @@ from cdc.core.errors import Fenced, LeaseHeld
 from cdc.lake.holder import LeaseSeen, read_lease, this_process
 from cdc.lake.lease import Lease
 from cdc.lake.pyiceberg_catalog import open_catalog
+from cdc.spark.session import sibling_session
 
 SHORT, LONG = 0.6, 60.0
 _numbers = count(1)
@@ -50,6 +52,18 @@ def test_a_live_holder_keeps_its_lease_and_is_named(candidate: Callable[..., Lea
     assert "--standby" in refused.value.hint
     holder.renew()
     holder.check()
+
+
+def test_a_lease_that_is_there_is_taken_by_a_session_that_has_made_no_statement(lake: tuple[Any, Any]) -> None:
+    """A service that was started again did not find its catalog, and ended."""
+    session, config = lake
+    pipeline = f"pipeline {next(_numbers)}"
+    before = Lease(session, config.catalog.name, "cdc", pipeline, LONG)
+    first = acquire(before)
+    before.release()
+    new = sibling_session(session, config.catalog)
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(acquire, Lease(new, config.catalog.name, "cdc", pipeline, LONG)).result() > first
 
 
 def test_whoever_has_no_spark_sees_who_is_at_work(lake: tuple[Any, Any], candidate: Callable[..., Lease]) -> None:
