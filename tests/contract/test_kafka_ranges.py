@@ -2,11 +2,12 @@
 
 import queue
 import random
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import reduce
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 from typing import Any
 
@@ -255,9 +256,13 @@ def test_topics_in_turns_bring_every_committed_message_once_and_in_order(
             producer.flush()
             _ = producer.commit_transaction() if chosen.random() < 0.7 else producer.abort_transaction()
 
-    turns, came = InTurns(reader, 1, lambda: 0.0), list[tuple[str, int, int]]()
-    ranges, beyond = ranges_of(kafka, topics), 0
-    for _ in range(15):
+    seconds = count()
+    turns, came = InTurns(reader, 1, lambda: float(next(seconds))), list[tuple[str, int, int]]()
+    ranges, beyond, deadline = ranges_of(kafka, topics), 0, time.monotonic() + 120
+    for step in count():
+        if step >= 15 and beyond:
+            break
+        assert time.monotonic() < deadline, "nothing came meanwhile"
         send()
         ranges = ranges_of(kafka, topics, ranges)
         for part in turns.of(turns.left(ranges)):
@@ -277,4 +282,3 @@ def test_topics_in_turns_bring_every_committed_message_once_and_in_order(
         offsets = [offset for t, p, offset in came if (t, p) == (topic, partition)]
         here = pc.and_(pc.equal(expected["topic"], topic), pc.equal(expected["partition"], partition))
         assert offsets == expected.filter(here)["offset"].to_pylist()
-    assert beyond, "nothing came meanwhile"
