@@ -129,7 +129,8 @@ class SparkEngine:
         """Start the query with an empty checkpoint: where to go on is what the tables say."""
         checkpoint = self._empty_checkpoint()
         noted, reader = OffsetLog(checkpoint), RangeReader(self._config.kafka)
-        turns = InTurns(reader, self._config.stream.parallel_tables)
+        stream = self._config.stream
+        turns = InTurns(reader, stream.parallel_tables, stream.max_offsets_per_batch)
 
         def handle(messages: DataFrame, number: int) -> None:
             for batch in self._batches(messages, noted.ranges_of(number), turns):

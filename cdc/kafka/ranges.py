@@ -62,12 +62,12 @@ class RangeReader:
         """
         return self._guarded(lambda: self._read(ranges, limit))
 
-    def read_on(self, ranges: Ranges, most: Mapping[str, int], limit: int) -> tuple[pa.Table, Ranges] | str:
-        """Return the messages of the topics in ``most``, and how far they go, as ``read`` does.
+    def read_on(self, ranges: Ranges, beyond: Mapping[str, int], limit: int) -> tuple[pa.Table, Ranges] | str:
+        """Return the messages of the topics in ``beyond``, and how far they go, as ``read`` does.
 
-        Of their partitions comes all of the range, and what was fetched behind it already, so many offsets at most.
+        Of their partitions comes what was fetched behind the range already, too, so many offsets of each at most.
         """
-        return self._guarded(lambda: self._read_on(ranges, most, limit))
+        return self._guarded(lambda: self._read_on(ranges, beyond, limit))
 
     def _guarded(self, read: Callable[[], Found | str]) -> Found | str:
         with self._lock:
@@ -94,13 +94,13 @@ class RangeReader:
         why = self._fetch(ranges, ends, limit)
         return why or _table(self._fetched.take(ends))
 
-    def _read_on(self, ranges: Ranges, most: Mapping[str, int], limit: int) -> tuple[pa.Table, Ranges] | str:
-        starts, ends = (_places({topic: ranges[topic] for topic in most}, end) for end in (0, 1))
+    def _read_on(self, ranges: Ranges, beyond: Mapping[str, int], limit: int) -> tuple[pa.Table, Ranges] | str:
+        ends = _places({topic: ranges[topic] for topic in beyond}, 1)
         if why := self._fetch(ranges, ends, limit) or self._keep_what_came(limit // 4):
             return why
-        for place, start in starts.items():
-            ends[place] = max(ends[place], min(self._fetched.reached(place), start + most[place[0]]))
-        read = {topic: {p: (starts[topic, p], ends[topic, p]) for p in ranges[topic]} for topic in most}
+        for place, end in ends.items():
+            ends[place] = max(end, min(self._fetched.reached(place), end + beyond[place[0]]))
+        read = {topic: {p: (of[0], ends[topic, p]) for p, of in ranges[topic].items()} for topic in beyond}
         return _table(self._fetched.take(ends)), read
 
     def _fetch(self, ranges: Ranges, ends: Mapping[Place, int], limit: int) -> str:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from cdc.core.progress import Ranges
+from cdc.core.progress import Ranges, messages_in
 from cdc.spark.microbatch import GATHERED_BYTES, GATHERED_OF_A_TOPIC, RangeReader
 from cdc.spark.pieces import Read
 
@@ -18,20 +18,25 @@ SECONDS = 1.0
 class ReadsOn(RangeReader, Protocol):
     """Reads ranges, and what has come behind them."""
 
-    def read_on(self, ranges: Ranges, most: Mapping[str, int], limit: int) -> tuple[pa.Table, Ranges] | str:
-        """Return the messages of the topics in ``most`` and how far they go, or why they could not be read.
+    def read_on(self, ranges: Ranges, beyond: Mapping[str, int], limit: int) -> tuple[pa.Table, Ranges] | str:
+        """Return the messages of the topics in ``beyond`` and how far they go, or why they could not be read.
 
-        Of each topic that many are taken at most, or all of its range. The others' ranges are named to be fetched.
+        So many offsets more than its range has are taken of each partition, at most. The other topics' ranges are
+        named to be fetched.
         """
         ...
 
 
 @dataclass
 class InTurns:
-    """Hands out the topics of the micro-batches of one query; at least ``fewest`` at a time."""
+    """Hands out the topics of the micro-batches of one query; at least ``fewest`` at a time.
+
+    A micro-batch does not come to be of more than ``most`` messages by what has come since it began.
+    """
 
     reader: ReadsOn
     fewest: int
+    most: int
     clock: Callable[[], float] = time.monotonic
     _begins: dict[tuple[str, int], int] = field(default_factory=dict)
     _rate: float = 0.0
@@ -53,13 +58,15 @@ class InTurns:
         if len(waiting) <= self._some():
             yield from self._timed(len(waiting), ranges, self.reader)
             return
+        room = self.most - messages_in(ranges)
         while waiting:
             some, waiting = waiting[: self._some()], waiting[self._some() :]
-            found = self.reader.read_on(self.left(ranges), _most(ranges, some), GATHERED_BYTES)
+            found = self.reader.read_on(self.left(ranges), _beyond(ranges, some, room), GATHERED_BYTES)
             if isinstance(found, str):
                 yield found
                 return
             messages, read = found
+            room -= messages_in(read) - messages_in({topic: ranges[topic] for topic in some})
             self._begins |= {(topic, p): end for topic, of in read.items() for p, (_, end) in of.items()}
             yield from self._timed(len(some), read, Read(messages))
 
@@ -79,8 +86,10 @@ def in_order(ranges: Ranges) -> list[str]:
     return sorted((topic for topic in ranges if sizes[topic]), key=lambda t: (sizes[t] > GATHERED_OF_A_TOPIC, t))
 
 
-def _most(ranges: Ranges, topics: list[str]) -> dict[str, int]:
-    return {topic: max(2 * _size(ranges[topic]), GATHERED_OF_A_TOPIC) for topic in topics}
+def _beyond(ranges: Ranges, topics: list[str], room: int) -> dict[str, int]:
+    """Return how far each partition may be read beyond its end: as much again, or a few, if there is room for it."""
+    each = max(0, room) // sum(len(ranges[topic]) for topic in topics)
+    return {topic: min(max(_size(ranges[topic]), GATHERED_OF_A_TOPIC), each) for topic in topics}
 
 
 def _size(of_topic: Mapping[int, tuple[int, int]]) -> int:

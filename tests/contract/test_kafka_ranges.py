@@ -257,7 +257,7 @@ def test_topics_in_turns_bring_every_committed_message_once_and_in_order(
             _ = producer.commit_transaction() if chosen.random() < 0.7 else producer.abort_transaction()
 
     seconds = count()
-    turns, came = InTurns(reader, 1, lambda: float(next(seconds))), list[tuple[str, int, int]]()
+    turns, came = InTurns(reader, 1, 10_000, lambda: float(next(seconds))), list[tuple[str, int, int]]()
     ranges, beyond, deadline = ranges_of(kafka, topics), 0, time.monotonic() + 120
     for step in count():
         if step >= 15 and beyond:

@@ -181,9 +181,9 @@ def odd() -> Iterator[Message]:
     yield message("a", 1, 3)
 
 
-def on(rig: Rig, ranges: Any, most: Mapping[str, int]) -> Any:
+def on(rig: Rig, ranges: Any, beyond: Mapping[str, int]) -> Any:
     """Read on, and return the offsets of each topic, and how far each range goes."""
-    found = rig.reader.read_on(ranges, most, ROOM)
+    found = rig.reader.read_on(ranges, beyond, ROOM)
     if isinstance(found, str):
         return found
     messages, read = found
@@ -197,17 +197,17 @@ def test_what_was_fetched_behind_a_range_is_read_with_it_and_the_next_begins_the
     rig = Rig({("a", 0): of("a", 0, range(9)), ("b", 0): of("b", 0, range(9))})
     ranges = {"a": {0: (0, 2)}, "b": {0: (0, 3)}}
     assert on(rig, ranges, {"a": 500}) == ({"a": list(range(9))}, {"a": {0: (0, 9)}})
-    assert on(rig, {**ranges, "a": {0: (9, 9)}}, {"b": 5}) == ({"b": list(range(5))}, {"b": {0: (0, 5)}})
+    assert on(rig, {**ranges, "a": {0: (9, 9)}}, {"b": 2}) == ({"b": list(range(5))}, {"b": {0: (0, 5)}})
     assert rig.read({"a": {0: (9, 9)}, "b": {0: (5, 9)}}) == places("b", 0, range(5, 9))
     assert [c.assigned for c in rig.made] == [[(("a", 0), 0), (("b", 0), 0)]], "one consumer, asked once"
 
 
-def test_all_of_a_range_is_read_however_little_more_may_be() -> None:
+@pytest.mark.parametrize("more", [0, 1])
+def test_all_of_a_range_is_read_and_no_more_beyond_it_than_may_be(more: int) -> None:
     rig = Rig({("a", 0): of("a", 0, range(9)), ("a", 1): of("a", 1, range(9))})
-    assert on(rig, {"a": {0: (0, 4), 1: (0, 1)}}, {"a": 2}) == (
-        {"a": [0, 1, 2, 3, 0, 1]},
-        {"a": {0: (0, 4), 1: (0, 2)}},
-    )
+    found, read = on(rig, {"a": {0: (0, 4), 1: (0, 1)}}, {"a": more})
+    assert read == {"a": {0: (0, 4 + more), 1: (0, 1 + more)}}
+    assert found == {"a": [*range(4 + more), *range(1 + more)]}
 
 
 def test_reading_on_waits_for_its_own_topics_alone() -> None:

@@ -13,6 +13,7 @@ from cdc.spark.microbatch import GATHERED_OF_A_TOPIC
 from cdc.spark.pieces import Read
 
 NOTHING = pa.table({})
+MOST = 500_000
 
 
 class Log:
@@ -27,15 +28,15 @@ class Log:
     def read(self, _ranges: Ranges, _limit: int) -> pa.Table | str:
         raise AssertionError("whoever has the ranges reads them")
 
-    def read_on(self, ranges: Ranges, most: Mapping[str, int], _limit: int) -> tuple[pa.Table, Ranges] | str:
-        assert most.keys() <= ranges.keys()
-        self.asked.append(list(most))
+    def read_on(self, ranges: Ranges, beyond: Mapping[str, int], _limit: int) -> tuple[pa.Table, Ranges] | str:
+        assert beyond.keys() <= ranges.keys()
+        self.asked.append(list(beyond))
         if self.broken:
             return "it is away"
         found = {}
-        for topic in most:
+        for topic in beyond:
             start, end = ranges[topic][0]
-            found[topic] = {0: (start, max(end, min(self.ends[topic], start + most[topic])))}
+            found[topic] = {0: (start, max(end, min(self.ends[topic], end + beyond[topic])))}
         return NOTHING, found
 
 
@@ -61,7 +62,7 @@ def work(log: Log, turns: InTurns, ranges: Ranges, seconds: float = 0.1, grow: i
 def rig(tables: int, messages: int = 5) -> tuple[Log, InTurns]:
     log = Log()
     log.ends = {f"t{n:02}": messages for n in range(tables)}
-    return log, InTurns(log, 4, lambda: log.now)
+    return log, InTurns(log, 4, MOST, lambda: log.now)
 
 
 def test_tables_that_a_second_does_for_come_at_once_and_are_read_as_planned() -> None:
@@ -109,12 +110,20 @@ def test_a_table_whose_changes_never_end_is_not_read_for_ever() -> None:
     log, turns = rig(8)
     first = planned(log)
     log.ends = dict.fromkeys(log.ends, 10**9)
-    assert work(log, turns, first)[0]["t00"] == (0, GATHERED_OF_A_TOPIC)
+    assert work(log, turns, first)[0]["t00"] == (0, 5 + GATHERED_OF_A_TOPIC)
     large = {"a": {0: (0, 10_000)}, "b": {0: (0, 1)}, **{f"c{n}": {0: (0, 1)} for n in range(4)}}
     log.ends = dict.fromkeys(large, 10**9)
-    turns = InTurns(log, 4, lambda: log.now)
+    turns = InTurns(log, 4, MOST, lambda: log.now)
     assert in_order(large)[-1] == "a", "large ones last"
     assert work(log, turns, large)[-1]["a"] == (0, 20_000)
+
+
+def test_a_micro_batch_does_not_become_larger_than_one_may_be() -> None:
+    """Whoever wants batches of 300 messages got 500 of each table."""
+    log, turns = rig(12)
+    turns.most = 12 * 5 + 30
+    taken = work(log, turns, planned(log), seconds=0.25, grow=100)
+    assert [sum(end - start for start, end in turn.values()) for turn in taken] == [20, 20 + 28, 20]
 
 
 def test_one_that_cannot_be_read_ends_them_and_says_why() -> None:
