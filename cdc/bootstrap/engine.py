@@ -19,7 +19,7 @@ from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
 from cdc.core.errors import CdcError, ConfigError, IncompatibleSchema
 from cdc.core.names import TableName, quote, tombstones_of
-from cdc.core.progress import Progress, Ranges, TopicState, messages_in
+from cdc.core.progress import Progress, Ranges, TopicState
 from cdc.kafka.client import java_settings
 from cdc.kafka.ranges import RangeReader
 from cdc.kafka.registry import SchemaRegistry
@@ -43,7 +43,7 @@ from cdc.spark.batch import SparkTableBatch, TableFormat
 from cdc.spark.in_turns import InTurns
 from cdc.spark.microbatch import MicroBatch, TopicSlice
 from cdc.spark.microbatch import RangeReader as ReadsRanges
-from cdc.spark.pieces import PIECES, in_pieces
+from cdc.spark.pieces import in_pieces, pieces_of
 from cdc.spark.session import SessionPool
 from cdc.spark.source import OffsetLog, query_failure, read_range, start_query
 from cdc.spark.staging import TableTarget, blocked_keys, create_quarantine, release_quarantined
@@ -161,12 +161,13 @@ class SparkEngine:
 
     def _parts(self, ranges: Ranges, most: int, turns: InTurns) -> Iterator[tuple[Ranges, ReadsRanges] | str]:
         """Yield the parts of a micro-batch; the last may be why Spark has to read it, nothing where it is Spark's."""
-        if not most or messages_in(ranges) > most * PIECES:
+        pieces = pieces_of(ranges, most)
+        if not pieces:
             yield ""
-        elif messages_in(ranges) > most:
-            yield from in_pieces(ranges, most, turns.reader)
-        else:
+        elif pieces == 1:
             yield from turns.of(ranges)
+        else:
+            yield from in_pieces(ranges, most, turns.reader)
 
     def _empty_checkpoint(self) -> str:
         """Return a new directory; those of earlier runs, killed before they could tidy up, go away."""

@@ -75,7 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _wanted(arguments: Sequence[str]) -> Sequence[str]:
     """Return the group that is asked for, all of them if that is not the first word: the others take a second."""
     first = arguments[0] if arguments else ""
-    return GROUPS if first != "--version" and first not in GROUPS else [one for one in GROUPS if one == first]
+    if first in GROUPS:
+        return [first]
+    return () if first == "--version" else GROUPS
 
 
 _registered: set[str] = set()

@@ -15,7 +15,12 @@ Ranges = Mapping[str, Mapping[int, tuple[int, int]]]
 
 def messages_in(ranges: Ranges) -> int:
     """Return a bound of the number of messages: not every offset is one's."""
-    return sum(end - start for of_topic in ranges.values() for start, end in of_topic.values())
+    return sum(map(offsets_in, ranges.values()))
+
+
+def offsets_in(of_topic: Mapping[int, tuple[int, int]]) -> int:
+    """Return how many offsets the ranges of one topic's partitions have."""
+    return sum(end - start for start, end in of_topic.values())
 
 
 @dataclass(frozen=True)

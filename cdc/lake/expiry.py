@@ -5,30 +5,23 @@ only those of the snapshots that go are read, and the files that ``main`` has no
 """
 
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 from pyiceberg.catalog import Catalog
-from pyiceberg.io import FileIO
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.update import AssertTableUUID
 
-from cdc.core.errors import CdcError
 from cdc.core.names import TableName
 from cdc.lake.commits import commit_errors
+from cdc.lake.foreign import attempted
 from cdc.lake.listing import Manifests, ancestors
-from cdc.lake.outdated import files_of, removing
+from cdc.lake.measuring import few_files
+from cdc.lake.outdated import delete, files_of, removing
 from cdc.lake.producing import FORMAT
 from cdc.lake.publishing import CommitsInPlace, committed
 
-FILES = 2_000
-"""A table of more files is left to Spark: all of them are looked at."""
-
-DELETERS = 4
-"""Files that are deleted at the same time."""
-
-_TOTALS = ("total-data-files", "total-delete-files")
+Due = tuple[Table, list[Snapshot], frozenset[str]]
+"""A table, the snapshots that go, and the files that go with them."""
 
 
 def expire(catalog: Catalog, name: TableName, numbers: Collection[int], go_on: Callable[[], None]) -> int | None:
@@ -38,21 +31,21 @@ def expire(catalog: Catalog, name: TableName, numbers: Collection[int], go_on: C
     """
     if not isinstance(catalog, CommitsInPlace):
         return None  # where changes are committed, and not whole metadata, a tag that is made meanwhile would go
-    try:
-        table = catalog.load_table(name)
-        gone = oldest(table, numbers)
-        files = _only_theirs(table, gone) if gone else frozenset()
-    except CdcError:
-        raise
-    except Exception:  # noqa: BLE001 - files that are read otherwise: Spark does it, or tells
+    due = attempted(lambda: _due(catalog, name, numbers))
+    if due is None:
         return None
-    if not gone:
-        return None
+    table, gone, files = due
     go_on()
     with commit_errors(f"expire snapshots of {name}"):
         committed(catalog, table, (removing(gone), (AssertTableUUID(uuid=table.metadata.table_uuid),)))
-    _delete(table.io, files)
+    delete(table.io, files)
     return len(gone)
+
+
+def _due(catalog: Catalog, name: TableName, numbers: Collection[int]) -> Due | None:
+    table = catalog.load_table(name)
+    gone = oldest(table, numbers)
+    return (table, gone, _only_theirs(table, gone)) if gone else None
 
 
 def oldest(table: Table, numbers: Collection[int]) -> list[Snapshot]:
@@ -74,7 +67,7 @@ def oldest(table: Table, numbers: Collection[int]) -> list[Snapshot]:
         and len(line) == len(metadata.snapshots)
         and {ref.snapshot_id for ref in metadata.refs.values()} <= kept
         and head is not None
-        and sum(int(head.get(total) or FILES) for total in _TOTALS) <= FILES
+        and few_files(head.additional_properties)
     )
     return gone if plain and {one.snapshot_id for one in gone} == wanted else []
 
@@ -83,12 +76,3 @@ def _only_theirs(table: Table, gone: list[Snapshot]) -> frozenset[str]:
     """Return the files that go with them; one that somebody has added again, by its old name, stays."""
     listing = Manifests().listing(table, table.metadata.current_snapshot_id or 0)
     return files_of(table, gone) - listing.data.keys() - listing.deletes
-
-
-def _delete(io: FileIO, files: Collection[str]) -> None:
-    def delete(path: str) -> None:
-        with suppress(Exception):  # what stays is removed as an orphan
-            io.delete(path)
-
-    with ThreadPoolExecutor(DELETERS, "expire") as pool:
-        list(pool.map(delete, files))

@@ -1,9 +1,9 @@
 """What catalogs and stores raise, as errors of the project: one place of translation for all that pyiceberg does."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from pyarrow import ArrowException  # type: ignore[import-untyped]
 from pydantic import ValidationError
@@ -48,6 +48,9 @@ _REFUSED = re.compile(
 )
 
 
+Result = TypeVar("Result")
+
+
 @contextmanager
 def lake_errors(doing: str) -> Iterator[None]:
     """Raise what catalogs and stores raise as errors of the project; ``doing`` completes "could not ..".
@@ -63,6 +66,16 @@ def lake_errors(doing: str) -> Iterator[None]:
         if known is None:
             raise
         raise known from error
+
+
+def attempted(work: Callable[[], Result]) -> Result | None:
+    """Return what is done without Spark; None for an error that nobody knows, for Spark does it then, or tells."""
+    try:
+        return work()
+    except CdcError:
+        raise
+    except Exception:  # noqa: BLE001 - files, values or properties that pyiceberg reads otherwise, or not at all
+        return None
 
 
 def meaning(doing: str, error: Exception) -> CdcError | None:

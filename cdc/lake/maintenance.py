@@ -13,7 +13,7 @@ from typing import Any
 from pyiceberg.catalog import Catalog
 from pyspark.sql import SparkSession
 
-from cdc.core.compaction import Compact, DataFile, DeleteFile, Packing, deleted_rows, surplus_deletes, takes_part
+from cdc.core.compaction import Compact, DataFile, DeleteFile, Packing
 from cdc.core.history import carried
 from cdc.core.maintenance import (
     MANY_MANIFESTS,
@@ -37,8 +37,8 @@ from cdc.core.names import TableName, quote, shadow_of
 from cdc.lake.checkpoints import Histories
 from cdc.lake.compaction import rewrite
 from cdc.lake.expiry import expire
-from cdc.lake.java import java_class, java_errors, load_table, use_in_this_thread
-from cdc.lake.measuring import PATHS, Files, Manifests
+from cdc.lake.java import java_class, java_errors, load_table
+from cdc.lake.measuring import PATHS, Files, Measuring, measured, worth_a_look
 from cdc.lake.packing import pack
 from cdc.lake.tables import BRANCH, IcebergTable, recorded
 from cdc.lake.yielding import yielding
@@ -72,7 +72,7 @@ class TableMaintainer:
     ) -> None:
         self._session = session
         self._direct = direct
-        self._read = Manifests(direct) if direct else None
+        self._measuring = Measuring(direct) if direct else None
         self._catalog = catalog
         self._namespace = namespace
         self._histories = histories
@@ -83,7 +83,6 @@ class TableMaintainer:
 
         They are remembered by snapshot: a table that is not written to costs one look at its metadata.
         """
-        use_in_this_thread(self._session)
         history = self._histories.find(table)
         if history is None:
             return None
@@ -104,7 +103,6 @@ class TableMaintainer:
 
     def do(self, table: TableName, step: Step, wanted: Callable[[], bool], patience: float) -> Done:
         """Carry a step out; errors as the protocol says."""
-        use_in_this_thread(self._session)
         with yielding(self._session, wanted, patience) as go_on, java_errors(f"{step.kind.replace('_', ' ')} {table}"):
             if isinstance(step, Compact):
                 packed = pack(self._direct, table, step, {MARK: step.kind}, go_on) if self._direct else None
@@ -136,11 +134,9 @@ class TableMaintainer:
             self._settle(table)
 
     def _measured(self, table: TableName, snapshot: int, summary: Mapping[str, str], packing: Packing) -> Files:
-        if self._read and (known := self._read.measured(table, snapshot, summary, packing)):
-            return known
-        found = Files()
-        if _number(summary, "total-data-files") >= packing.fewest or _number(summary, "total-delete-files"):
-            found = self._files(table, snapshot, packing)
+        if self._measuring and (here := self._measuring.measured(table, snapshot, summary, packing)):
+            return here
+        found = self._files(table, snapshot, packing) if worth_a_look(summary, packing) else Files()
         manifests, size = self._manifests(table, snapshot)
         return found._replace(manifests=manifests, manifest_bytes=size)
 
@@ -153,15 +149,7 @@ class TableMaintainer:
             f"coalesce({partition}, '') AS partition, coalesce(referenced_data_file, {_ONLY_FILE}) AS of "
             f"FROM {name} VERSION AS OF {int(snapshot)}"
         ).toArrow()
-        found = rows.to_pylist()
-        deletes = [DeleteFile(r["rows"], r["of"], r["spec"], r["partition"]) for r in found if r["content"]]
-        gone = deleted_rows(deletes)
-        data = (
-            DataFile(r["file_path"], r["bytes"], r["rows"], r["spec"], r["partition"], gone[r["file_path"]])
-            for r in found
-            if not r["content"]
-        )
-        return Files(tuple(one for one in data if takes_part(one, packing)), len(deletes), surplus_deletes(deletes))
+        return measured([_file(row) for row in rows.to_pylist()], packing)
 
     def _manifests(self, table: TableName, snapshot: int) -> tuple[int, int]:
         iceberg = self._load(table)
@@ -244,8 +232,10 @@ class TableMaintainer:
         return ".".join(quote(part, "`") for part in (self._catalog, *table))
 
 
-def _number(summary: Mapping[str, str], name: str) -> int:
-    return int(summary.get(name) or 0)
+def _file(row: Mapping[str, Any]) -> DataFile | DeleteFile:
+    if row["content"]:
+        return DeleteFile(row["rows"], row["of"], row["spec"], row["partition"])
+    return DataFile(row["file_path"], row["bytes"], row["rows"], row["spec"], row["partition"])
 
 
 def _length(found: Any) -> int:  # noqa: ANN401 - py4j's Iterable

@@ -3,7 +3,7 @@
 A manifest never changes, so each is read once.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -13,14 +13,16 @@ from pyiceberg.manifest import DataFileContent, ManifestEntryStatus
 from pyiceberg.table import Table
 
 from cdc.core.compaction import DataFile, DeleteFile, Packing, deleted_rows, surplus_deletes, takes_part
-from cdc.core.errors import CdcError
 from cdc.core.maintenance import MANY_MANIFESTS
 from cdc.core.names import TableName
+from cdc.lake.foreign import attempted
 from cdc.lake.listing import not_plain
 from cdc.lake.outdated import listed, records
 
-FILES = 2_000
-"""A table of more files is left to Spark."""
+MOST_FILES = 2_000
+"""A table of more files is left to Spark: all of them are looked at."""
+
+_DATA, _DELETES = "total-data-files", "total-delete-files"
 
 PATHS = 2147483546
 """Iceberg's number of the column of paths in position deletes; a file of one data file alone has it as both bounds."""
@@ -36,8 +38,8 @@ class Files(NamedTuple):
     manifest_bytes: int = 0
 
 
-class Manifests:
-    """What was read of the manifests of tables, as long as these hold them."""
+class Measuring:
+    """Reads the manifests of tables, and keeps what it read for as long as the tables hold them."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -45,23 +47,14 @@ class Manifests:
 
     def measured(self, name: TableName, snapshot: int, summary: Mapping[str, str], packing: Packing) -> Files | None:
         """Return the files of a snapshot; None where Spark has to tell: partitions, other formats, many files."""
-        data, deletes = (int(summary.get(f"total-{kind}-files") or 0) for kind in ("data", "delete"))
-        if data + deletes > FILES:
-            return None
-        try:
-            return self._measured(name, snapshot, data, deletes, packing)
-        except CdcError:
-            raise
-        except Exception:  # noqa: BLE001 - files that are read otherwise: Spark does it, or tells
-            return None
+        return attempted(lambda: self._measured(name, snapshot, summary, packing)) if few_files(summary) else None
 
-    def _measured(self, name: TableName, snapshot: int, data: int, deletes: int, packing: Packing) -> Files | None:
+    def _measured(self, name: TableName, snapshot: int, summary: Mapping[str, str], packing: Packing) -> Files | None:
         table = self._catalog.load_table(name)
         if not_plain(table) is not None:
             return None
         lists = _lists(table, snapshot)
-        some = data >= packing.fewest or deletes  # otherwise nothing is due
-        found = files_of(self._read(name, lists, table.io), packing) if some else Files()
+        found = measured(self._read(name, lists, table.io), packing) if worth_a_look(summary, packing) else Files()
         size = sum(int(one["manifest_length"]) for one in lists) if len(lists) >= MANY_MANIFESTS else 0
         return found._replace(manifests=len(lists), manifest_bytes=size)
 
@@ -72,8 +65,18 @@ class Manifests:
         return [file for of_manifest in self._known[name].values() for file in of_manifest]
 
 
-def files_of(found: list[DataFile | DeleteFile], packing: Packing) -> Files:
-    """Return what there is of these live files."""
+def few_files(summary: Mapping[str, str]) -> bool:
+    """Return whether a snapshot is known by its summary to have no more files than are looked at here."""
+    return {_DATA, _DELETES} <= summary.keys() and int(summary[_DATA]) + int(summary[_DELETES]) <= MOST_FILES
+
+
+def worth_a_look(summary: Mapping[str, str], packing: Packing) -> bool:
+    """Return whether anything may be due for the files of a snapshot."""
+    return int(summary.get(_DATA) or 0) >= packing.fewest or int(summary.get(_DELETES) or 0) > 0
+
+
+def measured(found: Sequence[DataFile | DeleteFile], packing: Packing) -> Files:
+    """Return what there is of these live files; how many of a data file's rows are deleted its delete files tell."""
     deletes = [one for one in found if isinstance(one, DeleteFile)]
     gone = deleted_rows(deletes)
     data = (replace(one, deleted=gone[one.path]) for one in found if isinstance(one, DataFile))

@@ -1,6 +1,8 @@
 """Old snapshots of a table of the service's own, which only grows in one line, and the files that only they have."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from io import BytesIO
 from typing import Any
 
@@ -15,6 +17,9 @@ from cdc.lake.listing import ancestors
 
 KEEP = 15
 """Newest snapshots that stay, for whoever reads the table meanwhile."""
+
+DELETERS = 4
+"""Files that are deleted at the same time."""
 
 LOT = 15
 """Snapshots that go together: finding their files costs a look at each."""
@@ -39,6 +44,17 @@ def files_of(table: Table, gone: Sequence[Snapshot]) -> frozenset[str]:
         return frozenset()
     oldest_kept = list(ancestors(table, table.metadata.current_snapshot_id))[-len(gone) - 1]
     return frozenset(_only_in(gone, oldest_kept, table.io))
+
+
+def delete(io: FileIO, paths: Collection[str]) -> None:
+    """Delete files that no table needs any more; one that stays is removed as an orphan."""
+
+    def one(path: str) -> None:
+        with suppress(Exception):  # each by itself
+            io.delete(path)
+
+    with ThreadPoolExecutor(DELETERS, "delete") as pool:
+        list(pool.map(one, paths))
 
 
 def _only_in(gone: Sequence[Snapshot], oldest_kept: Snapshot, io: FileIO) -> Iterator[str]:

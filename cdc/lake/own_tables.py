@@ -12,14 +12,13 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.manifest import ManifestEntry
 from pyiceberg.table import Table
-from pyiceberg.table.snapshots import Snapshot
 
 from cdc.core.errors import CommitConflict, TerminalError
 from cdc.lake.commits import commit_errors, repeated
 from cdc.lake.file_rows import FileRows
 from cdc.lake.held import Content, HeldTable
 from cdc.lake.known import arrow_schema
-from cdc.lake.outdated import files_of, outdated, removing
+from cdc.lake.outdated import delete, files_of, outdated, removing
 from cdc.lake.producing import FORMAT
 from cdc.lake.publishing import Staged, committed
 from cdc.lake.rewriting import added, content_of, live, replacement
@@ -117,10 +116,4 @@ def _commit(held: HeldTable, stage: Callable[[Table], tuple[Staged, Content]], *
                 done = committed(held.catalog, table, ((*updates, *removing(gone)), requirements), held.texts)
                 held.moved_to(done, content)
             with suppress(Exception):  # what stays is removed as an orphan
-                _remove(table, gone)
-
-
-def _remove(table: Table, gone: Sequence[Snapshot]) -> None:
-    for path in files_of(table, gone):
-        with suppress(Exception):  # each by itself
-            table.io.delete(path)
+                delete(table.io, files_of(table, gone))

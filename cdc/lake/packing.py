@@ -4,7 +4,6 @@ The rules are those of ``cdc.lake.compaction``; larger steps, and tables of othe
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +15,14 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Summary
 
 from cdc.core.compaction import Compact
-from cdc.core.errors import CdcError, CommitConflict
+from cdc.core.errors import CommitConflict
 from cdc.core.names import TableName
 from cdc.lake.commits import commit_errors
 from cdc.lake.file_rows import FileRows
+from cdc.lake.foreign import attempted
 from cdc.lake.listing import deleted_by, not_plain
 from cdc.lake.live_files import Numbers
+from cdc.lake.outdated import delete
 from cdc.lake.publishing import Staged, Staging, committed
 from cdc.lake.rewriting import marked
 from cdc.lake.row_delta import RowDelta
@@ -51,28 +52,28 @@ def pack(
     Raises CommitConflict if one of the files is not there any more, or somebody has committed meanwhile. ``go_on`` is
     asked before each file.
     """
-    if step.bytes > BYTES:
+    made = attempted(lambda: _made(catalog.load_table(name), step, summary, go_on)) if step.bytes <= BYTES else None
+    if made is None:
         return None
-    try:
-        table = catalog.load_table(name)
-        plain = not_plain(table) is None and not table.sort_order().fields
-        chosen = _choose(table, step, go_on) if plain else None
-        if chosen is None:
-            return None
-        staged, new = _staged(table, chosen, summary)
-    except CdcError:
-        raise
-    except Exception:  # noqa: BLE001 - files or values that pyiceberg does not know: Spark does it, or tells
-        return None
+    staged, chosen, new = made
     try:
         with commit_errors(f"compact {name}"):
-            committed(catalog, table, staged.appending())
+            committed(catalog, staged.base, staged.appending())
     except CommitConflict:  # nothing has landed; of any other failure nobody knows
-        for file in new:
-            with suppress(Exception):
-                table.io.delete(file.file_path)
+        delete(staged.base.io, [file.file_path for file in new])
         raise
     return len(chosen.gone), len(new)
+
+
+def _made(
+    table: Table, step: Compact, summary: Mapping[str, str], go_on: Callable[[], None]
+) -> tuple[Staged, _Chosen, list[DataFile]] | None:
+    plain = not_plain(table) is None and not table.sort_order().fields
+    chosen = _choose(table, step, go_on) if plain else None
+    if chosen is None:
+        return None
+    staged, new = _staged(table, chosen, summary)
+    return staged, chosen, new
 
 
 def _choose(table: Table, step: Compact, go_on: Callable[[], None]) -> _Chosen | None:

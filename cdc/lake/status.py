@@ -50,7 +50,7 @@ class StatusTables:
                 f"TBLPROPERTIES ({kept}, 'write.distribution-mode' = 'none')"
             )
             present = self._session.table(name).columns
-            if missing := [column for column in columns.split(", ") if column.split(" ")[0] not in present]:
+            if missing := [f"{column} {kind}" for column, kind in _kinds(columns).items() if column not in present]:
                 self._session.sql(f"ALTER TABLE {name} ADD COLUMNS ({', '.join(missing)})")
 
     def write(self, status: Sequence[StatusRow], ledger: Sequence[LedgerRow]) -> None:
@@ -74,8 +74,7 @@ class StatusTables:
 
     def _frame(self, rows: Sequence[StatusRow | LedgerRow], columns: str) -> DataFrame:
         """Return the rows as a data frame; as an Arrow table they reach the JVM without a Python worker."""
-        kinds = [part.split(" ") for part in columns.split(", ")]
-        schema = pa.schema([(name, _ARROW[kind]) for name, kind in kinds])
+        schema = pa.schema([(name, _ARROW[kind]) for name, kind in _kinds(columns).items()])
         return self._session.createDataFrame(_table(rows, schema))
 
 
@@ -90,13 +89,9 @@ class DirectStatusTables:
     def create(self) -> None:
         """Create both tables, and the columns that older ones lack, unless all is there; idempotent."""
         with lake_errors("look at the status tables"):
-            there = all(_has(held, columns) for held, columns in self._both)
+            there = _has(self._status, STATUS_COLUMNS) and _has(self._ledger, LEDGER_COLUMNS)
         if not there:
             self._made.create()
-
-    @property
-    def _both(self) -> tuple[tuple[HeldTable, str], ...]:
-        return (self._status, STATUS_COLUMNS), (self._ledger, LEDGER_COLUMNS)
 
     def write(self, status: Sequence[StatusRow], ledger: Sequence[LedgerRow]) -> None:
         """Replace the pipeline's status rows and append to the ledger; each is one commit."""
@@ -114,11 +109,12 @@ class DirectStatusTables:
 
 def _has(held: HeldTable, columns: str) -> bool:
     table = held.look()
-    return table is not None and _named(columns) <= set(table.schema().column_names)
+    return table is not None and _kinds(columns).keys() <= set(table.schema().column_names)
 
 
-def _named(columns: str) -> set[str]:
-    return {column.split(" ")[0] for column in columns.split(", ")}
+def _kinds(columns: str) -> dict[str, str]:
+    """Return the type of each column, in Spark's words."""
+    return dict(column.split(" ") for column in columns.split(", "))
 
 
 def _replaced(rows: pa.Table, status: Sequence[StatusRow]) -> pa.Table:

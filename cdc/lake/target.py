@@ -15,7 +15,7 @@ from cdc.core.names import TableName
 from cdc.core.partitioning import shown_term
 from cdc.lake.checkpoints import version_of
 from cdc.lake.commits import commit_errors, repeated
-from cdc.lake.foreign import UP, lake_errors
+from cdc.lake.foreign import UP, attempted, lake_errors
 from cdc.lake.held import HeldTable
 from cdc.lake.listing import ancestors, descends
 from cdc.lake.producing import FORMAT
@@ -61,11 +61,10 @@ class Target:
 
     def fence(self, summary: Mapping[str, str]) -> None:
         """Commit an empty snapshot to ``main``: whoever staged on an older one can no longer publish."""
-        if not self._fenced({**summary, FENCE: "true"}):
+        if not attempted(lambda: self._fenced({**summary, FENCE: "true"})):  # Spark's first commits take a second each
             self._java.fence(summary)
 
     def _fenced(self, summary: Mapping[str, str]) -> bool:
-        """Return whether that could be done without Spark, whose first commits take a second each."""
         for attempt in repeated(CommitConflict):
             with attempt, commit_errors(f"fence table {self._held.name}"):
                 table = self._held.look()

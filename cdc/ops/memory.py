@@ -14,10 +14,10 @@ SECONDS = 60.0
 
 @contextmanager
 def kept_small(give_back_more: Callable[[], None]) -> Iterator[None]:
-    """Have cyclic garbage looked for seldom while the block runs, and what is free given back; ``more`` of it, too.
+    """Have cyclic garbage looked for seldom while the block runs, and what is free given back.
 
     Each look goes through all that is kept of tables, and finds little: with two hundred of them it took a tenth of the
-    time, four tenths of a second at once.
+    time, four tenths of a second at once. Then ``give_back_more`` is called, too; what it raises is passed over.
     """
     gc.collect()
     gc.freeze()

@@ -53,7 +53,7 @@ def make(jars: Path, on_step: Callable[[str], None]) -> None:
     archive = archive_of(jars)
     if archive.is_file():
         return
-    on_step("archiving the classes of Spark, from which it starts in half the time (180 MB)")
+    on_step("archiving the classes of Spark, from which it starts in half the time (200 MB)")
     try:
         with tempfile.TemporaryDirectory(dir=jars, prefix=".classes-") as scratch:
             made = Path(scratch) / "classes.jsa"

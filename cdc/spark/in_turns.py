@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from cdc.core.progress import Ranges, messages_in
+from cdc.core.progress import Ranges, messages_in, offsets_in
 from cdc.spark.microbatch import GATHERED_BYTES, GATHERED_OF_A_TOPIC, RangeReader
 from cdc.spark.pieces import Read
 
@@ -82,15 +82,11 @@ class InTurns:
 
 def in_order(ranges: Ranges) -> list[str]:
     """Return the topics that have messages: in the same order each time, large ones last."""
-    sizes = {topic: _size(of) for topic, of in ranges.items()}
+    sizes = {topic: offsets_in(of) for topic, of in ranges.items()}
     return sorted((topic for topic in ranges if sizes[topic]), key=lambda t: (sizes[t] > GATHERED_OF_A_TOPIC, t))
 
 
 def _beyond(ranges: Ranges, topics: list[str], room: int) -> dict[str, int]:
     """Return how far each partition may be read beyond its end: as much again, or a few, if there is room for it."""
     each = max(0, room) // sum(len(ranges[topic]) for topic in topics)
-    return {topic: min(max(_size(ranges[topic]), GATHERED_OF_A_TOPIC), each) for topic in topics}
-
-
-def _size(of_topic: Mapping[int, tuple[int, int]]) -> int:
-    return sum(end - start for start, end in of_topic.values())
+    return {topic: min(max(offsets_in(ranges[topic]), GATHERED_OF_A_TOPIC), each) for topic in topics}

@@ -35,8 +35,8 @@ def in_pieces(ranges: Ranges, most: int, reader: RangeReader) -> Iterator[tuple[
     Nothing comes where one piece would do, or more than ``PIECES`` would be needed. While one is worked on the next is
     read.
     """
-    pieces = -(-messages_in(ranges) // most) if most else 0
-    if not 1 < pieces <= PIECES:
+    pieces = pieces_of(ranges, most)
+    if pieces < 2:
         return
     parts = cut(ranges, pieces)
     with ThreadPoolExecutor(1, "read-ahead") as ahead:
@@ -49,6 +49,12 @@ def in_pieces(ranges: Ranges, most: int, reader: RangeReader) -> Iterator[tuple[
             if following is not None:
                 coming = ahead.submit(reader.read, following, GATHERED_BYTES)
             yield piece, Read(found)
+
+
+def pieces_of(ranges: Ranges, most: int) -> int:
+    """Return in how many pieces of so many messages the driver takes ranges; none where they are Spark's."""
+    pieces = max(1, -(-messages_in(ranges) // most)) if most else 0
+    return pieces if pieces <= PIECES else 0
 
 
 def cut(ranges: Ranges, pieces: int) -> list[Ranges]:

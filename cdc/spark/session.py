@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 
 from cdc.config.models import Config, SparkConfig
 from cdc.config.services import CatalogConfig, GlueCatalog, HiveCatalog, JdbcCatalog, RestCatalog
-from cdc.core.errors import CdcError, ConfigError
+from cdc.core.errors import ConfigError
 from cdc.spark.class_archive import archive_options
 from cdc.spark.jvm import LOG_OPTION, SMALL, start_jvm
 from cdc.spark.local_files import local_file_settings
@@ -81,7 +81,7 @@ def begin_jvm(config: Config, jars: Path) -> None:
     """Have the JVM of ``build_session`` start meanwhile; what keeps it from that is raised there."""
 
     def begin() -> None:
-        with suppress(CdcError):
+        with suppress(Exception):
             start_jvm(session_settings(config.spark, jars), _pipeline(config))
 
     threading.Thread(target=begin, name="begin-jvm", daemon=True).start()

@@ -81,7 +81,7 @@ SELECT s.wal_status, s.safe_wal_size,
        pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
                        s.confirmed_flush_lsn)::bigint AS behind,
        (w.wal_bytes / greatest(extract(epoch FROM now() - w.stats_reset), 1))::float8 AS bytes_per_second,
-       extract(epoch FROM now() - w.stats_reset)::float8 AS measured_seconds
+       coalesce(extract(epoch FROM now() - w.stats_reset), 0)::float8 AS measured_seconds
 FROM pg_replication_slots s, pg_stat_wal w WHERE s.slot_name = %(slot)s
 """
 

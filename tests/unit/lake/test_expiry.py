@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from cdc.core.errors import CommitConflict
-from cdc.lake import expiry
+from cdc.lake import measuring
 from cdc.lake.expiry import expire, oldest
 from cdc.lake.listing import ancestors
 from cdc.lake.publishing import committed
@@ -123,7 +123,7 @@ def test_what_is_not_one_line_is_left_to_spark(lake: Lake, monkeypatch: pytest.M
         "a catalog that takes changes": lambda: expire(lake.catalog, table.name, numbers[3:], lambda: None),
     }
     with monkeypatch.context() as patched:
-        patched.setattr(expiry, "FILES", 0)
+        patched.setattr(measuring, "MOST_FILES", 0)
         assert not oldest(table.load(), numbers[3:]), "many files"
     for name, case in cases.items():
         assert case() is None, name
@@ -140,31 +140,21 @@ def test_what_is_not_one_line_is_left_to_spark(lake: Lake, monkeypatch: pytest.M
     assert on_disk(table) == files
 
 
-def test_whoever_commits_meanwhile_is_first(lake: Lake) -> None:
-    table, catalog = lake.table("t", ID), reader(lake)
+def somebody_commits(table: Indexed) -> None:
+    table.load().manage_snapshots().create_tag(line(table)[4], "mine").commit()
+
+
+def a_batch_waits(_table: Indexed) -> None:
+    raise TimeoutError
+
+
+@pytest.mark.parametrize(("meanwhile", "error"), [(somebody_commits, CommitConflict), (a_batch_waits, TimeoutError)])
+def test_what_comes_first_leaves_everything_as_it_is(lake: Lake, meanwhile: Any, error: type[Exception]) -> None:
+    table = lake.table("t", ID)
     for n in range(5):
         table.put([row(n, n)])
     numbers, files = line(table), on_disk(table)
-
-    def meanwhile() -> None:
-        table.load().manage_snapshots().create_tag(numbers[4], "mine").commit()
-
-    with pytest.raises(CommitConflict):
-        expire(catalog, table.name, numbers[2:], meanwhile)
-    assert line(table) == numbers
-    assert on_disk(table) == files
-
-
-def test_a_batch_that_waits_comes_first(lake: Lake) -> None:
-    table, catalog = lake.table("t", ID), reader(lake)
-    for n in range(5):
-        table.put([row(n, n)])
-    numbers, files = line(table), on_disk(table)
-
-    def waits() -> None:
-        raise TimeoutError
-
-    with pytest.raises(TimeoutError):
-        expire(catalog, table.name, numbers[2:], waits)
+    with pytest.raises(error):
+        expire(reader(lake), table.name, numbers[2:], lambda: meanwhile(table))
     assert line(table) == numbers
     assert on_disk(table) == files

@@ -123,6 +123,8 @@ def test_settings_that_may_be_secrets_are_no_arguments_of_a_process(master: str,
     shown = arguments(settings)
     assert CANARY not in "".join(shown.values())
     assert (shown["spark.master"], shown["spark.driver.memory"]) == (master, "3g")
+    paths = shown["spark.driver.extraClassPath"].split(":") if master == "local[*]" else shown["spark.jars"].split(",")
+    assert paths == [f"{jars}/a.jar", f"{jars}/b.jar"]
     assert LOG_OPTION in shown["spark.driver.extraJavaOptions"]
     assert shown["spark.hadoop.fs.file.impl"] == "org.example.Own", (
         "`spark-submit` keeps the first file system it makes"
