@@ -129,6 +129,12 @@ class SparkEngine:
         """Start the query with an empty checkpoint: where to go on is what the tables say."""
         checkpoint = self._empty_checkpoint()
         noted, reader = OffsetLog(checkpoint), RangeReader(self._config.kafka)
+        reader.begin(
+            {  # while Spark plans
+                topic: {p: state.next_offset for p, state in of.partitions.items()}
+                for topic, (of, _) in progress.items()
+            }
+        )
         stream = self._config.stream
         turns = InTurns(reader, stream.parallel_tables, stream.max_offsets_per_batch)
 

@@ -54,6 +54,10 @@ class RangeReader:
         self._fetched = Fetched()
         self._lock, self._closed = threading.Lock(), threading.Event()
 
+    def begin(self, starts: Mapping[str, Mapping[int, int]]) -> None:
+        """Begin to fetch, from where the first ranges are likely to begin; waits for nothing."""
+        self._guarded(lambda: self._aimed({(topic, p): of[p] for topic, of in starts.items() for p in of}))
+
     def read(self, ranges: Ranges, limit: int) -> pa.Table | str:
         """Return the messages of the ranges, or why they could not be read; then the next call starts anew.
 

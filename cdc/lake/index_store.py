@@ -23,6 +23,7 @@ from rocksdict import (
     WriteOptions,
 )
 
+from cdc.cores import cut, on_cores
 from cdc.lake.folders import make_private
 from cdc.lake.live_files import LiveFiles
 
@@ -33,6 +34,9 @@ CACHE_BYTES = 64 << 20
 
 BUFFER_BYTES = 4 << 20
 """What is written and not sorted into files yet, of each index."""
+
+AT_ONCE = 20_000
+"""Keys that are looked up in one go."""
 
 _YES = True
 """RocksDB's switches have no names for their values."""
@@ -101,9 +105,13 @@ class IndexStore:
     def find(self, keys: Sequence[bytes]) -> tuple[Values, Values]:
         """Return which of the keys have a place, and the places, undefined where there is none."""
         blank = bytes(self._type.itemsize)
-        found: list[bytes | None] = list(self._open.entries.get(list(keys)) or ()) if keys else []
+        parts = on_cores(self._look_up, [keys[part] for part in cut(len(keys), AT_ONCE)])
+        found = [place for part in parts for place in part]
         there = np.array([one is not None for one in found], bool)
         return there, np.frombuffer(b"".join([one or blank for one in found]), self._type)
+
+    def _look_up(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        return list(self._open.entries.get(list(keys)) or ())
 
     @_errors()
     def state(self) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from cdc.arrow import plain_type
 from cdc.core.batch import Skip
 from cdc.core.positions import LAYOUTS
 from cdc.core.types import EventField, unfit_text
+from cdc.cores import cut, on_cores
 from cdc.spark.arrow_positions import components_of, epochs_of, position_texts
 from cdc.spark.arrow_values import Convert, Refused, arrow_type, converter
 from cdc.spark.avro_batch import container, read_all
@@ -29,8 +30,8 @@ from cdc.spark.microbatch import SchemaPair
 REMEMBERED = 300
 """Kinds of messages whose schemas are kept parsed, those used last."""
 
-AT_ONCE = 50_000
-"""Messages that are decoded at a time."""
+AT_ONCE = 25_000
+"""Messages that are decoded in one go."""
 
 _JSON_TYPES = {"int": int, "long": int, "string": str}
 _PHYSICAL = {"int": pa.int32(), "long": pa.int64(), "string": pa.string()}
@@ -89,9 +90,8 @@ def _decoded(messages: pa.Table, writer: Writer | str, shape: RowShape, epochs: 
     decoder = _decoder(writer, shape.engine, shape.key, tuple(shape.columns.items()), shape.placeholder)
     if isinstance(decoder, str):
         raise Refused(decoder)
-    starts = range(0, messages.num_rows, AT_ONCE)
-    parts = [decoder.events(messages.slice(start, AT_ONCE), epochs) for start in starts]
-    return pa.concat_tables([decoder.nothing, *parts])
+    parts = [messages[part] for part in cut(messages.num_rows, AT_ONCE)]
+    return pa.concat_tables([decoder.nothing, *on_cores(lambda part: decoder.events(part, epochs), parts)])
 
 
 class _Field(NamedTuple):

@@ -62,6 +62,25 @@ def test_ranges_that_follow_each_other_are_read_without_a_word_to_kafka() -> Non
     assert [c.assigned for c in rig.made] == [[(("a", 0), 0), (("b", 0), 0)]]
 
 
+def test_what_was_begun_is_not_asked_for_again() -> None:
+    """The query is planned meanwhile; a partition that was not known then comes with its range."""
+    rig = Rig({("a", 0): of("a", 0, range(10)), ("b", 0): of("b", 0, range(5))})
+    rig.reader.begin({"a": {0: 3}})
+    assert rig.read({"a": {0: (3, 7)}, "b": {0: (0, 0)}}) == places("a", 0, range(3, 7))
+    assert [c.assigned for c in rig.made] == [[(("a", 0), 3), (("b", 0), 0)]]
+
+
+def test_a_beginning_that_proves_wrong_is_forgotten() -> None:
+    """The first range begins elsewhere, before it or behind it; and a closed reader begins nothing."""
+    for start in (0, 5):
+        rig = Rig({("a", 0): of("a", 0, range(10))})
+        rig.reader.begin({"a": {0: 3}})
+        assert rig.read({"a": {0: (start, 7)}}) == places("a", 0, range(start, 7))
+    rig.reader.close()
+    rig.reader.begin({"a": {0: 3}})
+    assert len(rig.made) == 1
+
+
 def test_a_range_may_end_in_offsets_of_no_message() -> None:
     """Markers of transactions, messages that were given up, what compaction removed."""
     rig = Rig({("a", 0): of("a", 0, [0, 3, 8])}, {("a", 0): 12})
