@@ -43,7 +43,7 @@ from cdc.spark.batch import SparkTableBatch, TableFormat
 from cdc.spark.in_turns import InTurns
 from cdc.spark.microbatch import MicroBatch, TopicSlice
 from cdc.spark.microbatch import RangeReader as ReadsRanges
-from cdc.spark.pieces import in_pieces, pieces_of
+from cdc.spark.pieces import in_pieces, of_size, pieces_of
 from cdc.spark.session import SessionPool
 from cdc.spark.source import OffsetLog, query_failure, read_range, start_query
 from cdc.spark.staging import TableTarget, blocked_keys, create_quarantine, release_quarantined
@@ -170,10 +170,9 @@ class SparkEngine:
         pieces = pieces_of(ranges, most)
         if not pieces:
             yield ""
-        elif pieces == 1:
-            yield from turns.of(ranges)
-        else:
-            yield from in_pieces(ranges, most, turns.reader)
+            return
+        for part in turns.of(ranges) if pieces == 1 else in_pieces(ranges, most, turns.reader):
+            yield from (part,) if isinstance(part, str) else of_size(*part)
 
     def _empty_checkpoint(self) -> str:
         """Return a new directory; those of earlier runs, killed before they could tidy up, go away."""

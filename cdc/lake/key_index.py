@@ -22,8 +22,11 @@ from cdc.lake.listing import Listing, Manifests, NotIndexed
 
 log = structlog.get_logger()
 
-AT_ONCE_ROWS = 1_000_000
-"""Rows up to which an index is made, or brought along, while its batch waits: a MERGE would take longer."""
+AT_ONCE_ROWS = 20_000_000
+"""Rows up to which an index is made while its batch waits, some 1.5 s a million: a MERGE takes longer, and memory."""
+
+FOLLOWED_ROWS = 1_000_000
+"""Of so many rows half may be read to bring an index along, however few the table has."""
 
 AGAIN_SECONDS = 600.0
 """How long a table that cannot be indexed is left alone."""
@@ -158,7 +161,7 @@ class KeyIndex:
             self._index = index
             return index
         self._index = None
-        if index and 2 * (rows := to_read(index, listing)) <= max(total, AT_ONCE_ROWS):
+        if index and 2 * (rows := to_read(index, listing)) <= max(total, FOLLOWED_ROWS):
             return self._done(lambda tell: _followed(index, self._columns, table, listing, tell), rows)
         if index:
             index.store.close()
@@ -168,6 +171,8 @@ class KeyIndex:
         job = Job(self._name, rows)
         if rows <= AT_ONCE_ROWS:
             self._index = work(job.tell)
+            if rows > FOLLOWED_ROWS:
+                log.info("key index is there", table=self._name, rows=rows)
             return self._index
         self._job = job
         threading.Thread(target=job.run, args=(work, self._turn), name="key-index", daemon=True).start()

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Any
 
+import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from cdc.core.progress import Ranges, messages_in
 from cdc.spark.microbatch import GATHERED_BYTES, RangeReader
@@ -18,11 +21,18 @@ PIECES = 10
 """A micro-batch of more pieces is Spark's: so large a one was asked for, and it has more than one machine perhaps."""
 
 
+FEW = 5_000
+"""Messages that are not cut, whatever their bytes."""
+
+PIECE_BYTES = 64 << 20
+"""A piece of more bytes is cut once more: rows may be wide."""
+
+
 @dataclass(frozen=True)
 class Read:
-    """Messages that were read already, for whoever wants to read them; implements ``RangeReader``."""
+    """Messages that were read already, or why not, for whoever wants to read them; implements ``RangeReader``."""
 
-    messages: pa.Table
+    messages: pa.Table | str
 
     def read(self, _ranges: Ranges, _limit: int) -> pa.Table | str:
         """Return them."""
@@ -49,6 +59,35 @@ def in_pieces(ranges: Ranges, most: int, reader: RangeReader) -> Iterator[tuple[
             if following is not None:
                 coming = ahead.submit(reader.read, following, GATHERED_BYTES)
             yield piece, Read(found)
+
+
+def of_size(ranges: Ranges, reader: RangeReader) -> Iterator[tuple[Ranges, RangeReader]]:
+    """Read ranges, and yield them in as many pieces as their bytes ask for; of a few messages that is not asked."""
+    if messages_in(ranges) <= FEW:
+        yield ranges, reader
+        return
+    found = reader.read(ranges, GATHERED_BYTES)
+    pieces = 1 if isinstance(found, str) else -(-found.nbytes // PIECE_BYTES)
+    if isinstance(found, str) or pieces < 2:
+        yield ranges, Read(found)
+        return
+    numbers = _numbers(found, ranges, pieces)
+    for number, piece in enumerate(cut(ranges, pieces)):
+        yield piece, Read(found.filter(pa.array(numbers == number)))
+
+
+def _numbers(messages: pa.Table, ranges: Ranges, pieces: int) -> np.ndarray[Any, Any]:
+    """Return in which piece each message is, as ``cut`` has them."""
+    topics = pc.dictionary_encode(messages["topic"].combine_chunks())
+    codes, names = topics.indices.to_numpy(zero_copy_only=False), topics.dictionary.to_pylist()
+    partitions, offsets = (messages[name].to_numpy() for name in ("partition", "offset"))
+    found = np.zeros(len(offsets), np.int64)
+    parts = cut(ranges, pieces)
+    for code, topic in enumerate(names):
+        for p in ranges[topic]:
+            here = (codes == code) & (partitions == p)
+            found[here] = np.searchsorted([part[topic][p][1] for part in parts], offsets[here], side="right")
+    return found
 
 
 def pieces_of(ranges: Ranges, most: int) -> int:

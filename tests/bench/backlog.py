@@ -31,7 +31,10 @@ class Backlog:
     """Kafka's data."""
 
     def prepare(self, seed: int) -> None:
-        """Make the tables, capture them, and let the service load them; it is stopped afterwards."""
+        """Make the tables, capture them, and let the service load them; it is stopped afterwards.
+
+        A row of each is changed before, so that the tables are in use: the first change of a large one makes its index.
+        """
         shop, shape = self.shop, self.shape
         for number, name in enumerate(shape.names):
             shop.sql(*create(f"{{s}}.{name}", shape.columns, shape.rows, seed + number))
@@ -41,6 +44,9 @@ class Backlog:
         shop.service.start()
         states = dict.fromkeys(shape.names, "running")
         shop.await_states(states, rows=shape.rows, seconds=300 + 15 * len(states))
+        shop.sql(*(f"UPDATE {{s}}.{name} SET id = id WHERE id = 1" for name in shape.names))
+        applied = wait(lambda: shop.service.log.read_text().count("batch applied") >= len(shape.names), 300)
+        assert applied, f"no change has come:\n{shop.service.tail()}"
         code = shop.service.stop()
         assert code == 0, f"the service ended with {code}:\n{shop.service.tail()}"
 

@@ -7,7 +7,7 @@ import pytest
 
 from cdc.core.progress import Ranges, messages_in
 from cdc.spark.microbatch import GATHERED_BYTES
-from cdc.spark.pieces import PIECES, Read, cut, in_pieces
+from cdc.spark.pieces import PIECES, Read, cut, in_pieces, of_size
 
 MESSAGES = pa.table({"offset": [1]})
 
@@ -64,3 +64,42 @@ def test_a_piece_that_cannot_be_read_ends_them_and_says_why() -> None:
     first, *rest = in_pieces(backlog(15, 15), 10, Reader(reads=1))
     assert first[0] == cut(backlog(15, 15), 3)[0]
     assert rest == ["it is away"]
+
+
+def test_a_piece_of_many_bytes_is_cut_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each message is in the piece of its offset, and none is in two; where some offsets are of no message, too."""
+    rng = random.Random(6)
+    ranges = {f"t{n}": {p: (1000 * p, 1000 * p + rng.randrange(300)) for p in range(3)} for n in range(3)}
+    rows = [
+        {"topic": topic, "partition": p, "offset": offset, "value": rng.randbytes(50)}
+        for topic, of in ranges.items()
+        for p, (start, end) in of.items()
+        for offset in range(start, end)
+        if rng.random() < 0.9
+    ]
+    schema = pa.schema(
+        [("topic", pa.string()), ("partition", pa.int32()), ("offset", pa.int64()), ("value", pa.binary())]
+    )
+    messages = pa.Table.from_pylist(rows, schema)
+    monkeypatch.setattr("cdc.spark.pieces.PIECE_BYTES", messages.nbytes // 5 + 100)
+    monkeypatch.setattr("cdc.spark.pieces.FEW", 100)
+    found = list(of_size(ranges, Read(messages)))
+    assert len(found) == 5
+    for piece, read in found:
+        part = read.read({}, 0)
+        assert isinstance(part, pa.Table)
+        for row in part.to_pylist():
+            start, end = piece[row["topic"]][row["partition"]]
+            assert start <= row["offset"] < end
+    assert sum(read.read({}, 0).num_rows for _, read in found) == len(rows)  # type: ignore[union-attr]
+
+
+def test_a_piece_that_is_small_or_was_not_read_is_one() -> None:
+    assert list(of_size(backlog(9000), Read(MESSAGES))) == [(backlog(9000), Read(MESSAGES))]
+    assert list(of_size(backlog(9000), Read("it is away"))) == [(backlog(9000), Read("it is away"))]
+
+
+def test_few_messages_are_not_read_before_somebody_wants_them() -> None:
+    reader = Reader()
+    assert list(of_size(backlog(100), reader)) == [(backlog(100), reader)]
+    assert reader.asked == []
