@@ -1,21 +1,17 @@
-"""``cdc verify``: compare source and lake, every column of every row."""
+"""Source and lake compared at rest, every column of every row, by nothing that the pipeline uses."""
 
-import json
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import psycopg
 import pymysql
-import typer
 from pyiceberg.catalog import Catalog
 from pymysql import Connection
 from pymysql.cursors import SSCursor
 
 from cdc.bootstrap.databases import source_database
-from cdc.cli.complete import complete_config
-from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, Json, SourceNames
 from cdc.config.models import Config
 from cdc.config.sources import MySqlSource, PostgresSource, SourceConfig, TableConfig
 from cdc.core.errors import CdcError, ConfigError
@@ -25,28 +21,6 @@ from cdc.lake.rows import LakeRows
 from cdc.pipeline.verify import RowReader, TableReport, VerifyReport, compare
 from cdc.sources.rows_mysql import MySqlRows, raw_connection
 from cdc.sources.rows_postgres import PostgresRows
-
-
-def register(app: typer.Typer) -> None:
-    """Add ``cdc verify`` to the root command."""
-    app.command()(verify)
-
-
-def verify(config: ConfigPath = DEFAULT_CONFIG, source: SourceNames = None, json_: Json = False) -> None:
-    """Compare every column of every row of source and lake; exit code 1 on any difference.
-
-    Both are read as they are now: while the source changes, differences are only the lake being behind.
-    """
-    report = verify_sources(complete_config(config, source or None))
-    if json_:
-        typer.echo(
-            json.dumps({"equal": report.equal, "tables": [asdict(t) | {"equal": t.equal} for t in report.tables]})
-        )
-    else:
-        for table in report.tables:
-            typer.echo(line(table))
-    if not report.equal:
-        raise typer.Exit(1)
 
 
 def verify_sources(config: Config, only: Collection[str] | None = None) -> VerifyReport:

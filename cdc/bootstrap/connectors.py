@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 
 from cdc.bootstrap.declared import settings_of
 from cdc.config.models import Config
@@ -10,6 +11,8 @@ from cdc.config.sources import MySqlSource, OracleSource, PostgresSource, Source
 from cdc.connect.client import ConnectClient
 from cdc.connect.render import render, table_pattern
 from cdc.core.errors import CdcError
+from cdc.core.names import TableName
+from cdc.core.preflight import Finding
 from cdc.kafka.topics import KafkaTopics
 from cdc.pipeline.capture import Capture, CaptureSource
 from cdc.pipeline.register import Connectors
@@ -65,3 +68,27 @@ def capture_source(source: SourceConfig) -> CaptureSource | None:
             return MySqlDatabase(source)
         case OracleSource():
             return None
+
+
+@dataclass(frozen=True)
+class SourceCapture:
+    """The capture of one source; its calls are those of ``Capture``."""
+
+    capture: Capture
+    source: SourceConfig
+
+    def lacking(self, table: TableName) -> str:
+        """Return why changes of a table may not be in its topic from now on; empty if they will be."""
+        return self.capture.lacking(self.source, [table]).get(table, "")
+
+    def passed(self, high: str) -> bool:
+        """Return whether all changes committed at or before a position are in the topics."""
+        return self.capture.passed(self.source, high)
+
+    def trouble(self) -> str:
+        """Return what is wrong with the connector, empty if it runs."""
+        return self.capture.trouble(self.source)
+
+    def retention(self, seconds: float) -> list[Finding]:
+        """Return what does not keep changes for so long."""
+        return self.capture.retention(self.source, seconds)

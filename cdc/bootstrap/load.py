@@ -2,9 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -12,7 +12,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from cdc.bootstrap.connectors import capture_of
+from cdc.bootstrap.connectors import SourceCapture, capture_of
 from cdc.bootstrap.databases import source_database
 from cdc.bootstrap.engine import SparkEngine
 from cdc.bootstrap.range_task import RangeFailure, RangeTask
@@ -45,7 +45,7 @@ from cdc.core.load import (
 )
 from cdc.core.names import TableName
 from cdc.core.positions import LAYOUTS
-from cdc.core.preflight import Finding, check_key, check_part, check_text
+from cdc.core.preflight import check_key, check_part, check_text
 from cdc.lake.control import Control
 from cdc.lake.lease import Lease
 from cdc.lake.pyiceberg_catalog import open_catalog
@@ -56,6 +56,7 @@ from cdc.pipeline.hold import beating, release
 from cdc.pipeline.load import Load
 from cdc.pipeline.load_parts import LoadParts, draft
 from cdc.pipeline.load_queue import ready_groups
+from cdc.pipeline.repair import Repair
 from cdc.pipeline.table import TableSpec
 from cdc.sources.bulk_mysql import MySqlBulk
 from cdc.sources.bulk_oracle import OracleBulk
@@ -156,6 +157,30 @@ class SourceLoads:
         Those with a higher priority come first, then the largest, in the end those that wait for capture.
         Raises LeaseHeld while another process loads tables of this source.
         """
+        groups = ready_groups(
+            self.in_order(specs),
+            lambda left: self._lacking_alone(left, again=again),
+            self._waits,
+            seconds=CAPTURE_SECONDS,
+            stopping=self.stopping,
+        )
+        results: list[tuple[TableName, CdcError | None]] = []
+        with self._held():
+            self._warn_of_part(specs)
+            with ThreadPoolExecutor(self.config.load.parallel_tables, "load") as pool:
+                for group in groups:
+                    results += pool.map(lambda spec: self._one(spec, again=again), group)
+        return {target: error for target, error in results if error is not None}
+
+    def repair(self, spec: TableSpec, keys: Sequence[Sequence[object]]) -> LoadProgress:
+        """Read rows again by their keys and put them in the place of the lake's; raises the errors of ``Repair``."""
+        with self._held(), self._sessions.lend() as session:
+            parts, name = self._parts(session), name_of(self.source, spec)
+            return Repair(parts, spec, name, self.on_progress, self.stopping, keys=keys).run()
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Hold the lease for loads of the source; raises LeaseHeld while another process does."""
         try:
             self._lease.acquire(wait=False, stopping=self.stopping, pause=time.sleep)
         except LeaseHeld as error:
@@ -163,24 +188,12 @@ class SourceLoads:
                 f"tables of source {self.source.name!r} are being loaded already: {error}",
                 hint="`cdc status` shows how far it is; start this again when it is over",
             ) from error
+        interval, name = self.config.stream.lease_ttl.total_seconds() / 4, f"{self.source.name}_load"
         try:
-            interval, name = self.config.stream.lease_ttl.total_seconds() / 4, f"{self.source.name}_load"
-            beats = beating(self._lease, interval, name, lambda _error: None)  # whoever asks still_holder is told
-            groups = ready_groups(
-                self.in_order(specs),
-                lambda left: self._lacking_alone(left, again=again),
-                self._waits,
-                seconds=CAPTURE_SECONDS,
-                stopping=self.stopping,
-            )
-            results: list[tuple[TableName, CdcError | None]] = []
-            self._warn_of_part(specs)
-            with beats, ThreadPoolExecutor(self.config.load.parallel_tables, "load") as pool:
-                for group in groups:
-                    results += pool.map(lambda spec: self._one(spec, again=again), group)
+            with beating(self._lease, interval, name, lambda _error: None):  # whoever asks still_holder is told
+                yield
         finally:
             release(self._lease, self.source.name)
-        return {target: error for target, error in results if error is not None}
 
     def _warn_of_part(self, specs: Sequence[TableSpec]) -> None:
         for spec in specs if self.where else ():
@@ -283,7 +296,7 @@ class SourceLoads:
         return LoadParts(
             bulk=_Bulk(reader, bulk_source(self.source, self.config, replica=False)),
             engine=self._engine,
-            capture=_CaptureOf(self._capture, self.source),
+            capture=SourceCapture(self._capture, self.source),
             read=lambda spec, plan, parts, stamp: self._read(session, reader, (spec, plan, stamp), parts),
             shadow=lambda spec: self._shadow(session, spec),
             declared=self._declared,
@@ -368,23 +381,3 @@ class _Bulk:
 
     def position(self) -> str:
         return self.log.position()
-
-
-@dataclass(frozen=True)
-class _CaptureOf:
-    """The capture of one source, as a load asks for it."""
-
-    capture: Capture
-    source: SourceConfig
-
-    def lacking(self, table: TableName) -> str:
-        return self.capture.lacking(self.source, [table]).get(table, "")
-
-    def passed(self, high: str) -> bool:
-        return self.capture.passed(self.source, high)
-
-    def trouble(self) -> str:
-        return self.capture.trouble(self.source)
-
-    def retention(self, seconds: float) -> list[Finding]:
-        return self.capture.retention(self.source, seconds)

@@ -14,9 +14,9 @@ import psycopg
 import typer
 from rich.console import Console
 
+from cdc.bootstrap.at_rest import line, verify_when_caught_up
 from cdc.bootstrap.connectors import connectors_of
 from cdc.bootstrap.spark import fetch_spark
-from cdc.cli.verify import line, verify_when_caught_up
 from cdc.config.loader import load_config
 from cdc.config.models import Config
 from cdc.config.sources import MySqlSource, PostgresSource, SourceConfig

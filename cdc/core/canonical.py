@@ -3,7 +3,7 @@
 boolean ``true``/``false``; integers and decimals in plain digits, decimals with all digits of their scale; float and
 double as the shortest text that reads back as the same double; binary as hexadecimal; date as days, time as
 microseconds of the day, timestamps as microseconds, all since 1970-01-01 without a calendar's limits; lists as JSON of
-their elements' text. Everything else is the text that the database prints.
+their elements' text, structs of their members'. Everything else is the text that the database prints.
 """
 
 import json
@@ -55,11 +55,15 @@ def same(form: Form, left: str | None, right: str | None) -> bool:
         return True
     if left is None or right is None or form is Form.TEXT:
         return False
-    normal = _NORMAL[form]
     try:
-        return normal(left) == normal(right)
+        return normal(form, left) == normal(form, right)
     except (ArithmeticError, ValueError):
         return False
+
+
+def normal(form: Form, text: str) -> str:
+    """Return the one text of all that mean the same value; raises ArithmeticError or ValueError for none of them."""
+    return text if form is Form.TEXT else _NORMAL[form](text)
 
 
 def _number(text: str) -> str:

@@ -183,6 +183,15 @@ class RangeResult:
     files: tuple[Any, ...]
 
 
+def summary_of(results: Sequence[RangeResult]) -> dict[str, str]:
+    """Return what the summary of a commit says of the ranges that it brings."""
+    return {
+        RANGES: ",".join(str(result.number) for result in results),
+        ROWS: str(sum(result.rows for result in results)),
+        BYTES: str(sum(result.bytes for result in results)),
+    }
+
+
 class LoadState(StrEnum):
     """Where a load stands; the same words in log, status and metrics."""
 

@@ -53,6 +53,8 @@ def texts(array: pa.Array) -> Texts:
         return _each(array.cast(storage), lambda value: str(value * factor))
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return _lists(array)
+    if pa.types.is_struct(kind):
+        return _structs(array)
     for fits, convert in _CONVERSIONS:
         if fits(kind):
             return _each(array, convert)
@@ -73,6 +75,13 @@ def _lists(array: pa.Array) -> Texts:
     elements = iter(texts(array.flatten()))
     lengths = array.value_lengths().to_pylist()
     return [None if n is None else list_text([next(elements) for _ in range(n)]) for n in lengths]
+
+
+def _structs(array: pa.StructArray) -> Texts:
+    children = zip(*(texts(child) for child in array.flatten()), strict=True)
+    return [
+        list_text(each) if there else None for each, there in zip(children, array.is_valid().to_pylist(), strict=True)
+    ]
 
 
 _CONVERSIONS: tuple[tuple[Callable[[pa.DataType], bool], Callable[..., str]], ...] = (

@@ -37,6 +37,7 @@ from cdc.core.load import (
     loaded,
     may_repeat,
     new_epoch,
+    summary_of,
 )
 from cdc.core.names import TableName, heartbeat_topic
 from cdc.core.progress import Progress, TopicState, further, same_capture
@@ -228,14 +229,7 @@ class Load:
         if not results:
             return
         self.parts.still_holder()
-        self._shadow.append(
-            [file for result in results for file in result.files],
-            {
-                RANGES: ",".join(str(result.number) for result in results),
-                ROWS: str(sum(result.rows for result in results)),
-                BYTES: str(sum(result.bytes for result in results)),
-            },
-        )
+        self._shadow.append([file for result in results for file in result.files], summary_of(results))
         numbers = [result.number for result in results]
         log.info("ranges committed", table=str(self.spec.target), load=plan.id, ranges=numbers)
 
@@ -297,10 +291,14 @@ class Load:
                     log.info("swap tried again", table=str(self.spec.target), reason=str(error))
             progress = strict.run(self._shadow_spec, memory, self._ends())
         self._shadow.drop()
-        began = {p: state.next_offset for p, state in plan.progress.partitions.items()}
-        self.parts.engine.release(self.spec.topic, began)
+        self._let_go(plan)
         self.parts.moved(self.spec, plan)
         log.info("table loaded", table=str(self.spec.target), load=plan.id, rows=self._progress.rows)
+
+    def _let_go(self, plan: LoadPlan) -> None:
+        """Let go of what the quarantine holds from before: the rows that were read have it."""
+        began = plan.progress.partitions
+        self.parts.engine.release(self.spec.topic, {p: state.next_offset for p, state in began.items()})
 
     def _whole(self, plan: LoadPlan, catch_up: CatchUp, memory: TableMemory) -> Progress:
         """Catch up with everything that was committed when the last row was read, and read again what lacks values."""
@@ -361,17 +359,19 @@ class Load:
             PROGRESS: progress.to_json(),
             TOKEN: state.summary.get(TOKEN, "0"),
             LAST_DELETE: last_delete,
-            LOAD: plan.id,
-            LOAD_OFFSETS: plan.progress.to_json(),
             PIPELINE: self.spec.pipeline,
         }
-        entries = {name: value for name, value in entries.items() if value}
-        self._shadow.graft(state.snapshot_id, {**entries, LOAD_WHERE: plan.where})
+        told = {name: value for name, value in entries.items() if value} | self._told_of(plan)
+        self._shadow.graft(state.snapshot_id, told)
         return True
 
+    def _told_of(self, plan: LoadPlan) -> dict[str, str]:
+        """Return what the commit says of how the rows came."""
+        return {LOAD: plan.id, LOAD_OFFSETS: plan.progress.to_json(), LOAD_WHERE: plan.where}
+
     def _applied(self, applied: Applied) -> None:
-        events = applied.collapsed.events
-        self._tell(state=LoadState.CATCHING_UP, detail=f"applied {events:,} changes made meanwhile")
+        said = f"applied {applied.collapsed.events:,} changes made meanwhile"
+        self._tell(state=LoadState.CATCHING_UP, detail=said)
 
     def _tell(self, **changes: Any) -> LoadProgress:  # noqa: ANN401 - the fields of LoadProgress
         if "state" in changes and changes["state"] is not self._progress.state:

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 
-from cdc.cli.verify import line, verify_sources
+from cdc.bootstrap.at_rest import line, verify_sources
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.local.stack import LocalStack
 from cdc.local.state import read_state

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import yaml
 
+from cdc.bootstrap.at_rest import line, verify_when_caught_up
 from cdc.bootstrap.declared import Completion
-from cdc.cli.verify import line, verify_when_caught_up
 from cdc.config.loader import load_config
 from cdc.config.models import Config
 from cdc.local.stack import LocalStack

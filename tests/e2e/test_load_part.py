@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cdc.cli.verify import verify_sources
+from cdc.bootstrap.at_rest import verify_sources
 from cdc.pipeline.verify import TableReport
 from tests.e2e.databases import Database
 from tests.e2e.service import await_true

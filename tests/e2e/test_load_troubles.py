@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cdc.cli.verify import verify_sources
+from cdc.bootstrap.at_rest import verify_sources
 from cdc.local.processes import alive
 from cdc.local.stack import LocalStack
 from cdc.local.state import read_state

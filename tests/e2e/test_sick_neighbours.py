@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cdc.cli.verify import verify_sources
+from cdc.bootstrap.at_rest import verify_sources
 from tests.e2e.databases import Database
 from tests.e2e.loading import reconfigure
 from tests.e2e.service import await_true

@@ -21,7 +21,7 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from cdc.cli.verify import verify_sources
+from cdc.bootstrap.at_rest import verify_sources
 from cdc.core.names import TableName
 from cdc.lake.checkpoints import Histories
 from cdc.lake.outdated import KEEP, LOT

@@ -47,6 +47,11 @@ class Read:
     target: str
 
     @property
+    def name(self) -> str:
+        """Return the column's name."""
+        return self.column.name
+
+    @property
     def expression(self) -> str:
         """Return the SQL that prints the value."""
         quoted, kind = self.column.quoted, self.column.kind

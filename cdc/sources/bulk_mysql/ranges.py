@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 from math import ceil
 
+from cdc.core.fingerprint import WHOLE, KeyRange, ranges_between
 from cdc.core.load import Range
+from cdc.core.names import quote
 from cdc.sources.bulk_mysql.connection import rows
 from cdc.sources.bulk_mysql.declared import Declared, Index, Table
 from cdc.sources.bulk_mysql.literals import CUTTABLE, INTEGERS, from_printed, printed
@@ -32,6 +34,42 @@ def cut(
         predicates = between(parts, bounds)
     each = ceil(rows_ / len(predicates))
     return tuple(Range(n, table.name, one, each, ordered=ordered) for n, one in enumerate(predicates))
+
+
+def key_ranges(
+    connection: PacketConnection, table: Table, key: Sequence[str], rows_: int, per_range: int
+) -> tuple[KeyRange, ...]:
+    """Return ranges of the first column of the key's index, whose bounds are values of it; one for texts.
+
+    The order of texts is their collation's, which the lake does not know.
+    """
+    index = table.index(key)
+    first = index.parts[0] if index else None
+    if index is None or first is None or first.kind not in INTEGERS | {"binary", "varbinary"} or first.name not in key:
+        return (WHOLE,)
+    bounds: list[str] = []
+    if rows_ > per_range:
+        found = _even_bounds(connection, table, first, ceil(rows_ / per_range), per_range)
+        bounds = (
+            found
+            if found is not None
+            else [b for (b,) in _quantiles(connection, table, Index(index.name, (first,)), per_range)]
+        )
+    numbers = first.kind in INTEGERS
+    plain = [bound if numbers else bound[2:-1].lower() for bound in bounds]
+    return ranges_between(first.name, sorted(set(plain), key=int if numbers else str), numbers=numbers)
+
+
+def within(keys: KeyRange) -> str:
+    """Return the condition of a range of keys."""
+    column = quote(keys.column or "-", "`")
+    lower = f"{column} > {_literal(keys.after, keys)}" if keys.after is not None else ""
+    upper = f"{column} <= {_literal(keys.through, keys)}" if keys.through is not None else ""
+    return " AND ".join(filter(None, (lower, upper)))
+
+
+def _literal(bound: str, keys: KeyRange) -> str:
+    return str(int(bound)) if keys.numbers else f"X'{bytes.fromhex(bound).hex()}'"
 
 
 def between(parts: Sequence[Declared], bounds: Sequence[Literals]) -> list[str]:
@@ -65,18 +103,25 @@ def _evenly(
     connection: PacketConnection, table: Table, column: Declared, count: int, per_range: int
 ) -> list[str] | None:
     """Return even ranges of an integer column, or None where one would hold far too many rows."""
+    bounds = _even_bounds(connection, table, column, count, per_range)
+    return None if bounds is None else between([column], [(bound,) for bound in bounds])
+
+
+def _even_bounds(
+    connection: PacketConnection, table: Table, column: Declared, count: int, per_range: int
+) -> list[str] | None:
     if column.kind not in INTEGERS:
         return None
     extremes = f"SELECT MIN({column.quoted}) AS low, MAX({column.quoted}) AS high FROM {table.quoted}"  # noqa: S608
     low, high = rows(connection, extremes)[0].values()
     if low is None:
-        return [""]
+        return []
     width = int(high) - int(low) + 1
-    bounds = sorted({int(low) + width * n // count for n in range(1, count)} - {int(low)})
-    predicates = between([column], [(str(bound),) for bound in bounds])
+    bounds = [str(n) for n in sorted({int(low) + width * n // count for n in range(1, count)} - {int(low)})]
+    predicates = between([column], [(bound,) for bound in bounds])
     if any(_estimate(connection, table, one) > _UNEVEN * per_range for one in predicates):
         return None
-    return predicates
+    return bounds
 
 
 def _estimate(connection: PacketConnection, table: Table, predicate: str) -> int:

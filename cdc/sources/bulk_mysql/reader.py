@@ -3,15 +3,33 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Protocol
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from cdc.core.errors import PreflightError
 from cdc.core.load import Range
 from cdc.core.names import quote_table
-from cdc.sources.bulk_mysql.columns import Read
 from cdc.sources.bulk_mysql.connection import Server, await_replica, executed, position, visible_position
 from cdc.sources.bulk_mysql.protocol import Block, PacketConnection, cells
+
+
+class Read(Protocol):
+    """Something that is read of a row, or of all rows together."""
+
+    @property
+    def name(self) -> str:
+        """Return what it is called in the batches."""
+        ...
+
+    @property
+    def expression(self) -> str:
+        """Return the SQL that prints it."""
+        ...
+
+    def convert(self, cells: pa.Array) -> pa.Array:
+        """Return what the server printed as values; raises TerminalError if one does not fit."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -64,7 +82,7 @@ class MySqlRangeRows:
     def _batch(self, block: Block) -> pa.RecordBatch:
         columns = cells(block, len(self._reads))
         arrays = [read.convert(column) for read, column in zip(self._reads, columns, strict=True)]
-        return pa.RecordBatch.from_arrays(arrays, names=[read.column.name for read in self._reads])
+        return pa.RecordBatch.from_arrays(arrays, names=[read.name for read in self._reads])
 
 
 def _low(server: Server, connection: PacketConnection) -> str:

@@ -1,17 +1,19 @@
 """MySQL as a source of bulk reads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cdc.config.sources import MySqlSource
+from cdc.core.fingerprint import KeyRange, RowDigests
 from cdc.core.load import Range, TableSize
 from cdc.core.names import TableName
+from cdc.sources.bulk_mysql import digests
 from cdc.sources.bulk_mysql.columns import read_of
 from cdc.sources.bulk_mysql.connection import Server, position, rows
 from cdc.sources.bulk_mysql.declared import declared_table
 from cdc.sources.bulk_mysql.literals import from_value
 from cdc.sources.bulk_mysql.protocol import PacketConnection
-from cdc.sources.bulk_mysql.ranges import cut
+from cdc.sources.bulk_mysql.ranges import cut, key_ranges, within
 from cdc.sources.bulk_mysql.reader import MySqlRangeReader
 
 _SIZE = """
@@ -49,6 +51,33 @@ class MySqlBulk:
             declared = declared_table(connection, table)
         reads = tuple(read_of(*one) for one in zip(declared.some(list(columns)), columns.values(), strict=True))
         return MySqlRangeReader(self._server, reads, declared.clustered_by(key))
+
+    def digests(self, table: TableName, key: Sequence[str], columns: Mapping[str, str]) -> RowDigests:
+        """Return how rows are digested; ``columns`` with their Iceberg types, those of the key among them."""
+        with self._server.connection(table) as connection:
+            declared = declared_table(connection, table)
+        made = {one.name: digests.rendering(one, columns[one.name]) for one in declared.some(list(columns))}
+        texts = {name: one[0] for name, one in made.items() if one is not None}
+
+        def reader(reads: tuple[digests.Computed, ...]) -> MySqlRangeReader:
+            return MySqlRangeReader(self._server, reads, declared.clustered_by(key))
+
+        return RowDigests(
+            reader(digests.fingerprint_reads(list(texts.values()))),
+            reader(digests.digest_reads(key, texts)),
+            {name: one[1] for name, one in made.items() if one is not None},
+            tuple(name for name, one in made.items() if one is None),
+        )
+
+    def key_ranges(self, table: TableName, key: Sequence[str], rows_per_range: int) -> tuple[KeyRange, ...]:
+        """Return ranges whose bounds mean the same in the lake; one where there are none."""
+        with self._server.connection(table) as connection:
+            declared = declared_table(connection, table)
+            return key_ranges(connection, declared, key, _size(connection, table).rows, rows_per_range)
+
+    def part(self, table: TableName, keys: KeyRange) -> Range:
+        """Return the rows of a range of keys as a range to be read."""
+        return Range(0, table, within(keys), 0, ordered=False)
 
     def keys(self, table: TableName, key: Sequence[str], values: Sequence[Sequence[Any]]) -> Range:
         """Return the range of some keys; with none it is empty.

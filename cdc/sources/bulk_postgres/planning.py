@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from cdc.core.fingerprint import WHOLE, KeyRange, ranges_between
 from cdc.core.load import TableSize
 from cdc.core.names import TableName, quote, quote_table
 from cdc.sources.bulk_postgres.cuts import Part, by_block, by_key, count_of, even, is_dense
@@ -96,6 +97,35 @@ def parts(catalog: Catalog, table: TableName, key: Sequence[str], rows_per_range
     ]
     # A partitioned table may have no partition yet.
     return found or [Part(table, "", 0)]
+
+
+def key_ranges(
+    catalog: Catalog, table: TableName, key: Sequence[str], rows_per_range: int, session: Session
+) -> tuple[KeyRange, ...]:
+    """Return ranges of the first key column, whose bounds are values of it; one if it is of no type that is known."""
+    bounds: set[str] = set()
+    kind = ""
+    for leaf in leaves(catalog, table, session):
+        cut, count = _key_cut(leaf, catalog, key[:1]), count_of(leaf.rows, rows_per_range)
+        if cut is None or cut.types[0] not in (*_INTEGERS, "uuid"):
+            return (WHOLE,)
+        kind = cut.types[0]
+        bounds |= {_plain(bound) for bound in (_bounds(leaf, catalog, cut, count) if count > 1 else ())}
+    numbers = kind in _INTEGERS
+    return ranges_between(key[0], sorted(bounds, key=int if numbers else str), numbers=numbers)
+
+
+def within(keys: KeyRange) -> str:
+    """Return the condition of a range of keys."""
+    column, kind = quote(keys.column or "-"), "bigint" if keys.numbers else "uuid"
+    lower = f"{column} > {literal(keys.after)}::{kind}" if keys.after is not None else ""
+    upper = f"{column} <= {literal(keys.through)}::{kind}" if keys.through is not None else ""
+    return " AND ".join(filter(None, (lower, upper)))
+
+
+def _plain(bound: str) -> str:
+    """Return the value of a bound: an integer, or a literal with its type."""
+    return bound.split("'")[1] if "'" in bound else bound
 
 
 def _leaf(catalog: Catalog, row: Mapping[str, Any], session: Session) -> Leaf:

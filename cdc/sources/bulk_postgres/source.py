@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cdc.config.sources import PostgresSource
+from cdc.core.fingerprint import KeyRange, RowDigests
 from cdc.core.load import Range, RangeReader, TableSize
 from cdc.core.names import TableName
-from cdc.sources.bulk_postgres import planning
+from cdc.sources.bulk_postgres import digests, planning
 from cdc.sources.bulk_postgres.cuts import numbered
 from cdc.sources.bulk_postgres.keys import key_columns, one_of
 from cdc.sources.bulk_postgres.reader import PostgresReader
 from cdc.sources.bulk_postgres.session import Catalog, Session, relation
-from cdc.sources.bulk_postgres.values import reading
+from cdc.sources.bulk_postgres.values import Reading, reading
 
 # ``declared`` in the words that cdc.core.source_types knows; ``type`` without lengths, so that no literal is cut off.
 _COLUMNS = """
@@ -56,6 +57,33 @@ class PostgresBulk:
             found = self._columns(catalog, table, list(columns))
         readings = [reading(row["name"], row["declared"], columns[row["name"]]) for row in found]
         return PostgresReader(self._session, table, kind == "p", tuple(key), tuple(readings))
+
+    def digests(self, table: TableName, key: Sequence[str], columns: Mapping[str, str]) -> RowDigests:
+        """Return how rows are digested; ``columns`` with their Iceberg types, those of the key among them."""
+        with self._session.open(table) as catalog:
+            kind = relation(catalog, table, self._session)["relkind"]
+            found = self._columns(catalog, table, list(columns))
+        made = {row["name"]: digests.rendering(row["name"], row["declared"], columns[row["name"]]) for row in found}
+        texts = {name: one[0] for name, one in made.items() if one is not None}
+
+        def reader(readings: tuple[Reading, ...]) -> PostgresReader:
+            return PostgresReader(self._session, table, kind == "p", tuple(key), readings)
+
+        return RowDigests(
+            reader(digests.fingerprint_readings(list(texts.values()))),
+            reader(digests.digest_readings(key, texts)),
+            {name: one[1] for name, one in made.items() if one is not None},
+            tuple(name for name, one in made.items() if one is None),
+        )
+
+    def key_ranges(self, table: TableName, key: Sequence[str], rows_per_range: int) -> tuple[KeyRange, ...]:
+        """Return ranges whose bounds mean the same in the lake; one where there are none."""
+        with self._session.open(table) as catalog:
+            return planning.key_ranges(catalog, table, key, rows_per_range, self._session)
+
+    def part(self, table: TableName, keys: KeyRange) -> Range:
+        """Return the rows of a range of keys as a range to be read."""
+        return Range(0, table, planning.within(keys), 0, ordered=False)
 
     def keys(self, table: TableName, key: Sequence[str], values: Sequence[Sequence[Any]]) -> Range:
         """Return the range of the rows with these keys, in whichever partition they are."""

@@ -1,0 +1,148 @@
+"""Proofs of equality with their real parts: the databases, Spark, Kafka and Connect."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+import structlog
+from pyspark.sql import SparkSession
+
+from cdc.bootstrap.by_value import key_values
+from cdc.bootstrap.connectors import SourceCapture, capture_of
+from cdc.bootstrap.databases import source_database
+from cdc.bootstrap.engine import SparkEngine
+from cdc.bootstrap.equality import Sides, SidesParts
+from cdc.bootstrap.load import SourceLoads
+from cdc.bootstrap.operations import OperatorParts
+from cdc.bootstrap.specs import spec_of
+from cdc.bootstrap.writers import source_columns
+from cdc.config.models import Config
+from cdc.config.sources import MySqlSource, OracleSource, PostgresSource, SourceConfig, TableConfig
+from cdc.core.errors import CdcError, ConfigError
+from cdc.core.fingerprint import DigestSource, parted
+from cdc.core.proof import TableProof
+from cdc.kafka.ranges import RangeReader
+from cdc.lake.checkpoints import Histories
+from cdc.lake.java import java_errors
+from cdc.lake.pyiceberg_catalog import open_catalog
+from cdc.lake.verifications import Verifications
+from cdc.pipeline.prove import Progressing, Proof
+from cdc.pipeline.rewind import note
+from cdc.sources.bulk_mysql import MySqlBulk
+from cdc.sources.bulk_postgres import PostgresBulk
+
+log = structlog.get_logger()
+
+_JSON = {"mysql": "json", "postgres": "hstore"}
+"""Types whose text the log's reader prints otherwise than the server does."""
+
+
+def digest_source(source: SourceConfig, config: Config) -> DigestSource:
+    """Return the database that rows are digested by: the source itself, for a replica may be behind the lake.
+
+    Raises ConfigError where that is not known of its kind.
+    """
+    timeout = config.load.statement_timeout.total_seconds()
+    match source:
+        case PostgresSource():
+            return PostgresBulk(source, statement_timeout=timeout)
+        case MySqlSource():
+            return MySqlBulk(source, statement_timeout=timeout)
+        case OracleSource():
+            raise ConfigError(
+                f'source "{source.name}" of type {source.type} cannot be verified yet',
+                hint="compare counts and sums of its tables by hand meanwhile",
+            )
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The proofs of some tables, one after another."""
+
+    config: Config
+    session: SparkSession
+    on_progress: Callable[[str, Progressing], None] = lambda _target, _progress: None
+    stopping: Callable[[], bool] = lambda: False
+    limit: int = 10_000
+    rows_per_second: int = 0
+
+    def run(self, chosen: Sequence[tuple[SourceConfig, TableConfig]]) -> Iterator[TableProof]:
+        """Yield the proof of each table; what goes wrong with one is told in it, and the others go on."""
+        for source, table in chosen:
+            yield self._one(source, table)
+
+    def record(self, proof: TableProof) -> None:
+        """Write a proof into the table of proofs; it is one also where that fails."""
+        try:
+            Verifications(open_catalog(self.config.catalog), self.config.metadata_namespace).write(proof)
+        except CdcError as error:
+            log.warning("proof not written down", table=proof.target, error=str(error))
+
+    def _one(self, source: SourceConfig, table: TableConfig) -> TableProof:
+        try:
+            with java_errors(f"verify {source.target_of(table)}"):
+                return self._with(source, table, Proof.run)
+        except CdcError as error:
+            return TableProof(*_names(source, table), error=error.said_of(table.source))
+
+    def repair(self, source: SourceConfig, table: TableConfig, proof: TableProof, why: str) -> TableProof:
+        """Put right what differs in a proof, and return it after another look; raises the errors of ``Repair``."""
+        spec = spec_of(source, table)
+        loads = SourceLoads(self.config, source, self.session, stopping=self.stopping)
+        keys = [parted(one.key) for one in proof.differences]
+        what = f"{len(keys)} rows that differed at {proof.position}"
+        audit = OperatorParts(self.config).operations.audit
+        try:
+            with java_errors(f"repair {spec.target}"):
+                loads.repair(spec, key_values(keys, self._key_types(source, table)))
+                after = self._with(source, table, lambda made: made.again(proof))
+        except CdcError as error:
+            note(audit, "repair", spec.target, what, why, f"failed: {error}")
+            raise
+        note(audit, "repair", spec.target, what, why, f"{len(keys) - len(after.differences)} rows are right now")
+        return after
+
+    def _key_types(self, source: SourceConfig, table: TableConfig) -> list[str]:
+        columns = source_columns(source)(source.topic_of(table))[1].columns()
+        return [columns[name] for name in table.key]
+
+    def _with(self, source: SourceConfig, table: TableConfig, use: Callable[[Proof], TableProof]) -> TableProof:
+        digests = digest_source(source, self.config)
+        names = _names(source, table)
+        with closing(RangeReader(self.config.kafka)) as messages:
+            proof = Proof(
+                Sides(self._parts(source, table, digests, messages)),
+                names,
+                limit=self.limit,
+                rows_per_second=self.rows_per_second,
+                on_progress=lambda progress: self.on_progress(names[1], progress),
+                stopping=self.stopping,
+            )
+            return use(proof)
+
+    def _parts(
+        self, source: SourceConfig, table: TableConfig, digests: DigestSource, messages: RangeReader
+    ) -> SidesParts:
+        capture, spec = SourceCapture(capture_of(self.config), source), spec_of(source, table)
+        catalog = open_catalog(self.config.catalog)
+        declared = source_database(source).table(*table.source)
+        return SidesParts(
+            source=digests,
+            table=table.source,
+            spec=spec,
+            declared=source_columns(source)(spec.topic)[1].columns(),
+            where=Histories(catalog).read(spec.target).loaded_where(),
+            session=self.session,
+            catalog=catalog,
+            catalog_name=self.config.catalog.name,
+            namespace=self.config.metadata_namespace,
+            engine=SparkEngine(self.config, source, self.session),
+            messages=messages,
+            passed=capture.passed,
+            trouble=capture.trouble,
+            json=frozenset(c.name for c in declared.columns if c.type.endswith(_JSON.get(source.type, " "))),
+        )
+
+
+def _names(source: SourceConfig, table: TableConfig) -> tuple[str, str]:
+    return f"{source.name}:{table.source}", str(source.target_of(table))

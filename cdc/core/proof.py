@@ -1,0 +1,137 @@
+"""A proof of equality as values: suspects and looks at them, differences, what is proved (decision 0033)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import exp
+from typing import NamedTuple
+
+from cdc.core.canonical import Form, same
+
+LOOKS = 10
+"""A row that changed at each of so many looks is unsettled."""
+
+Texts = Mapping[str, str | None]
+"""A row's canonical texts by its columns."""
+
+
+class Seen(NamedTuple):
+    """A key in the lake: its row, if it has one, and the position of the change that left it so.
+
+    That of a deleted key is its tombstone's, empty for a key that was never there or is forgotten.
+    """
+
+    row: Texts | None
+    position: str
+
+
+class Kind(StrEnum):
+    """How a key differs."""
+
+    MISSING = "missing"
+    EXTRA = "extra"
+    DIFFERENT = "different"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A key that differs at rest, and in which columns; ``source`` and ``lake`` are its rows, never to be logged."""
+
+    key: str
+    kind: Kind
+    columns: tuple[str, ...] = ()
+    source: Texts | None = field(default=None, repr=False)
+    lake: Texts | None = field(default=None, repr=False)
+
+
+class Verdict(StrEnum):
+    """What a look says of a suspect."""
+
+    EQUAL = "equal"
+    DIFFERS = "differs"
+    AGAIN = "again"
+
+
+def judged(source: Texts | None, lake: Seen, before: Seen | None, forms: Mapping[str, Form]) -> Verdict:
+    """Return what a look says of a key: its row in the source, in the lake behind that, and in the lake before both.
+
+    A change that the lake has applied in between is told by its position; without one, a difference is one.
+    """
+    if not unequal(source, lake.row, forms):
+        return Verdict.EQUAL
+    return Verdict.DIFFERS if before is not None and before.position == lake.position else Verdict.AGAIN
+
+
+def unequal(source: Texts | None, lake: Texts | None, forms: Mapping[str, Form]) -> tuple[str, ...]:
+    """Return the columns that differ, all of them where only one of both has a row.
+
+    Columns that only the lake has are left out: the source may have dropped them. One that it has not is null there.
+    """
+    if source is None or lake is None:
+        return () if source is lake else tuple(source or lake or ())
+    return tuple(n for n, text in source.items() if not same(forms.get(n, Form.TEXT), text, lake.get(n)))
+
+
+def difference(key: str, source: Texts | None, lake: Texts | None, forms: Mapping[str, Form]) -> Difference:
+    """Return the difference of a key whose rows are not equal."""
+    if source is None:
+        return Difference(key, Kind.EXTRA, (), None, lake)
+    if lake is None:
+        return Difference(key, Kind.MISSING, (), source, None)
+    return Difference(key, Kind.DIFFERENT, unequal(source, lake, forms), source, lake)
+
+
+PART = 1_000_000
+"""Rows whose ranges are fingerprinted before the lake is: it is read once for each such part."""
+
+ROWS_PER_SECOND = 100_000.0
+"""About so many rows a database digests in a second."""
+
+FOLLOWS = 5.0
+"""About so many seconds the lake is behind what was just read."""
+
+
+def changed_share(changes_per_second: float, rows: int, rows_per_range: int) -> float:
+    """Return which share of ranges is likely to change between their reading in the source and in the lake."""
+    seconds = min(rows, PART) / ROWS_PER_SECOND + FOLLOWS
+    return 1 - exp(-changes_per_second * seconds * rows_per_range / max(rows, 1))
+
+
+@dataclass(frozen=True)
+class TableProof:
+    """What became of the proof of one table.
+
+    Every change up to ``position`` is in the lake as it is in the source, but for ``differences`` and the ``unsettled``
+    keys, which changed whenever they were looked at. ``rows`` were there in the source, ``read`` were read of it in
+    all. ``by_value`` are columns that the database could not digest, ``where`` is the condition of the part that was
+    loaded, ``repaired`` are rows that differed and do no more.
+    """
+
+    source: str
+    target: str
+    position: str = ""
+    rows: int = 0
+    read: int = 0
+    suspects: int = 0
+    differences: tuple[Difference, ...] = ()
+    unsettled: int = 0
+    by_value: tuple[str, ...] = ()
+    where: str = ""
+    repaired: int = 0
+    seconds: float = 0.0
+    error: str = ""
+
+    @property
+    def equal(self) -> bool:
+        """Return whether nothing differs, and the proof came to its end."""
+        return not (self.differences or self.error)
+
+    def count(self, kind: Kind) -> int:
+        """Return the number of differences of a kind."""
+        return sum(one.kind is kind for one in self.differences)
+
+    @property
+    def columns(self) -> dict[str, int]:
+        """Return how often each column differs."""
+        named = [name for one in self.differences for name in one.columns]
+        return {name: named.count(name) for name in dict.fromkeys(named)}
