@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import structlog
 from py4j.protocol import Py4JJavaError
@@ -46,6 +47,7 @@ from cdc.core.load import (
 from cdc.core.names import TableName
 from cdc.core.positions import LAYOUTS
 from cdc.core.preflight import check_key, check_part, check_text
+from cdc.lake.audit import operator
 from cdc.lake.control import Control
 from cdc.lake.lease import Lease
 from cdc.lake.pyiceberg_catalog import open_catalog
@@ -56,6 +58,7 @@ from cdc.pipeline.hold import beating, release
 from cdc.pipeline.load import Load
 from cdc.pipeline.load_parts import LoadParts, draft
 from cdc.pipeline.load_queue import ready_groups
+from cdc.pipeline.quiet import quiet
 from cdc.pipeline.repair import Repair
 from cdc.pipeline.table import TableSpec
 from cdc.sources.bulk_mysql import MySqlBulk
@@ -302,6 +305,7 @@ class SourceLoads:
             declared=self._declared,
             identity=lambda spec: source_database(self.source).table(*name_of(self.source, spec)).id,
             moved=self._moved,
+            quiet=lambda spec: quiet(self._control, spec.target, operator(), "rows that were read take their place"),
             still_holder=self._lease.check,
             rows_per_range=lambda size: rows_per_range(self.config, size),
             blocked_keys=self.config.stream.blocked_keys,
@@ -325,9 +329,12 @@ class SourceLoads:
                 raise PreflightError(finding.what, hint=finding.hint)
         return dict(columns)
 
+    @cached_property
+    def _control(self) -> Control:
+        return Control(open_catalog(self.config.catalog), self.config.metadata_namespace)
+
     def _moved(self, spec: TableSpec, plan: LoadPlan) -> None:
-        control = Control(open_catalog(self.config.catalog), self.config.metadata_namespace)
-        control.loaded(spec.target, plan.relation, plan.started_at)
+        self._control.loaded(spec.target, plan.relation, plan.started_at)
 
     def _read(
         self, session: SparkSession, reader: BulkSource, what: tuple[TableSpec, LoadPlan, Stamp], parts: Sequence[Range]

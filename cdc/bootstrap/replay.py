@@ -15,12 +15,15 @@ from cdc.config.sources import SourceConfig
 from cdc.core.errors import ConfigError
 from cdc.core.names import TableName
 from cdc.core.replay import ReplayPlan
+from cdc.lake.audit import operator
+from cdc.lake.control import Control
 from cdc.lake.copies import copy_rows
 from cdc.lake.lease import Lease
 from cdc.lake.quarantine import Quarantine
 from cdc.lake.shadow import Shadow
 from cdc.pipeline.apply import Applied
 from cdc.pipeline.hold import beating, release
+from cdc.pipeline.quiet import quiet
 from cdc.pipeline.replay import Replay, Replayed, ReplayParts
 from cdc.pipeline.retry import Retried, Retry
 from cdc.pipeline.table import TableSpec
@@ -87,6 +90,9 @@ def _parts(
         control=operations.control,
         audit=operations.audit,
         still_holder=still_holder,
+        quiet=lambda spec: quiet(
+            Control(OperatorParts(config).catalog, namespace), spec.target, operator(), "replayed rows take their place"
+        ),
         blocked_keys=config.stream.blocked_keys,
     )
 

@@ -5,7 +5,7 @@ One consumer fetches ahead what later ranges will ask for, so a range has usuall
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -52,6 +52,7 @@ class RangeReader:
         self._seconds, self._make = seconds, make
         self._consumer: Consumer | None = None
         self._fetched = Fetched()
+        self._resting = set[Place]()
         self._lock, self._closed = threading.Lock(), threading.Event()
 
     def begin(self, starts: Mapping[str, Mapping[int, int]]) -> None:
@@ -125,7 +126,15 @@ class RangeReader:
                 return f"Kafka says {error.str()}"
             if self._fetched.size > limit:
                 return f"more than {limit} bytes came"
+            if self._fetched.size > limit // 4:
+                self._rest(consumer, starts.keys() - set(missing))
         return ""
+
+    def _rest(self, consumer: Consumer, places: Iterable[Place]) -> None:
+        """Fetch no more of partitions that have what is asked for: it would take the room of what is missing."""
+        if resting := [place for place in places if place not in self._resting]:
+            consumer.pause([TopicPartition(*place) for place in resting])
+            self._resting.update(resting)
 
     def _keep_what_came(self, room: int) -> str:
         """Keep what was fetched meanwhile, as far as there is room for it; return what Kafka says against it."""
@@ -143,6 +152,9 @@ class RangeReader:
             self._discard()  # what a consumer tells of its positions could be of what came before
         if self._consumer is None:
             self._consumer = self._make(dict(self._settings))
+        if self._resting:
+            self._consumer.resume([TopicPartition(*place) for place in self._resting])
+            self._resting.clear()
         left, new = self._fetched.aim(starts)
         if left:
             self._consumer.incremental_unassign([TopicPartition(*place) for place in left])
@@ -160,6 +172,7 @@ class RangeReader:
 
     def _discard(self) -> None:
         consumer, self._consumer, self._fetched = self._consumer, None, Fetched()
+        self._resting.clear()
         if consumer is not None:
             consumer.close()
 

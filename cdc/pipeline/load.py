@@ -11,9 +11,10 @@
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, NoReturn
 
 import structlog
@@ -44,13 +45,19 @@ from cdc.core.progress import Progress, TopicState, further, same_capture
 from cdc.pipeline.apply import Applied, Applier, TableMemory, progress_of
 from cdc.pipeline.catch_up import CatchUp
 from cdc.pipeline.engine import capture_id
-from cdc.pipeline.load_parts import LoadParts, arrange, bring_columns, draft, warn_of_retention
+from cdc.pipeline.load_parts import (
+    MENDED,
+    RETENTION_SECONDS,
+    LoadParts,
+    arrange,
+    bring_columns,
+    draft,
+    warn_of_retention,
+)
+from cdc.pipeline.quiet import PATIENCE
 from cdc.pipeline.table import TableSpec, TargetTable
 
 log = structlog.get_logger()
-
-RETENTION_SECONDS = 60.0
-"""How often it is looked whether log and topic last for as long as the load takes."""
 
 COMMIT_SECONDS = 5.0
 """Results of ranges are gathered so long before they are committed together."""
@@ -254,7 +261,7 @@ class Load:
         if any(PROGRESS in summary for summary in self._shadow.history()):
             return
         self._audit(plan)
-        while may_repeat(plan) and (keys := self._shadow.repeated_keys(plan.key, _MENDED)):
+        while may_repeat(plan) and (keys := self._shadow.repeated_keys(plan.key, MENDED)):
             self._mend(plan, keys)
         self._shadow.append(
             [],
@@ -273,7 +280,7 @@ class Load:
 
     def _publish(self, plan: LoadPlan) -> None:
         """Catch up until nothing is missing, and swap; whoever publishes to the target meanwhile is caught up with."""
-        memory = TableMemory(plan.progress.topic_id)
+        memory = self._memory(plan.progress.topic_id)
         applier = Applier(0, self.parts.blocked_keys, self.parts.still_holder, doubtful="r" + READ_AGAIN)
         catch_up = CatchUp(
             self.parts.engine, applier, on_applied=self._applied, stopping=self.stopping, pause=self.pause
@@ -282,18 +289,21 @@ class Load:
         progress = self._whole(plan, catch_up, memory)
         self._require_capture(plan)
         strict = replace(catch_up, applier=replace(applier, doubtful=""))  # now it is a table like any other
-        while True:
-            with self.parts.engine.table(self.spec) as table:
-                try:
-                    if self._swap(plan, table, progress):
-                        break
-                except CommitConflict as error:
-                    log.info("swap tried again", table=str(self.spec.target), reason=str(error))
-            progress = strict.run(self._shadow_spec, memory, self._ends())
-        self._shadow.drop()
-        self._let_go(plan)
-        self.parts.moved(self.spec, plan)
+        with ExitStack() as kept:
+            for tries in count(1):
+                if self._swapped(plan, progress):
+                    break
+                if tries == PATIENCE:
+                    kept.enter_context(self.parts.quiet(self.spec))
+                progress = strict.run(self._shadow_spec, memory, self._ends())
+            self._shadow.drop()
+            self._let_go(plan)
+            self.parts.moved(self.spec, plan)
         log.info("table loaded", table=str(self.spec.target), load=plan.id, rows=self._progress.rows)
+
+    def _memory(self, topic_id: str) -> TableMemory:
+        """Return what is known of the table: no key waits behind a quarantined message, for its row was read."""
+        return TableMemory(topic_id)
 
     def _let_go(self, plan: LoadPlan) -> None:
         """Let go of what the quarantine holds from before: the rows that were read have it."""
@@ -307,7 +317,7 @@ class Load:
             progress = catch_up.run(self._shadow_spec, memory, self._ends())
             # What was read first is behind the events now, and can be trusted; what is read again is not yet.
             catch_up = replace(catch_up, applier=replace(catch_up.applier, doubtful=READ_AGAIN))
-            marked = self._shadow.marked_keys(plan.key, UNKNOWN, _MENDED)
+            marked = self._shadow.marked_keys(plan.key, UNKNOWN, MENDED)
             if not marked:
                 return progress
             self._mend(plan, marked)
@@ -346,8 +356,16 @@ class Load:
     def _ends(self) -> dict[int, int]:
         return dict(self.parts.engine.ends(self.spec.topic))
 
-    def _swap(self, plan: LoadPlan, table: TargetTable, progress: Progress) -> bool:
+    def _swapped(self, plan: LoadPlan, progress: Progress) -> bool:
         """Return whether the shadow took the target's place; not while the target is further than it."""
+        with self.parts.engine.table(self.spec) as table:
+            try:
+                return self._swap(plan, table, progress)
+            except CommitConflict as error:
+                log.info("swap tried again", table=str(self.spec.target), reason=str(error))
+                return False
+
+    def _swap(self, plan: LoadPlan, table: TargetTable, progress: Progress) -> bool:
         self.parts.still_holder()
         state = table.read()
         if further(progress_of(state, self.spec, ""), progress):
@@ -391,7 +409,3 @@ class Load:
         self._tell(state=LoadState.FAILED, detail=said)
         if self._shadow.exists():
             self._shadow.set_properties({FAILURE: said})
-
-
-_MENDED = 10_000
-"""Keys that are read again at a time."""

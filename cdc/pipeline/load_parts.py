@@ -1,7 +1,7 @@
 """What a load works with: a shadow, the source's capture, and the functions that bootstrap puts in."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -18,6 +18,12 @@ from cdc.pipeline.catch_up import RangeEngine
 from cdc.pipeline.table import TableSpec, TargetTable
 
 log = structlog.get_logger()
+
+RETENTION_SECONDS = 60.0
+"""How often it is looked whether log and topic last for as long as a load takes."""
+
+MENDED = 10_000
+"""Keys that are read again at a time."""
 
 
 class ShadowTable(Protocol):
@@ -112,7 +118,7 @@ class LoadParts:
 
     ``read`` carries out ranges of a plan and yields results as they come. ``shadow`` gives a table's shadow,
     ``declared`` the columns that the source declares now, ``identity`` which table it is; ``moved`` tells a running
-    service that a table was swapped, and by which plan;
+    service that a table was swapped, and by which plan; ``quiet`` keeps it from a table while that is swapped in;
     ``still_holder`` raises Fenced once another load of the source has begun. Whoever starts loads has waited for
     capture before; ``capture_seconds`` are for a connector that has only just lost it.
     """
@@ -127,6 +133,7 @@ class LoadParts:
     moved: Callable[[TableSpec, LoadPlan], None]
     still_holder: Callable[[], None]
     rows_per_range: Callable[[TableSize], int]
+    quiet: Callable[[TableSpec], AbstractContextManager[None]] = lambda _spec: nullcontext()
     blocked_keys: int = 1000
     capture_seconds: float = 10.0
     passed_seconds: float = 600.0

@@ -19,7 +19,11 @@ from cdc.core.proof import LOOKS, PART, Difference, Seen, TableProof, Texts, Ver
 FEW = 5_000
 """Suspects that are looked at together."""
 
-PASSED_SECONDS = 600.0
+PASSED_SECONDS, TROUBLED_SECONDS = 300.0, 15.0
+"""How long the lake is waited for, and how long while it is known why it will not come on."""
+
+SAID_SECONDS = 5.0
+"""After so long it is said that it is waited for."""
 
 
 class Sides(Protocol):
@@ -232,20 +236,19 @@ class Proof:
     def _await_applied(self) -> None:
         """Wait until the lake holds what was committed up to now."""
         high = self.sides.position()
-        deadline, told = self.clock() + PASSED_SECONDS, ""
+        began = well = self.clock()
         while not self.sides.applied(high):
-            trouble = self.sides.trouble()
-            if trouble != told or not told:
-                told = trouble
-                self._tell(detail=f"waiting for the lake to pass {high}" + (f"; {trouble}" if trouble else ""))
+            trouble, now = self.sides.trouble(), self.clock()
+            well = well if trouble else now
+            if now - began > SAID_SECONDS:
+                self._tell(detail=f"waiting for the lake to pass {high}: {trouble or 'is `cdc stream` running?'}")
             self._heed_stop()
-            if self.clock() > deadline:
-                what = f"{self.names[1]} has not come to {high} within {PASSED_SECONDS:.0f} s"
-                raise TransientError(
-                    what + (f": {trouble}" if trouble else ""), hint="`cdc status` shows how far it is"
-                )
+            if now - began > PASSED_SECONDS or now - well > TROUBLED_SECONDS:
+                what = f"{self.names[1]} has not come to {high} within {now - began:.0f} s"
+                hint = "`cdc status` shows how far it is; `cdc stream` has to run, and the connector"
+                raise TransientError(what + (f": {trouble}" if trouble else ""), hint=hint)
             self.pause(0.2)
-        if told or self._progress.detail:
+        if self._progress.detail:
             self._tell(detail="")
 
     def _keep_to_the_rate(self, rows: int) -> None:

@@ -72,11 +72,9 @@ class Repair(Load):
         self._carried = _carried(state)
         self._shadow.create({REPAIR: "true"}, snapshot=state.snapshot_id)
         self._shadow.append([], {**self._carried, PROGRESS: head.to_json()})
-        blocked = self.parts.engine.blocked([self.spec.topic]).get(self.spec.topic, {})
-        memory = TableMemory(head.topic_id, blocked=dict(blocked))
         applier = Applier(0, self.parts.blocked_keys, self.parts.still_holder)
         catch_up = CatchUp(self.parts.engine, applier, stopping=self.stopping, pause=self.pause)
-        reached = catch_up.run(self._shadow_spec, memory, self._ends())
+        reached = catch_up.run(self._shadow_spec, self._memory(head.topic_id), self._ends())
         ends = {p: one.next_offset for p, one in reached.partitions.items()}
         part = replace(self.parts.bulk.keys(self.source, self.spec.key, self.keys), number=0)
         return LoadPlan(
@@ -116,6 +114,10 @@ class Repair(Load):
         self._shadow.append([], {**_carried(state), PROGRESS: plan.progress.to_json()})
         self._tell(state=LoadState.READING, rows=rows)
         log.info("rows read again", table=str(self.spec.target), keys=len(self.keys), rows=rows)
+
+    def _memory(self, topic_id: str) -> TableMemory:
+        blocked = self.parts.engine.blocked([self.spec.topic]).get(self.spec.topic, {})
+        return TableMemory(topic_id, blocked=dict(blocked))
 
     def _let_go(self, plan: LoadPlan) -> None:
         """Let go of nothing: what the quarantine holds is of other keys, too."""

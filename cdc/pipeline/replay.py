@@ -8,7 +8,9 @@ New: the rows of a checkpoint are copied, or none, and what came after it is app
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Protocol
 
 import structlog
@@ -23,6 +25,7 @@ from cdc.core.replay import ReplayPlan
 from cdc.pipeline.apply import Applied, Applier, TableMemory, create_table, progress_of
 from cdc.pipeline.catch_up import CatchUp, RangeEngine
 from cdc.pipeline.load_parts import ShadowTable
+from cdc.pipeline.quiet import PATIENCE
 from cdc.pipeline.rewind import Audit, Control, note
 from cdc.pipeline.table import TableSpec, TargetState
 
@@ -44,7 +47,10 @@ class Copier(Protocol):
 
 @dataclass(frozen=True)
 class ReplayParts:
-    """What a replay works with; ``still_holder`` raises Fenced once somebody else makes shadows of the source."""
+    """What a replay works with; ``still_holder`` raises Fenced once somebody else makes shadows of the source.
+
+    ``quiet`` keeps a running service from a table while that is swapped in.
+    """
 
     engine: RangeEngine
     shadow: Callable[[TableSpec], ShadowTable]
@@ -52,6 +58,7 @@ class ReplayParts:
     control: Control
     audit: Audit
     still_holder: Callable[[], None] = lambda: None
+    quiet: Callable[[TableSpec], AbstractContextManager[None]] = lambda _spec: nullcontext()
     blocked_keys: int = 1000
 
 
@@ -131,7 +138,6 @@ class Replay:
         shadow.drop()
         if snapshot is None:
             return Replayed(self.plan.messages, events, 0)
-        self.parts.control.moved(str(self.spec.target))
         return Replayed(self.plan.messages, events, changed, snapshot_id=snapshot)
 
     def _publish(self, shadow: ShadowTable, spec: TableSpec, progress: Progress) -> int | None:
@@ -146,17 +152,24 @@ class Replay:
         still = held if self.blocked is None else {key: at for key, at in self._memory.blocked.items() if key in held}
         self._memory = self._fresh_memory(still)
         catch_up = self._catch_up(None)
-        while True:
-            progress = self.reached = catch_up.run(spec, self._memory, self.parts.engine.ends(self.spec.topic))
-            if not self._changed:
-                return None
-            try:
-                snapshot = self._swap(shadow, spec, progress)
-            except CommitConflict as error:
-                log.info("swap tried again", table=str(self.spec.target), reason=str(error))
-                continue
-            if snapshot is not None:
-                return snapshot
+        with ExitStack() as kept:
+            for tries in count(1):
+                progress = self.reached = catch_up.run(spec, self._memory, self.parts.engine.ends(self.spec.topic))
+                if not self._changed:
+                    return None
+                if (snapshot := self._swapped(shadow, spec, progress)) is not None:
+                    self.parts.control.moved(str(self.spec.target))
+                    return snapshot
+                if tries == PATIENCE:
+                    kept.enter_context(self.parts.quiet(self.spec))
+        return None
+
+    def _swapped(self, shadow: ShadowTable, spec: TableSpec, progress: Progress) -> int | None:
+        try:
+            return self._swap(shadow, spec, progress)
+        except CommitConflict as error:
+            log.info("swap tried again", table=str(self.spec.target), reason=str(error))
+            return None
 
     def _swap(self, shadow: ShadowTable, spec: TableSpec, progress: Progress) -> int | None:
         """Return the snapshot that is ``main`` now; None while the table is further than its shadow."""

@@ -19,6 +19,7 @@ class MemoryConsumer:
         self.next: dict[Place, int] = {}
         self.assigned: list[tuple[Place, int]] = []
         self.errors: list[Message] = []
+        self.resting = set[Place]()
         self.closed = False
         self._positions: dict[Place, int] = {}
 
@@ -29,8 +30,15 @@ class MemoryConsumer:
             self.next[place] = at.offset
             self.assigned.append((place, at.offset))
 
+    def pause(self, partitions: Sequence[TopicPartition]) -> None:
+        self.resting |= {(at.topic, at.partition) for at in partitions}
+
+    def resume(self, partitions: Sequence[TopicPartition]) -> None:
+        self.resting -= {(at.topic, at.partition) for at in partitions}
+
     def incremental_unassign(self, partitions: Sequence[TopicPartition]) -> None:
         for at in partitions:
+            assert (at.topic, at.partition) not in self.resting
             del self.next[at.topic, at.partition]
             self._positions.pop((at.topic, at.partition), None)
 
@@ -38,6 +46,8 @@ class MemoryConsumer:
         if self.errors:
             return [self.errors.pop()]
         for place, offset in self.next.items():
+            if place in self.resting:
+                continue
             found = [m for m in self._log.get(place, ()) if offset_of(m) >= offset][: min(number, self._at_once)]
             if found:
                 self.next[place] = self._positions[place] = offset_of(found[-1]) + 1

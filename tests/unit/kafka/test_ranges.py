@@ -156,6 +156,20 @@ def test_no_more_is_held_than_there_is_room_for() -> None:
     assert rig.read({"a": {0: (0, 4)}}) == places("a", 0, range(4))
 
 
+def test_what_comes_of_many_partitions_took_the_room_of_what_was_missing() -> None:
+    """Fifty tables with a backlog: a partition that has what is asked for rests until its next range."""
+    names = [f"t{n}" for n in range(5)]
+    rig = Rig({(name, 0): of(name, 0, range(30)) for name in names})
+    room = 5 * 18 * (OBJECTS + 50)
+    for start in (0, 10, 20):
+        found = rig.read({name: {0: (start, start + 10)} for name in names}, room)
+        assert found == [(name, 0, n) for name in names for n in range(start, start + 10)]
+    (consumer,) = rig.made
+    assert consumer.resting
+    rig.read({"t0": {0: (30, 30)}})
+    assert consumer.resting == set()
+
+
 def test_a_range_that_ends_before_it_begins_is_left_to_spark() -> None:
     assert Rig({}).read({"a": {0: (5, 4)}}) == "a range that ends before it begins"
 

@@ -15,6 +15,7 @@ from cdc.core.names import TableName, shadow_of
 from cdc.core.progress import PartitionProgress, Progress, TopicState
 from cdc.core.replay import ReplayPlan
 from cdc.pipeline.apply import PROGRESS, Applier, TableMemory
+from cdc.pipeline.quiet import quiet
 from cdc.pipeline.replay import ReplayParts
 from cdc.pipeline.retry import Retried, Retry
 from cdc.pipeline.table import TableSpec
@@ -316,3 +317,47 @@ def test_messages_that_arrive_during_the_swap_come_in_with_it(world: World) -> N
     assert world.values() == {b"a": 4, b"b": 5}
     assert sorted(world.held) == [6, 9]
     assert set(done.left) == {(0, 6), (0, 9)}
+
+
+@dataclass
+class BusyWorld(World):
+    """A service publishes one more change whenever somebody has asked where the topic ends, unless it is paused."""
+
+    control: MemoryControl = field(default_factory=MemoryControl)
+    arrivals: int = 0
+
+    def ends(self, topic: str) -> Mapping[int, int]:
+        found = super().ends(topic)
+        if str(SPEC.target) not in self.control.paused:
+            assert self.arrivals < 50, "the swap never wins"
+            self.arrivals += 1
+            self.arrive(Event(len(self.log), b"busy", self.arrivals))
+        return found
+
+
+def test_a_table_that_never_rests_was_never_swapped(world: World) -> None:
+    """It is kept quiet after a few swaps that came too late, and goes on afterwards."""
+    busy = BusyWorld(world.log, world.tables, world.held)
+    mend(busy, 2)
+    paused: list[str] = []
+
+    @contextmanager
+    def kept(spec: TableSpec) -> Iterator[None]:
+        with quiet(busy.control, spec.target, "somebody", "a test"):
+            paused.extend(busy.control.paused)
+            yield
+
+    parts = ReplayParts(busy, RowShadow.of(busy), None, busy.control, MemoryAudit(), quiet=kept)  # type: ignore[arg-type]
+    done = Retry(parts, busy, busy.plan, SPEC, pause=lambda _seconds: None).run()
+    assert done.released == 3
+    assert paused == [str(SPEC.target)]
+    assert busy.control.paused == {}
+    assert busy.values() == {b"a": 3, b"b": 1, b"busy": busy.arrivals}
+
+
+def test_a_table_that_is_paused_by_somebody_stays_so() -> None:
+    control = MemoryControl()
+    control.pause(str(SPEC.target), "somebody", "a reason")
+    with quiet(control, SPEC.target, "me", "a swap"):
+        pass
+    assert control.paused[str(SPEC.target)].who == "somebody"

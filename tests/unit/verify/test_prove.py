@@ -142,9 +142,20 @@ def test_a_lake_that_does_not_come_on_is_not_waited_for_for_ever() -> None:
         pause=lambda _seconds: None,
         clock=lambda: float(next(clock)),
     )
-    with pytest.raises(TransientError, match=r"shop\.t has not come to 61"):
+    with pytest.raises(TransientError, match=r"shop\.t has not come to 61 within [34]\d\d s") as caught:
         proof.run()
+    assert "cdc stream" in caught.value.hint
     assert "waiting for the lake to pass 61" in told[-1].detail
+
+
+def test_a_lake_in_trouble_is_not_waited_for_for_long() -> None:
+    sides, clock = filled(5), count(0, 4)
+    sides.put("1", "x")
+    sides.follow = lambda _changes: None  # type: ignore[method-assign]
+    sides.trouble = lambda: "connector 'shop' is paused"  # type: ignore[method-assign]
+    proof = Proof(sides, ("public.t", "shop.t"), pause=lambda _seconds: None, clock=lambda: float(next(clock)))
+    with pytest.raises(TransientError, match=r"within [12]\d s: connector 'shop' is paused"):
+        proof.run()
 
 
 def test_a_proof_can_be_stopped() -> None:
