@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cdc.core.canonical import Form, same
 
-LOOKS = 10
+LOOKS = 5
 """A row that changed at each of so many looks is unsettled."""
 
 Texts = Mapping[str, str | None]

@@ -230,7 +230,7 @@ class Proof:
             if not keys:
                 return differences, 0
             before = lake
-            self.pause(min(0.1 * 2**look, 5.0))
+            self.pause(min(0.2 * 2**look, 2.0))
         return differences, len(keys)
 
     def _await_applied(self) -> None:
