@@ -22,6 +22,8 @@ from cdc.config.models import Config
 from cdc.core.errors import CdcError
 from cdc.core.fingerprint import parted
 from cdc.core.proof import Difference, Kind, TableProof
+from cdc.lake.checkpoints import Histories
+from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.ops.logs import set_up_logs
 from cdc.pipeline.prove import Progressing
 
@@ -90,6 +92,9 @@ def _proofs(
     repair: bool,
     quiet: bool,
 ) -> Iterator[TableProof]:
+    histories = Histories(open_catalog(config.catalog))
+    for one in chosen[:1]:
+        histories.find(one.target)  # a catalog that is away is told of before Spark starts
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
