@@ -48,6 +48,7 @@ class RangeReader:
             "isolation.level": "read_committed",
             "queued.max.messages.kbytes": 32_768,
             "fetch.queue.backoff.ms": 50,  # once there is room again
+            "fetch.message.max.bytes": 262_144,  # of each of many partitions so much may come that is not asked for yet
         }
         self._seconds, self._make = seconds, make
         self._consumer: Consumer | None = None

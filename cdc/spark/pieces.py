@@ -15,11 +15,14 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from cdc.core.progress import Ranges, messages_in
-from cdc.spark.microbatch import GATHERED_BYTES, RangeReader
+from cdc.spark.microbatch import RangeReader
 
 PIECES = 10
 """A micro-batch of more pieces is Spark's: so large a one was asked for, and it has more than one machine perhaps."""
 
+
+READ_BYTES = 320 << 20
+"""What may be held of a piece while it is read, and of what comes behind it in each partition."""
 
 FEW = 5_000
 """Messages that are not cut, whatever their bytes."""
@@ -50,14 +53,14 @@ def in_pieces(ranges: Ranges, most: int, reader: RangeReader) -> Iterator[tuple[
         return
     parts = cut(ranges, pieces)
     with ThreadPoolExecutor(1, "read-ahead") as ahead:
-        coming = ahead.submit(reader.read, parts[0], GATHERED_BYTES)
+        coming = ahead.submit(reader.read, parts[0], READ_BYTES)
         for piece, following in zip_longest(parts, parts[1:]):
             found = coming.result()
             if isinstance(found, str):
                 yield found
                 return
             if following is not None:
-                coming = ahead.submit(reader.read, following, GATHERED_BYTES)
+                coming = ahead.submit(reader.read, following, READ_BYTES)
             yield piece, Read(found)
 
 
@@ -66,7 +69,7 @@ def of_size(ranges: Ranges, reader: RangeReader) -> Iterator[tuple[Ranges, Range
     if messages_in(ranges) <= FEW:
         yield ranges, reader
         return
-    found = reader.read(ranges, GATHERED_BYTES)
+    found = reader.read(ranges, READ_BYTES)
     pieces = 1 if isinstance(found, str) else -(-found.nbytes // PIECE_BYTES)
     if isinstance(found, str) or pieces < 2:
         yield ranges, Read(found)

@@ -6,8 +6,7 @@ import pyarrow as pa
 import pytest
 
 from cdc.core.progress import Ranges, messages_in
-from cdc.spark.microbatch import GATHERED_BYTES
-from cdc.spark.pieces import PIECES, Read, cut, in_pieces, of_size
+from cdc.spark.pieces import PIECES, READ_BYTES, Read, cut, in_pieces, of_size
 
 MESSAGES = pa.table({"offset": [1]})
 
@@ -20,7 +19,7 @@ class Reader:
         self._reads = reads
 
     def read(self, ranges: Ranges, limit: int) -> pa.Table | str:
-        assert limit == GATHERED_BYTES
+        assert limit == READ_BYTES
         self.asked.append(ranges)
         return MESSAGES if len(self.asked) <= self._reads else "it is away"
 
