@@ -74,7 +74,7 @@ class Service:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(
-            self.command(*arguments), env=self.variables(), capture_output=True, text=True, timeout=180, check=False
+            self.command(*arguments), env=self.variables(), capture_output=True, text=True, timeout=400, check=False
         )
 
     def start(self, **overrides: str) -> None:
