@@ -59,8 +59,12 @@ def _differs(left: pa.Array, right: pa.Array, form: Form) -> np.ndarray[Any, Any
 
 def joined_keys(rows: pa.Table, key: Sequence[str]) -> list[str]:
     """Return the keys of rows as joined texts."""
-    columns = [[text for chunk in rows[name].chunks for text in texts(chunk)] for name in key]
-    return [joined(values) for values in zip(*columns, strict=True)]
+    return [joined(values) for values in zip(*(column_texts(rows[name]) for name in key), strict=True)]
+
+
+def column_texts(column: pa.ChunkedArray) -> list[str | None]:
+    """Return the canonical texts of a column."""
+    return [text for chunk in column.chunks for text in texts(chunk)]
 
 
 def key_values(keys: Sequence[Sequence[str | None]], kinds: Sequence[str]) -> list[tuple[Any, ...]]:

@@ -13,7 +13,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 
 from cdc.arrow import plain_type
-from cdc.bootstrap.by_value import differing_values, joined_keys, key_values
+from cdc.bootstrap.by_value import column_texts, differing_values, joined_keys, key_values
 from cdc.core.canonical import Form
 from cdc.core.ddl import spark_type
 from cdc.core.errors import PreflightError, TransientError
@@ -21,16 +21,15 @@ from cdc.core.evolution import CDC_COLUMNS
 from cdc.core.fingerprint import DigestSource, Fingerprint, KeyRange, Rendering, RowDigests, parted
 from cdc.core.history import DELETED, INSERTED, UPDATED
 from cdc.core.load import Range, RangeReader
-from cdc.core.names import TableName, quote, tombstones_of
+from cdc.core.names import TableName, quote, quote_table, tombstones_of
 from cdc.core.proof import Seen, Texts, changed_share
 from cdc.kafka.ranges import RangeReader as KafkaRanges
 from cdc.lake.checkpoints import Histories
 from cdc.lake.held import HeldTable
-from cdc.lake.rows import texts
 from cdc.lake.tombstones import Tombstones
 from cdc.pipeline.catch_up import RangeEngine
 from cdc.pipeline.table import TableSpec
-from cdc.spark.digests import differing, digested, fingerprints
+from cdc.spark.digests import NO_DIGESTS, differing, digested, digests_of, fingerprints
 
 ROWS = 10_000
 """Rows of a range."""
@@ -146,19 +145,24 @@ class Sides:
         """Return the fingerprints of ranges in the lake."""
         rows = self._digested(self._lake())
         sums = fingerprints(rows, self._types, parts).collect()
-        found = {row["number"]: Fingerprint.of(row["rows"], row["_cdc_first"], row["_cdc_second"]) for row in sums}
+        found = {row["number"]: Fingerprint.of(row["rows"], row["first"], row["second"]) for row in sums}
         return [found.get(n, Fingerprint()) for n in range(len(parts))]
 
-    def read_digests(self, parts: Sequence[KeyRange]) -> "SourceDigests":
+    def read_digests(self, parts: Sequence[KeyRange]) -> "FromSource":
         """Read the digests of the rows of ranges in the source."""
-        return SourceDigests(pa.concat_tables([self._read(self._digests.digests, part) for part in parts]), self, parts)
+        found = _together([self._read(self._digests.digests, part) for part in parts], NO_DIGESTS)
+        return FromSource(found, lambda ours: differing(ours, self._digests_of(parts)))
 
-    def read_values(self, parts: Sequence[KeyRange]) -> "SourceValues | None":
-        """Read the columns that are compared by value of the rows of ranges in the source."""
+    def read_values(self, parts: Sequence[KeyRange]) -> "FromSource | None":
+        """Read the columns that are compared by value of the rows of ranges in the source.
+
+        A key that only one side has is found by its digest.
+        """
         if not self.by_value:
             return None
-        reader = self._reader([*self._parts.spec.key, *self.by_value])
-        return SourceValues(pa.concat_tables([self._read(reader, part) for part in parts]), self, parts)
+        key, names = self._parts.spec.key, [*self._parts.spec.key, *self.by_value]
+        found = _together([self._read(self._reader(names), part) for part in parts], pa.table({}))
+        return FromSource(found, lambda ours: differing_values(ours, self._rows_of(parts, names), key, self.forms))
 
     def source_rows(self, keys: Sequence[str]) -> Mapping[str, Texts]:
         """Return the rows of keys in the source."""
@@ -174,20 +178,13 @@ class Sides:
         found, stones = self._texts(rows), self._tombstones(wanted)
         return {key: Seen(found.get(key), positions.get(key) or stones.get(key, "")) for key in keys}
 
-    def rows_of(self, parts: Sequence[KeyRange], columns: Sequence[str]) -> pa.Table:
+    def _rows_of(self, parts: Sequence[KeyRange], columns: Sequence[str]) -> pa.Table:
         """Return columns of the lake's rows in some ranges; those that it has not are null."""
         return self._within(self._lake(), parts).select(*map(self._column, columns)).toArrow()
 
-    def digests_of(self, parts: Sequence[KeyRange]) -> pa.Table:
+    def _digests_of(self, parts: Sequence[KeyRange]) -> pa.Table:
         """Return ``key, first, second`` of the lake's rows in some ranges."""
-        found = self._digested(self._within(self._lake(), parts))
-        return (
-            found.select("_cdc_key", "_cdc_first", "_cdc_second").toArrow().rename_columns(["key", "first", "second"])
-        )
-
-    def differing_values(self, source: pa.Table, lake: pa.Table) -> Iterable[str]:
-        """Return the keys whose columns that are compared by value differ."""
-        return differing_values(source, lake, self._parts.spec.key, self.forms)
+        return digests_of(self._digested(self._within(self._lake(), parts))).toArrow()
 
     @cached_property
     def _types(self) -> dict[str, str]:
@@ -206,7 +203,7 @@ class Sides:
         head = Histories(self._parts.catalog).read(target).head
         if head is None:
             raise PreflightError(f"table {target} holds nothing yet", hint="`cdc status` tells whether it is loaded")
-        name = ".".join(quote(one, "`") for one in (self._parts.catalog_name, *target))
+        name = quote_table((self._parts.catalog_name, *target), "`")
         frame = self._parts.session.read.format("iceberg").option("versionAsOf", head).load(name)
         missing = {name: kind for name, kind in self._parts.declared.items() if name not in frame.columns}
         return frame.select("*", *(f.lit(None).cast(spark_type(kind)).alias(name) for name, kind in missing.items()))
@@ -234,7 +231,7 @@ class Sides:
         waiting = Tombstones(own, target).waiting(key)
         frames = [] if waiting is None else [self._parts.session.createDataFrame(waiting)]
         if own.look() is not None:
-            sql = ".".join(quote(one, "`") for one in (self._parts.catalog_name, *name))
+            sql = quote_table((self._parts.catalog_name, *name), "`")
             self._parts.session.catalog.refreshTable(sql)
             frames.append(self._parts.session.table(sql).select(*(self._column(one) for one in (*key, _POSITION))))
         if not frames:
@@ -249,8 +246,10 @@ class Sides:
         return joined_keys(rows, self._parts.spec.key)
 
     def _texts(self, rows: pa.Table) -> dict[str, Texts]:
+        if not rows.num_rows:
+            return {}
         names = [name for name in rows.column_names if name not in CDC_COLUMNS]
-        columns = [_texts_of(rows[name]) for name in names]
+        columns = [column_texts(rows[name]) for name in names]
         return {key: dict(zip(names, row, strict=True)) for key, *row in zip(self._keys(rows), *columns, strict=True)}
 
     def _reader(self, columns: Sequence[str]) -> RangeReader:
@@ -266,12 +265,11 @@ class Sides:
 
 
 @dataclass(frozen=True)
-class SourceDigests:
-    """``key, first, second`` of rows in the source."""
+class FromSource:
+    """Rows as they were read in the source, and how they are compared with the lake; implements ``Digests``."""
 
     found: pa.Table
-    sides: Sides
-    parts: Sequence[KeyRange]
+    compare: Callable[[pa.Table], Iterable[str]]
 
     @property
     def rows(self) -> int:
@@ -279,26 +277,8 @@ class SourceDigests:
         return int(self.found.num_rows)
 
     def differing(self) -> Iterable[str]:
-        """Return the keys whose digests differ, or that only one side has."""
-        return differing(self.found, self.sides.digests_of(self.parts))
-
-
-@dataclass(frozen=True)
-class SourceValues:
-    """Keys and columns that are compared by value, of rows in the source."""
-
-    found: pa.Table
-    sides: Sides
-    parts: Sequence[KeyRange]
-
-    @property
-    def rows(self) -> int:
-        """Return how many rows were read."""
-        return int(self.found.num_rows)
-
-    def differing(self) -> Iterable[str]:
-        """Return the keys whose values differ; one that only one side has is found by its digest."""
-        return self.sides.differing_values(self.found, self.sides.rows_of(self.parts, self.found.column_names))
+        """Return the keys that are otherwise in the lake as it is now."""
+        return self.compare(self.found)
 
 
 def _table(reader: RangeReader, part: Range) -> pa.Table:
@@ -306,8 +286,10 @@ def _table(reader: RangeReader, part: Range) -> pa.Table:
     return pa.Table.from_batches(batches) if batches else pa.table({})
 
 
-def _texts_of(column: pa.ChunkedArray) -> list[str | None]:
-    return [text for chunk in column.chunks for text in texts(chunk)]
+def _together(found: Sequence[pa.Table], empty: pa.Table) -> pa.Table:
+    """Return the rows of all tables; ``empty`` where none has any, for then none may know its columns."""
+    filled = [one for one in found if one.num_rows]
+    return pa.concat_tables(filled) if filled else empty
 
 
 def _merged(parts: Sequence[KeyRange]) -> list[KeyRange]:

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import structlog
+from pyiceberg.catalog import Catalog
 from pyspark.sql import SparkSession
 
 from cdc.bootstrap.by_value import key_values
 from cdc.bootstrap.connectors import SourceCapture, capture_of
-from cdc.bootstrap.databases import source_database
 from cdc.bootstrap.engine import SparkEngine
 from cdc.bootstrap.equality import Sides, SidesParts
 from cdc.bootstrap.load import SourceLoads
@@ -26,6 +27,7 @@ from cdc.lake.checkpoints import Histories
 from cdc.lake.java import java_errors
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.verifications import Verifications
+from cdc.pipeline.capture import Capture
 from cdc.pipeline.prove import Progressing, Proof
 from cdc.pipeline.rewind import note
 from cdc.sources.bulk_mysql import MySqlBulk
@@ -33,7 +35,7 @@ from cdc.sources.bulk_postgres import PostgresBulk
 
 log = structlog.get_logger()
 
-_JSON = {"mysql": "json", "postgres": "hstore"}
+_JSON = {"mysql": "JSON", "postgres": "HSTORE"}
 """Types whose text the log's reader prints otherwise than the server does."""
 
 
@@ -55,9 +57,9 @@ def digest_source(source: SourceConfig, config: Config) -> DigestSource:
             )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Verification:
-    """The proofs of some tables, one after another."""
+    """The proofs of some tables, one after another; what they have in common is made once."""
 
     config: Config
     session: SparkSession
@@ -65,6 +67,20 @@ class Verification:
     stopping: Callable[[], bool] = lambda: False
     limit: int = 10_000
     rows_per_second: int = 0
+    _engines: dict[str, SparkEngine] = field(default_factory=dict)
+
+    @cached_property
+    def _catalog(self) -> Catalog:
+        return open_catalog(self.config.catalog)
+
+    @cached_property
+    def _capture(self) -> Capture:
+        return capture_of(self.config)
+
+    def _engine(self, source: SourceConfig) -> SparkEngine:
+        if source.name not in self._engines:
+            self._engines[source.name] = SparkEngine(self.config, source, self.session)
+        return self._engines[source.name]
 
     def run(self, chosen: Sequence[tuple[SourceConfig, TableConfig]]) -> Iterator[TableProof]:
         """Yield the proof of each table; what goes wrong with one is told in it, and the others go on."""
@@ -74,7 +90,7 @@ class Verification:
     def record(self, proof: TableProof) -> None:
         """Write a proof into the table of proofs; it is one also where that fails."""
         try:
-            Verifications(open_catalog(self.config.catalog), self.config.metadata_namespace).write(proof)
+            Verifications(self._catalog, self.config.metadata_namespace).write(proof)
         except CdcError as error:
             log.warning("proof not written down", table=proof.target, error=str(error))
 
@@ -123,24 +139,23 @@ class Verification:
     def _parts(
         self, source: SourceConfig, table: TableConfig, digests: DigestSource, messages: RangeReader
     ) -> SidesParts:
-        capture, spec = SourceCapture(capture_of(self.config), source), spec_of(source, table)
-        catalog = open_catalog(self.config.catalog)
-        declared = source_database(source).table(*table.source)
+        capture, spec = SourceCapture(self._capture, source), spec_of(source, table)
+        row = source_columns(source)(spec.topic)[1]
         return SidesParts(
             source=digests,
             table=table.source,
             spec=spec,
-            declared=source_columns(source)(spec.topic)[1].columns(),
-            where=Histories(catalog).read(spec.target).loaded_where(),
+            declared=row.columns(),
+            where=Histories(self._catalog).read(spec.target).loaded_where(),
             session=self.session,
-            catalog=catalog,
+            catalog=self._catalog,
             catalog_name=self.config.catalog.name,
             namespace=self.config.metadata_namespace,
-            engine=SparkEngine(self.config, source, self.session),
+            engine=self._engine(source),
             messages=messages,
             passed=capture.passed,
             trouble=capture.trouble,
-            json=frozenset(c.name for c in declared.columns if c.type.endswith(_JSON.get(source.type, " "))),
+            json=frozenset(x.name for x in row.fields if x.source_type.endswith(_JSON.get(source.type, " "))),
         )
 
 

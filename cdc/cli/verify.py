@@ -35,8 +35,6 @@ Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="Name so many d
 Rate = Annotated[
     int, typer.Option("--rows-per-second", min=0, help="Read no more rows of the source in a second; 0 is no bound.")
 ]
-
-
 Repair = Annotated[bool, typer.Option("--repair", help="Read the rows that differ from the source again.")]
 
 
@@ -160,24 +158,8 @@ def proof_json(proof: TableProof, *, show_values: bool) -> dict[str, Any]:
     if show_values:
         for found, one in zip(differences, proof.differences, strict=True):
             found |= {"key": list(parted(one.key)), "source": one.source, "lake": one.lake}
-    return {
-        "source": proof.source,
-        "target": proof.target,
-        "equal": proof.equal,
-        "position": proof.position,
-        "rows": proof.rows,
-        "rows_read": proof.read,
-        "suspects": proof.suspects,
-        **{str(kind): proof.count(kind) for kind in Kind},
-        "repaired": proof.repaired,
-        "columns": proof.columns,
-        "unsettled": proof.unsettled,
-        "by_value": list(proof.by_value),
-        "where": proof.where,
-        "seconds": round(proof.seconds, 1),
-        "error": proof.error,
-        "differences": differences,
-    }
+    told = {"columns": proof.columns, "by_value": list(proof.by_value), "where": proof.where}
+    return {**proof.figures(), **told, "differences": differences}
 
 
 class _Bars:

@@ -7,7 +7,7 @@ numbers of 60 bits are kept, which every database can add up.
 import hashlib
 import re
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import reduce
@@ -109,6 +109,11 @@ class KeyRange(NamedTuple):
     through: str | None = None
     numbers: bool = True
 
+    def condition(self, quoted: Callable[[str], str], literal: Callable[[str], str]) -> str:
+        """Return what holds for its rows as SQL, empty for every row; names and bounds are written by the functions."""
+        ends = ((">", self.after), ("<=", self.through))
+        return " AND ".join(f"{quoted(self.column)} {sign} {literal(end)}" for sign, end in ends if end is not None)
+
 
 WHOLE = KeyRange("")
 """The only range of a table whose keys have another order in the database than in the lake."""
@@ -132,6 +137,21 @@ class RowDigests:
     digests: RangeReader
     columns: Mapping[str, Rendering]
     by_value: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        made: Mapping[str, tuple[str, Rendering] | None],
+        fingerprints: Callable[[Sequence[str]], RangeReader],
+        digests: Callable[[Mapping[str, str]], RangeReader],
+    ) -> "RowDigests":
+        """Return it for columns with the SQL of their texts, None for those that have none."""
+        known = {name: one for name, one in made.items() if one is not None}
+        texts = {name: text for name, (text, _) in known.items()}
+        columns = {name: how for name, (_, how) in known.items()}
+        return cls(
+            fingerprints(list(texts.values())), digests(texts), columns, tuple(n for n in made if n not in known)
+        )
 
 
 class DigestSource(BulkSource, Protocol):

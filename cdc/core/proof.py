@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import exp
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cdc.core.canonical import Form, same
 
@@ -125,6 +125,23 @@ class TableProof:
     def equal(self) -> bool:
         """Return whether nothing differs, and the proof came to its end."""
         return not (self.differences or self.error)
+
+    def figures(self) -> dict[str, Any]:
+        """Return what it says beside the differences themselves, as it is told to machines and kept."""
+        return {
+            "source": self.source,
+            "target": self.target,
+            "equal": self.equal,
+            "position": self.position,
+            "rows": self.rows,
+            "rows_read": self.read,
+            "suspects": self.suspects,
+            **{str(kind): self.count(kind) for kind in Kind},
+            "repaired": self.repaired,
+            "unsettled": self.unsettled,
+            "seconds": round(self.seconds, 1),
+            "error": self.error,
+        }
 
     def count(self, kind: Kind) -> int:
         """Return the number of differences of a kind."""

@@ -145,6 +145,7 @@ class Proof:
         rows = 0
         for part in self._parts(ranges):
             values = self.sides.read_values(part)
+            self._count(values.rows if values else 0)
             found, counted = self._compare(part)
             suspects |= dict.fromkeys([*found, *(values.differing() if values else ())])
             rows += counted
@@ -187,9 +188,8 @@ class Proof:
         for one in part:
             self._heed_stop()
             found.append(self.sides.in_source(one))
-            self._keep_to_the_rate(found[-1].rows)
+            self._count(found[-1].rows)
         rows = sum(one.rows for one in found)
-        self._read += rows
         self._await_applied()
         there = self.sides.in_lake(part)
         dirty = [one for one, a, b in zip(part, found, there, strict=True) if a != b]
@@ -197,7 +197,7 @@ class Proof:
 
     def _of_keys(self, part: Sequence[KeyRange]) -> tuple[Iterable[str], int]:
         digests = self.sides.read_digests(part)
-        self._read += digests.rows
+        self._count(digests.rows)
         self._await_applied()
         return digests.differing(), digests.rows
 
@@ -220,7 +220,7 @@ class Proof:
         for look in range(LOOKS):
             self._heed_stop()
             source = self.sides.source_rows(keys)
-            self._read += len(keys)
+            self._count(len(keys))
             self._await_applied()
             lake = self.sides.lake_rows(keys)
             verdicts = {k: judged(source.get(k), lake[k], before.get(k), self.sides.forms) for k in keys}
@@ -251,8 +251,9 @@ class Proof:
         if self._progress.detail:
             self._tell(detail="")
 
-    def _keep_to_the_rate(self, rows: int) -> None:
-        """Rest for as long as these rows may take, less what they have taken."""
+    def _count(self, rows: int) -> None:
+        """Count rows that were read, and rest for as long as they may take, less what they have taken."""
+        self._read += rows
         now = self.clock()
         if self.rows_per_second and (rest := self._rested + rows / self.rows_per_second - now) > 0:
             self.pause(rest)

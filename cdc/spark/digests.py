@@ -46,16 +46,23 @@ def joined(texts: Sequence[Column]) -> Column:
 def digested(
     rows: DataFrame, key: Sequence[str], types: Mapping[str, str], columns: Mapping[str, Rendering]
 ) -> DataFrame:
-    """Return ``key, first, second`` of each row, beside the columns that it has."""
+    """Return rows with their digests, for ``digests_of`` and ``fingerprints``, beside the columns that they have."""
     texts = {name: text_of(name, types[name], rendering) for name, rendering in columns.items()}
     digits = f.md5(joined(list(texts.values())))
     with_digits = rows.select("*", joined([texts[name] for name in key]).alias(_KEY), digits.alias(_DIGITS))
     return with_digits.select("*", *(_half(start).alias(name) for name, start in ((_FIRST, 1), (_SECOND, 17))))
 
 
+def digests_of(rows: DataFrame) -> DataFrame:
+    """Return ``key, first, second`` of rows that are ``digested``."""
+    names = ((_KEY, "key"), (_FIRST, "first"), (_SECOND, "second"))
+    return rows.select(*(f.col(own).alias(name) for own, name in names))
+
+
 def fingerprints(rows: DataFrame, types: Mapping[str, str], ranges: Sequence[KeyRange]) -> DataFrame:
     """Return ``number, rows, first, second`` of those of the ranges that have rows; of rows that are ``digested``."""
-    sums = (f.sum(f.col(name).cast("decimal(20, 0)")).cast("string").alias(name) for name in (_FIRST, _SECOND))
+    halves = ((_FIRST, "first"), (_SECOND, "second"))
+    sums = (f.sum(f.col(own).cast("decimal(20, 0)")).cast("string").alias(name) for own, name in halves)
     numbered = rows.select(number_of(types, ranges).alias("number"), _FIRST, _SECOND)
     return numbered.groupBy("number").agg(f.count("*").alias("rows"), *sums)
 
@@ -78,6 +85,9 @@ def number_of(types: Mapping[str, str], ranges: Sequence[KeyRange]) -> Column:
         steps, f.lit(0), lambda at, step: at + f.when(value > f.get(literals, at + step - 1), step).otherwise(0)
     )
 
+
+NO_DIGESTS = pa.schema([("key", pa.string()), ("first", pa.int64()), ("second", pa.int64())]).empty_table()
+"""What ``digests_of`` no rows are."""
 
 _KEY, _DIGITS, _FIRST, _SECOND = "_cdc_key", "_cdc_digits", "_cdc_first", "_cdc_second"
 

@@ -20,7 +20,6 @@ from cdc.spark.microbatch import RangeReader
 PIECES = 10
 """A micro-batch of more pieces is Spark's: so large a one was asked for, and it has more than one machine perhaps."""
 
-
 READ_BYTES = 320 << 20
 """What may be held of a piece while it is read, and of what comes behind it in each partition."""
 
@@ -74,20 +73,20 @@ def of_size(ranges: Ranges, reader: RangeReader) -> Iterator[tuple[Ranges, Range
     if isinstance(found, str) or pieces < 2:
         yield ranges, Read(found)
         return
-    numbers = _numbers(found, ranges, pieces)
-    for number, piece in enumerate(cut(ranges, pieces)):
+    parts = cut(ranges, pieces)
+    numbers = _numbers(found, parts)
+    for number, piece in enumerate(parts):
         yield piece, Read(found.filter(pa.array(numbers == number)))
 
 
-def _numbers(messages: pa.Table, ranges: Ranges, pieces: int) -> np.ndarray[Any, Any]:
-    """Return in which piece each message is, as ``cut`` has them."""
+def _numbers(messages: pa.Table, parts: list[Ranges]) -> np.ndarray[Any, Any]:
+    """Return in which of the parts, as ``cut`` makes them, each message is."""
     topics = pc.dictionary_encode(messages["topic"].combine_chunks())
     codes, names = topics.indices.to_numpy(zero_copy_only=False), topics.dictionary.to_pylist()
     partitions, offsets = (messages[name].to_numpy() for name in ("partition", "offset"))
     found = np.zeros(len(offsets), np.int64)
-    parts = cut(ranges, pieces)
     for code, topic in enumerate(names):
-        for p in ranges[topic]:
+        for p in parts[0][topic]:
             here = (codes == code) & (partitions == p)
             found[here] = np.searchsorted([part[topic][p][1] for part in parts], offsets[here], side="right")
     return found

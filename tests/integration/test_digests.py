@@ -14,7 +14,7 @@ from cdc.core.names import TableName, quote
 from cdc.sources.bulk_mysql import MySqlBulk
 from cdc.sources.bulk_postgres import PostgresBulk
 from cdc.sources.rows_postgres import PostgresRows
-from cdc.spark.digests import digested, fingerprints, number_of
+from cdc.spark.digests import digested, digests_of, fingerprints, number_of
 from tests.e2e.tables import MYSQL, POSTGRES
 from tests.e2e.workload import MYSQL_DIALECT, POSTGRES_DIALECT, create_table
 from tests.integration.test_bulk_mysql import DATABASE, Place, place
@@ -52,7 +52,7 @@ class Compared:
         return {r["key"]: Digest(r["first"], r["second"]) for batch in batches for r in batch.to_pylist()}
 
     def by_spark(self) -> dict[str, Digest]:
-        rows = self.digested.select("_cdc_key", "_cdc_first", "_cdc_second").collect()
+        rows = digests_of(self.digested).collect()
         return {row[0]: Digest(row[1], row[2]) for row in rows}
 
     def by_python(self, names: Sequence[str], rows: Sequence[Sequence[str | None]]) -> dict[str, Digest]:
@@ -149,7 +149,7 @@ def assert_ranges_are_alike(compared: Compared, kind: str, rows: int = 300) -> N
     assert len(ranges) == 1 if kind == "text" else len(ranges) > 5
     in_database = [compared.sums(one) for one in ranges]
     rows = fingerprints(compared.digested, compared.columns, ranges).collect()
-    in_spark = {row["number"]: Fingerprint.of(row["rows"], row["_cdc_first"], row["_cdc_second"]) for row in rows}
+    in_spark = {row["number"]: Fingerprint.of(row["rows"], row["first"], row["second"]) for row in rows}
     assert [in_spark.get(n, Fingerprint()) for n in range(len(ranges))] == in_database
     number = number_of(compared.columns, ranges).alias("n")
     numbers = {row["_cdc_key"]: row["n"] for row in compared.digested.select("_cdc_key", number).collect()}

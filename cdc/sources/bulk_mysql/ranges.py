@@ -49,12 +49,9 @@ def key_ranges(
         return (WHOLE,)
     bounds: list[str] = []
     if rows_ > per_range:
-        found = _even_bounds(connection, table, first, ceil(rows_ / per_range), per_range)
-        bounds = (
-            found
-            if found is not None
-            else [b for (b,) in _quantiles(connection, table, Index(index.name, (first,)), per_range)]
-        )
+        even = _even_bounds(connection, table, first, ceil(rows_ / per_range), per_range)
+        steps = _quantiles(connection, table, Index(index.name, (first,)), per_range)
+        bounds = [bound for (bound,) in steps] if even is None else even
     numbers = first.kind in INTEGERS
     plain = [bound if numbers else bound[2:-1].lower() for bound in bounds]
     return ranges_between(first.name, sorted(set(plain), key=int if numbers else str), numbers=numbers)
@@ -62,14 +59,11 @@ def key_ranges(
 
 def within(keys: KeyRange) -> str:
     """Return the condition of a range of keys."""
-    column = quote(keys.column or "-", "`")
-    lower = f"{column} > {_literal(keys.after, keys)}" if keys.after is not None else ""
-    upper = f"{column} <= {_literal(keys.through, keys)}" if keys.through is not None else ""
-    return " AND ".join(filter(None, (lower, upper)))
 
+    def literal(bound: str) -> str:
+        return str(int(bound)) if keys.numbers else f"X'{bytes.fromhex(bound).hex()}'"
 
-def _literal(bound: str, keys: KeyRange) -> str:
-    return str(int(bound)) if keys.numbers else f"X'{bytes.fromhex(bound).hex()}'"
+    return keys.condition(lambda name: quote(name, "`"), literal)
 
 
 def between(parts: Sequence[Declared], bounds: Sequence[Literals]) -> list[str]:

@@ -57,16 +57,14 @@ class MySqlBulk:
         with self._server.connection(table) as connection:
             declared = declared_table(connection, table)
         made = {one.name: digests.rendering(one, columns[one.name]) for one in declared.some(list(columns))}
-        texts = {name: one[0] for name, one in made.items() if one is not None}
 
         def reader(reads: tuple[digests.Computed, ...]) -> MySqlRangeReader:
             return MySqlRangeReader(self._server, reads, declared.clustered_by(key))
 
-        return RowDigests(
-            reader(digests.fingerprint_reads(list(texts.values()))),
-            reader(digests.digest_reads(key, texts)),
-            {name: one[1] for name, one in made.items() if one is not None},
-            tuple(name for name, one in made.items() if one is None),
+        return RowDigests.of(
+            made,
+            lambda texts: reader(digests.fingerprint_reads(texts)),
+            lambda texts: reader(digests.digest_reads(key, texts)),
         )
 
     def key_ranges(self, table: TableName, key: Sequence[str], rows_per_range: int) -> tuple[KeyRange, ...]:

@@ -117,10 +117,8 @@ def key_ranges(
 
 def within(keys: KeyRange) -> str:
     """Return the condition of a range of keys."""
-    column, kind = quote(keys.column or "-"), "bigint" if keys.numbers else "uuid"
-    lower = f"{column} > {literal(keys.after)}::{kind}" if keys.after is not None else ""
-    upper = f"{column} <= {literal(keys.through)}::{kind}" if keys.through is not None else ""
-    return " AND ".join(filter(None, (lower, upper)))
+    kind = "bigint" if keys.numbers else "uuid"
+    return keys.condition(quote, lambda bound: f"{literal(bound)}::{kind}")
 
 
 def _plain(bound: str) -> str:

@@ -64,16 +64,14 @@ class PostgresBulk:
             kind = relation(catalog, table, self._session)["relkind"]
             found = self._columns(catalog, table, list(columns))
         made = {row["name"]: digests.rendering(row["name"], row["declared"], columns[row["name"]]) for row in found}
-        texts = {name: one[0] for name, one in made.items() if one is not None}
 
         def reader(readings: tuple[Reading, ...]) -> PostgresReader:
             return PostgresReader(self._session, table, kind == "p", tuple(key), readings)
 
-        return RowDigests(
-            reader(digests.fingerprint_readings(list(texts.values()))),
-            reader(digests.digest_readings(key, texts)),
-            {name: one[1] for name, one in made.items() if one is not None},
-            tuple(name for name, one in made.items() if one is None),
+        return RowDigests.of(
+            made,
+            lambda texts: reader(digests.fingerprint_readings(texts)),
+            lambda texts: reader(digests.digest_readings(key, texts)),
         )
 
     def key_ranges(self, table: TableName, key: Sequence[str], rows_per_range: int) -> tuple[KeyRange, ...]:

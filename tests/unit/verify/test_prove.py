@@ -158,6 +158,15 @@ def test_a_lake_in_trouble_is_not_waited_for_for_long() -> None:
         proof.run()
 
 
+@pytest.mark.parametrize("busy", [False, True])
+def test_no_more_rows_are_read_in_a_second_than_may_be(busy: bool) -> None:
+    """However they are read."""
+    sides, rests = filled(8), list[float]()
+    sides.is_busy = busy
+    proof = Proof(sides, ("public.t", "shop.t"), rows_per_second=10, pause=rests.append, clock=lambda: 0.0).run()
+    assert sum(rests) == pytest.approx(proof.read / 10)
+
+
 def test_a_proof_can_be_stopped() -> None:
     sides = filled(6)
     proof = Proof(sides, ("public.t", "shop.t"), stopping=lambda: sides.statements > 5, pause=lambda _seconds: None)
