@@ -78,6 +78,8 @@ def stand(stack):
     own = Stand(stack)
     for name in ("citext", "hstore", "ltree"):
         own.admin.execute(f"CREATE EXTENSION IF NOT EXISTS {name}")
+    own.owner.execute("DROP TYPE IF EXISTS bulk_mood CASCADE")  # a module of tests before this one made them
+    own.owner.execute("DROP DOMAIN IF EXISTS bulk_positive CASCADE")
     for statement in BEFORE_POSTGRES:
         own.owner.execute(
             statement.replace("CREATE TYPE mood", "CREATE TYPE bulk_mood").replace("positive", "bulk_positive")
