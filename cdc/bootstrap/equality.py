@@ -127,14 +127,14 @@ class Sides:
         """Return ranges of the key."""
         return self._parts.source.key_ranges(self._parts.table, self._parts.spec.key, ROWS)
 
-    def busy(self) -> bool:
-        """Return whether most ranges change while they are compared, by the commits of the last minute."""
+    def busy(self, seconds: float) -> bool:
+        """Return whether most ranges change within so many seconds, by the commits of the last minute."""
         history = Histories(self._parts.catalog).read(self._parts.spec.target)
         began = datetime.now(UTC) - timedelta(seconds=_RECENT)
         recent = takewhile(lambda version: version.at > began, history.ancestry(history.head))
         changes = sum(int(one.summary.get(name, "0")) for one in recent for name in (INSERTED, UPDATED, DELETED))
         newest = history.versions[history.head].summary if history.head is not None else {}
-        return changed_share(changes / _RECENT, int(newest.get("total-records", "0")), ROWS) > _MOST
+        return changed_share(changes / _RECENT, int(newest.get("total-records", "0")), ROWS, seconds) > _MOST
 
     def in_source(self, part: KeyRange) -> Fingerprint:
         """Return the fingerprint of a range in the source."""
@@ -143,7 +143,7 @@ class Sides:
 
     def in_lake(self, parts: Sequence[KeyRange]) -> Sequence[Fingerprint]:
         """Return the fingerprints of ranges in the lake."""
-        rows = self._digested(self._lake())
+        rows = self._digested(self._within(self._lake(), parts))
         sums = fingerprints(rows, self._types, parts).collect()
         found = {row["number"]: Fingerprint.of(row["rows"], row["first"], row["second"]) for row in sums}
         return [found.get(n, Fingerprint()) for n in range(len(parts))]

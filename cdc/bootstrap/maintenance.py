@@ -21,6 +21,7 @@ from cdc.lake.own_tables import FILES
 from cdc.lake.pyiceberg_catalog import by_spark_alone, direct_catalog, open_catalog
 from cdc.lake.quarantine import TABLE as QUARANTINE
 from cdc.lake.status_reader import STATUS
+from cdc.lake.verifications import TABLE as VERIFICATIONS
 from cdc.pipeline.maintain import Kept, Maintenance, Metrics
 from cdc.pipeline.stream import DRAIN_SECONDS, Pipeline
 from cdc.spark.session import sibling_session
@@ -56,8 +57,9 @@ def own_tables(config: Config, *, thorough: bool = False) -> list[Kept]:
     """Return the tables that all pipelines share, and the leases."""
     limits, namespace = limits_of(config, thorough=thorough), config.metadata_namespace
     leases = [table_of(name) for source in config.sources for name in (source.name, f"{source.name}_load")]
-    prunings = {LEDGER: Pruning("committed_at", config.maintenance.keep_ledger)}
-    names = (STATUS, LEDGER, QUARANTINE, OPERATIONS, DEFINITIONS, *leases)
+    kept = config.maintenance.keep_ledger
+    prunings = {LEDGER: Pruning("committed_at", kept), VERIFICATIONS: Pruning("at", kept)}
+    names = (STATUS, LEDGER, QUARANTINE, OPERATIONS, DEFINITIONS, VERIFICATIONS, *leases)
     return [Kept(TableName(namespace, name), _side(config, limits, prunings.get(name))) for name in names]
 
 

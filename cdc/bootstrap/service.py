@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -18,6 +19,7 @@ from cdc.bootstrap.engine import SparkEngine
 from cdc.bootstrap.health import add_dependencies, add_liveness, add_troubles, new_health
 from cdc.bootstrap.keep import Keeper
 from cdc.bootstrap.maintenance import maintaining
+from cdc.bootstrap.proving import ServiceProver, proving
 from cdc.bootstrap.reload import Reloader
 from cdc.bootstrap.spark import open_session
 from cdc.bootstrap.specs import specs_of
@@ -133,21 +135,15 @@ def run_stream(
                     for source in config.sources
                     if capture is not None
                 ]
+                prover = ServiceProver(config, pipelines, session)
+                followers = Followers(pipelines, watches, running, prover, session)
                 with (
                     kept_small(partial(shrink, session)),
                     watching(watches),
                     auto_loading(running, DRAIN_SECONDS),
                     maintaining(config, pipelines, session, metrics),
-                    _reloading(
-                        config,
-                        completion,
-                        pipelines,
-                        running,
-                        watches,
-                        session,
-                        reload,
-                        reload_now or threading.Event(),
-                    ),
+                    proving(config, prover, metrics),
+                    _reloading(config, completion, followers, reload, reload_now or threading.Event()),
                 ):
                     Keeper(pipelines, stop, standby).run(partial(add_liveness, health))
         finally:
@@ -205,42 +201,56 @@ def _require(source: SourceConfig) -> dict[str, Finding]:
     return unfit_topics(source, found)
 
 
+@dataclass(frozen=True)
+class Followers:
+    """What follows the configuration of a source while it runs."""
+
+    pipelines: Sequence[Pipeline]
+    watches: Sequence[Watch]
+    loads: Sequence[AutoLoads]
+    prover: ServiceProver
+    session: SparkSession
+
+    def pipeline(self, source: SourceConfig) -> Pipeline:
+        """Return the pipeline of a source."""
+        return next(one for one in self.pipelines if one.name == source.name)
+
+    def take_up(self, config: Config, source: SourceConfig) -> None:
+        """Take up a source as it is configured now; raises PreflightError if it is unfit."""
+        unfit_tables = _require(source)
+        pipeline = self.pipeline(source)
+        pipeline.reconfigure(specs_of(source), SparkEngine(config, source, self.session))
+        pipeline.judge(unfit_tables)
+        for watch in self.watches:
+            if watch.source.name == source.name:
+                watch.reconfigure(source)
+        for one in self.loads:
+            if one.source.name == source.name:
+                one.reconfigure(config, source)
+        self.prover.reconfigure(config, source)
+
+
 @contextmanager
 def _reloading(
     config: Config,
     completion: Completion,
-    pipelines: Sequence[Pipeline],
-    loads: Sequence[AutoLoads],
-    watches: Sequence[Watch],
-    session: SparkSession,
+    followers: Followers,
     reload: Callable[[], Config] | None,
     now: threading.Event,
 ) -> Iterator[None]:
     """Follow the configuration, and what its patterns fit, while the block runs."""
-    by_name = {pipeline.name: pipeline for pipeline in pipelines}
     enrolment = Enrolment(connectors_of, table_pattern, stale_tables)
 
     def enrol(held: Config) -> None:
         for source in held.sources:
-            if source.name in completion.patterned and by_name[source.name].holding:
+            if source.name in completion.patterned and followers.pipeline(source).holding:
                 enrolment.look(held, source)
-
-    def take_up(changed: Config, source: SourceConfig) -> None:
-        unfit_tables = _require(source)
-        by_name[source.name].reconfigure(specs_of(source), SparkEngine(changed, source, session))
-        by_name[source.name].judge(unfit_tables)
-        for watch in watches:
-            if watch.source.name == source.name:
-                watch.reconfigure(source)
-        for one in loads:
-            if one.source.name == source.name:
-                one.reconfigure(changed, source)
 
     if reload is None:
         yield
         return
     ended = threading.Event()
-    reloader = Reloader(config, lambda: completion.tell(completion.of(reload())), take_up, enrol)
+    reloader = Reloader(config, lambda: completion.tell(completion.of(reload())), followers.take_up, enrol)
     interval = config.stream.reload_interval.total_seconds()
     thread = threading.Thread(target=reloader.run, args=(ended, now, interval), name="reload", daemon=True)
     thread.start()

@@ -1,5 +1,6 @@
 """Proofs of equality with their real parts: the databases, Spark, Kafka and Connect."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from cdc.core.fingerprint import DigestSource, parted
 from cdc.core.proof import TableProof
 from cdc.kafka.ranges import RangeReader
 from cdc.lake.checkpoints import Histories
+from cdc.lake.control import Control
 from cdc.lake.java import java_errors
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.verifications import Verifications
@@ -57,6 +59,11 @@ def digest_source(source: SourceConfig, config: Config) -> DigestSource:
             )
 
 
+def can_prove(source: SourceConfig) -> bool:
+    """Return whether the database of a source can digest its rows."""
+    return not isinstance(source, OracleSource)
+
+
 @dataclass
 class Verification:
     """The proofs of some tables, one after another; what they have in common is made once."""
@@ -67,6 +74,7 @@ class Verification:
     stopping: Callable[[], bool] = lambda: False
     limit: int = 10_000
     rows_per_second: int = 0
+    pause: Callable[[float], object] = time.sleep
     _engines: dict[str, SparkEngine] = field(default_factory=dict)
 
     @cached_property
@@ -85,16 +93,24 @@ class Verification:
     def run(self, chosen: Sequence[tuple[SourceConfig, TableConfig]]) -> Iterator[TableProof]:
         """Yield the proof of each table; what goes wrong with one is told in it, and the others go on."""
         for source, table in chosen:
-            yield self._one(source, table)
+            yield self.prove(source, table)
 
     def record(self, proof: TableProof) -> None:
-        """Write a proof into the table of proofs; it is one also where that fails."""
+        """Write a proof into the table of proofs, and mark the table if it differs; it is one also where that fails."""
+        namespace = self.config.metadata_namespace
         try:
-            Verifications(self._catalog, self.config.metadata_namespace).write(proof)
+            Verifications(self._catalog, namespace).write(proof)
+            control = Control(self._catalog, namespace)
+            if proof.differences:
+                what = f"{len(proof.differences):,} of its rows are not the source's: {proof.summary()}"
+                control.differs(proof.target, f"{what}, at {proof.position}")
+            elif proof.equal:
+                control.equal(proof.target)
         except CdcError as error:
             log.warning("proof not written down", table=proof.target, error=str(error))
 
-    def _one(self, source: SourceConfig, table: TableConfig) -> TableProof:
+    def prove(self, source: SourceConfig, table: TableConfig) -> TableProof:
+        """Return the proof of a table; what goes wrong with it is told in it."""
         try:
             with java_errors(f"verify {source.target_of(table)}"):
                 return self._with(source, table, Proof.run)
@@ -133,6 +149,7 @@ class Verification:
                 rows_per_second=self.rows_per_second,
                 on_progress=lambda progress: self.on_progress(names[1], progress),
                 stopping=self.stopping,
+                pause=self.pause,
             )
             return use(proof)
 

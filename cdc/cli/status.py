@@ -27,6 +27,7 @@ from cdc.lake.holder import LeaseSeen, read_lease
 from cdc.lake.loads import read_loads
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.status_reader import read_status
+from cdc.lake.verifications import Proved, Verifications
 
 
 def register(app: typer.Typer) -> None:
@@ -57,7 +58,7 @@ def status(
     if as_json:
         typer.echo(json.dumps(_json(seen), default=str, indent=2))
     else:
-        view = shown(seen.rows, seen.loads, seen.sources, wide=wide, why=why)
+        view = shown(seen.rows, seen.loads, seen.sources, proofs=seen.proofs, wide=wide, why=why)
         wide_enough(Console(), view, wide=wide).print(view)
     if any(row.state == "stopped" for row in seen.rows) or any(one.troubles for one in seen.sources):
         raise typer.Exit(2)
@@ -81,11 +82,12 @@ class SourceSeen(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What there is to show: the tables' rows, loads that are under way or failed, and the sources."""
+    """What there is to show: the tables' rows, loads that are under way or failed, sources, and proofs by target."""
 
     rows: list[StatusRow]
     loads: list[LoadProgress]
     sources: list[SourceSeen]
+    proofs: Mapping[str, Proved] = {}
 
 
 def see(config: Config, *, live: bool = False) -> Seen:
@@ -97,7 +99,7 @@ def see(config: Config, *, live: bool = False) -> Seen:
     ]
     rows = rows_of(catalog, namespace, {one.name: one.up for one in sources})
     targets = [source.target_of(table) for source in config.sources for table in source.tables]
-    return Seen(rows, read_loads(catalog, namespace, targets), sources)
+    return Seen(rows, read_loads(catalog, namespace, targets), sources, Verifications(catalog, namespace).newest())
 
 
 DOWN = "down"
@@ -133,9 +135,10 @@ def _source_seen(config: Config, catalog: Catalog, source: SourceConfig, kept: s
 
 
 def _json(seen: Seen) -> list[dict[str, Any]]:
-    """Return each table with its load; a table that no service has seen yet is its load alone; then the troubles."""
+    """Return each table with its load and newest proof, of one that no service has seen its load; then the troubles."""
     loads = {str(progress.target): progress_json(progress) for progress in seen.loads}
-    known = [{**asdict(row), "load": loads.pop(row.target, None)} for row in seen.rows]
+    proofs = {target: asdict(proof) for target, proof in seen.proofs.items()}
+    known = [{**asdict(row), "load": loads.pop(row.target, None), "proof": proofs.get(row.target)} for row in seen.rows]
     loading = [{"target": target, "state": "loading", "load": load} for target, load in loads.items()]
     services = [_service_json(one) for one in seen.sources]
     named = ((source.name, as_dict(one)) for source in seen.sources for one in source.troubles)
@@ -151,7 +154,7 @@ def _service_json(one: SourceSeen) -> dict[str, Any]:
 def _watch(look: Callable[[], Seen], *, wide: bool, why: bool) -> None:
     def view() -> Group:
         seen = look()
-        return shown(seen.rows, seen.loads, seen.sources, wide=wide, why=why)
+        return shown(seen.rows, seen.loads, seen.sources, proofs=seen.proofs, wide=wide, why=why)
 
     try:
         first = view()

@@ -1,6 +1,6 @@
 """How ``cdc status`` looks: 80 columns are enough for all that is to be acted on; ``--wide`` shows the rest."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -23,6 +23,25 @@ COLOURS = {
     "stopped": "red",
     "down": "red",
 }
+
+
+class Proved(Protocol):
+    """The newest proof of a table."""
+
+    @property
+    def at(self) -> datetime:
+        """Return when it came to its end (UTC)."""
+        ...
+
+    @property
+    def equal(self) -> bool:
+        """Return whether nothing differed."""
+        ...
+
+    @property
+    def differences(self) -> int:
+        """Return how many rows differed."""
+        ...
 
 
 class Source(Protocol):
@@ -49,11 +68,12 @@ def shown(
     loads: Sequence[LoadProgress],
     sources: Sequence[Source],
     *,
+    proofs: Mapping[str, Proved] | None = None,
     wide: bool = False,
     why: bool = False,
 ) -> Group:
-    """Return tables, loads and sources as they are told to people, each with what helps."""
-    table = _table(rows, wide=wide)
+    """Return tables, loads and sources as they are told to people, each with what helps; ``proofs`` by target."""
+    table = _table(rows, proofs or {}, wide=wide)
     lines = [*_of_tables(rows), *(_of_ways(rows) if why else ()), *_of_loads(loads), *_of_sources(sources)]
     return Group(table, *(Text.from_markup(line, overflow="fold") for line in lines))
 
@@ -69,24 +89,31 @@ def wide_enough(console: Console, view: Group, *, wide: bool) -> Console:
 
 def ago(at: datetime | None) -> str:
     """Return how long ago a moment was, nothing for none."""
-    return "" if at is None else f"{(datetime.now(UTC) - at).total_seconds():.0f} s ago"
+    if at is None:
+        return ""
+    seconds = max(0.0, (datetime.now(UTC) - at).total_seconds())
+    unit, name = next(((u, n) for u, n in _UNITS if seconds >= 2 * u), (1, "s"))
+    return f"{seconds // unit:.0f} {name} ago"
 
 
-def _table(rows: Sequence[StatusRow], *, wide: bool) -> Table:
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+def _table(rows: Sequence[StatusRow], proofs: Mapping[str, Proved], *, wide: bool) -> Table:
     table = Table(caption="" if rows else "nothing yet: has `cdc stream` run?")
     if wide:
         table.add_column("pipeline", no_wrap=True)
     table.add_column("table", overflow="fold", no_wrap=wide)
-    for title in ("state", "events", "lag s", "last commit"):
+    for title in ("state", "events", "lag s", "last commit", "proved"):
         table.add_column(title, no_wrap=True)
     for title in ("ins/upd/del", "quarantined", "position") if wide else ():
         table.add_column(title, no_wrap=True)
     for row in rows:
-        table.add_row(*_cells(row, wide=wide))
+        table.add_row(*_cells(row, proofs.get(row.target), wide=wide))
     return table
 
 
-def _cells(row: StatusRow, *, wide: bool) -> Iterator[str]:
+def _cells(row: StatusRow, proof: Proved | None, *, wide: bool) -> Iterator[str]:
     if wide:
         yield escape(row.pipeline)
     yield escape(row.target)
@@ -94,6 +121,7 @@ def _cells(row: StatusRow, *, wide: bool) -> Iterator[str]:
     yield f"{row.events:,}"
     yield "" if row.lag_seconds is None else f"{row.lag_seconds:,.1f}"
     yield ago(row.committed_at)
+    yield "" if proof is None else ago(proof.at) if proof.equal else f"[red]{proof.differences:,} differ[/]"
     if wide:
         yield f"{row.inserted:,}/{row.updated:,}/{row.deleted:,}"
         yield f"{row.quarantined:,}"

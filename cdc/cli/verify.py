@@ -123,9 +123,8 @@ def lines(proof: TableProof, *, show_values: bool) -> list[str]:
         return [f"FAILED  {name}: {proof.error}"]
     found = [f"equal   {name}: {proof.rows:,} rows, every change up to {proof.position}"]
     if proof.differences:
-        kinds = ", ".join(f"{proof.count(kind):,} {kind}" for kind in Kind if proof.count(kind))
         columns = ", ".join(f"{column} {count:,}" for column, count in sorted(proof.columns.items()))
-        found = [f"DIFFERS {name}: {kinds}, of {proof.rows:,} rows" + (f" ({columns})" if columns else "")]
+        found = [f"DIFFERS {name}: {proof.summary()}, of {proof.rows:,} rows" + (f" ({columns})" if columns else "")]
     if show_values:
         found += [f"        {_shown(one)}" for one in proof.differences[:SHOWN]]
         if len(proof.differences) > SHOWN:

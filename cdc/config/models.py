@@ -190,7 +190,9 @@ class MaintenanceConfig(Section):
         description="How long keys of deleted rows are remembered; kafka.retention and a week, where that is longer.",
     )
     keep_ledger: Duration = Field(
-        "30d", validate_default=True, description="How long commits stay in the ledger, the table of commits."
+        "30d",
+        validate_default=True,
+        description="How long commits stay in the ledger, the table of commits, and proofs in theirs.",
     )
 
     _some_time = field_validator("interval", "budget", "keep_tombstones", "keep_ledger")(some_time)
@@ -207,6 +209,22 @@ class MaintenanceConfig(Section):
         if self.keep_snapshots_min > self.keep_snapshots_max:
             raise ValueError("keep_snapshots_min is more than keep_snapshots_max")
         return self
+
+
+class VerifyConfig(Section):
+    """How the running service proves that its tables are equal to their sources."""
+
+    every: Duration = Field(
+        "1d",
+        validate_default=True,
+        description="How long after a proof of a table the next one is due; 0s: `cdc verify` alone proves them.",
+    )
+    rows_per_second: int = Field(
+        2_000,
+        ge=1,
+        description="Upper bound of the rows that proofs of the service read in a second, of all sources together.",
+        json_schema_extra={"unit": "rows per second"},
+    )
 
 
 class OperationsConfig(Section):
@@ -237,6 +255,9 @@ class Config(Section):
     load: LoadConfig = Field(default_factory=LoadConfig, description="The first rows of tables.")
     maintenance: MaintenanceConfig = Field(
         default_factory=MaintenanceConfig, description="The maintenance of the tables."
+    )
+    verify: VerifyConfig = Field(
+        default_factory=VerifyConfig, description="The proofs that tables are equal to their sources."
     )
     spark: SparkConfig = Field(default_factory=SparkConfig, description="The Spark session.")
     operations: OperationsConfig = Field(default_factory=OperationsConfig, description="Logs, metrics and health.")

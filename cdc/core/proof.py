@@ -82,7 +82,10 @@ def difference(key: str, source: Texts | None, lake: Texts | None, forms: Mappin
 
 
 PART = 1_000_000
-"""Rows whose ranges are fingerprinted before the lake is: it is read once for each such part."""
+"""Rows whose ranges are fingerprinted before the lake is, at most: it is read once for each such part."""
+
+PART_SECONDS = 30.0
+"""So long the reading of a part takes where it is slowed down: what changes meanwhile is looked at again."""
 
 ROWS_PER_SECOND = 100_000.0
 """About so many rows a database digests in a second."""
@@ -91,9 +94,18 @@ FOLLOWS = 5.0
 """About so many seconds the lake is behind what was just read."""
 
 
-def changed_share(changes_per_second: float, rows: int, rows_per_range: int) -> float:
-    """Return which share of ranges is likely to change between their reading in the source and in the lake."""
-    seconds = min(rows, PART) / ROWS_PER_SECOND + FOLLOWS
+def part_rows(rows_per_second: int) -> int:
+    """Return how many rows are a part, where so many are read in a second at most; 0 is no bound."""
+    return min(PART, int(rows_per_second * PART_SECONDS)) if rows_per_second else PART
+
+
+def part_seconds(rows_per_second: int) -> float:
+    """Return how long a part takes from its reading in the source to that in the lake."""
+    return part_rows(rows_per_second) / (rows_per_second or ROWS_PER_SECOND) + FOLLOWS
+
+
+def changed_share(changes_per_second: float, rows: int, rows_per_range: int, seconds: float) -> float:
+    """Return which share of ranges is likely to change within so many seconds."""
     return 1 - exp(-changes_per_second * seconds * rows_per_range / max(rows, 1))
 
 
@@ -142,6 +154,10 @@ class TableProof:
             "seconds": round(self.seconds, 1),
             "error": self.error,
         }
+
+    def summary(self) -> str:
+        """Return how many rows differ, by kind."""
+        return ", ".join(f"{self.count(kind):,} {kind}" for kind in Kind if self.count(kind))
 
     def count(self, kind: Kind) -> int:
         """Return the number of differences of a kind."""

@@ -13,7 +13,19 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table, Transaction
 from pyiceberg.types import NestedField, StringType
 
-from cdc.core.control import MOVED, OUTDATED, PAUSED, READ, RELATION, STALE, TROUBLE, ControlState, Pause, Stale
+from cdc.core.control import (
+    DIFFERS,
+    MOVED,
+    OUTDATED,
+    PAUSED,
+    READ,
+    RELATION,
+    STALE,
+    TROUBLE,
+    ControlState,
+    Pause,
+    Stale,
+)
 from cdc.core.errors import CommitConflict, CommitStateUnknown
 from cdc.core.names import TableName
 from cdc.lake.audit import open_table
@@ -75,7 +87,10 @@ class Control:
         def change(change: Transaction) -> None:
             kept = change.table_metadata.properties
             state = ControlState.of(kept)
-            marks = {STALE: state.stale.get(str(target)), OUTDATED: state.outdated.get(str(target))}
+            marks = {
+                prefix: of.get(str(target))
+                for prefix, of in ((STALE, state.stale), (OUTDATED, state.outdated), (DIFFERS, state.differs))
+            }
             gone = [RELATION, *(name for name, mark in marks.items() if mark and not mark.later(since))]
             if present := [name for name in (f"{one}{target}" for one in gone) if name in kept]:
                 change.remove_properties(*present)
@@ -91,6 +106,22 @@ class Control:
     def outdated(self, target: TableName | str, why: str) -> None:
         """Mark a table that goes on, and has old values until it is loaded anew; reasons stay as with ``stale``."""
         self._mark(f"{OUTDATED}{target}", why)
+
+    def differs(self, target: TableName | str, why: str) -> None:
+        """Mark a table that a proof has found not to be equal to its source; what an earlier one said is gone."""
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+
+        def change(change: Transaction) -> None:
+            known = change.table_metadata.properties.get(f"{DIFFERS}{target}")
+            first = Stale.from_json(known).at if known else at
+            change.set_properties({f"{DIFFERS}{target}": Stale(first, why, at).to_json()})
+
+        self._change(change)
+
+    def equal(self, target: TableName | str) -> None:
+        """Take away the mark of a table that differed, if it has one."""
+        if str(target) in self.read().differs:
+            self._take_away(f"{DIFFERS}{target}")
 
     def _mark(self, name: str, why: str) -> None:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
+import pyarrow.compute as pc  # type: ignore[import-untyped]
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
-from pyiceberg.expressions import EqualTo
 from pyiceberg.schema import Schema
 from pyiceberg.types import BooleanType, DoubleType, IcebergType, LongType, NestedField, StringType, TimestamptzType
 
@@ -38,10 +39,13 @@ _SCHEMA = Schema(*(NestedField(n, name, kind(), required=False) for n, (name, ki
 
 @dataclass(frozen=True)
 class Proved:
-    """Up to which position a table was found equal last, and when (UTC)."""
+    """What the newest proof of a table said, and when it came to its end (UTC)."""
 
-    position: str
     at: datetime
+    equal: bool
+    position: str
+    differences: int
+    unsettled: int
 
 
 class Verifications:
@@ -56,15 +60,18 @@ class Verifications:
         told = {"at": datetime.now(UTC), "who": operator(), "by_value": ", ".join(proof.by_value)}
         append_rows(self._catalog, self._name, _SCHEMA, [proof.figures() | told])
 
-    def last(self, target: str) -> Proved | None:
-        """Return the newest proof of a table that found it equal, None if there is none."""
+    def newest(self) -> dict[str, Proved]:
+        """Return the newest proof of each table by its target, without those that failed; raises TransientError."""
+        told = ("target", "at", "equal", "position", "unsettled", "error", *map(str, Kind))
         try:
             with lake_errors("read the table of proofs"):
-                table = self._catalog.load_table(self._name)
-                rows = table.scan(
-                    EqualTo(term="target", value=target), selected_fields=("position", "at", "equal")
-                ).to_arrow()
+                rows = self._catalog.load_table(self._name).scan(selected_fields=told).to_arrow()
         except NoSuchTableError:
-            return None
-        found = [Proved(row["position"], row["at"]) for row in rows.to_pylist() if row["equal"]]
-        return max(found, key=lambda one: one.at, default=None)
+            return {}
+        by_time = rows.filter(pc.equal(rows["error"], "")).sort_by("at")
+        return {row["target"]: _proved(row) for row in by_time.to_pylist()}
+
+
+def _proved(row: Mapping[str, Any]) -> Proved:
+    differences = sum(row[str(kind)] for kind in Kind)
+    return Proved(row["at"], row["equal"], row["position"], differences, row["unsettled"])

@@ -85,6 +85,16 @@ class Metrics:
         self._of(names.MAINTENANCE_LAST, pipeline, table).set(at)
         self._of(names.MAINTENANCE_LEFT, pipeline, table).set(left)
 
+    def proved(self, pipeline: str, table: str, *, at: float, rows_read: int, differences: int) -> None:
+        """Record a proof of the service that came to its end at a Unix time."""
+        self._of(names.PROVED_LAST, pipeline, table).set(at)
+        self._of(names.PROVED_DIFFERENCES, pipeline, table).set(differences)
+        self._of(names.PROVED_ROWS, pipeline, table).inc(rows_read)
+
+    def proof_failed(self, pipeline: str, table: str) -> None:
+        """Count a proof of the service that did not come to its end."""
+        self._of(names.PROOFS_FAILED, pipeline, table).inc()
+
     def table_state(self, pipeline: str, table: str, state: str) -> None:
         """Record the state that a table is in, one of ``names.STATES``."""
         for known in names.STATES:

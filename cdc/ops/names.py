@@ -88,6 +88,21 @@ MAINTENANCE_LAST = Metric(
 MAINTENANCE_LEFT = Metric(
     "cdc_maintenance_steps_due", "gauge", "steps", "Steps that were due and not done when maintenance last looked."
 )
+PROVED_LAST = Metric(
+    "cdc_proved_timestamp_seconds",
+    "gauge",
+    "Unix time",
+    "When a proof of the service last compared all rows of the table with the source's, equal or not.",
+)
+PROVED_DIFFERENCES = Metric(
+    "cdc_proved_differences", "gauge", "rows", "Rows that were found not to be the source's in the last such proof."
+)
+PROVED_ROWS = Metric(
+    "cdc_proved_rows_read_total", "counter", "rows", "Rows of the source that proofs of the service have read."
+)
+PROOFS_FAILED = Metric(
+    "cdc_proofs_failed_total", "counter", "proofs", "Proofs of the service that did not come to their end."
+)
 LAST_COMMIT = Metric(
     "cdc_last_commit_timestamp_seconds", "gauge", "Unix time", "When the target was last committed to."
 )
@@ -158,6 +173,10 @@ METRICS = (
     MAINTENANCE_FAILED,
     MAINTENANCE_LAST,
     MAINTENANCE_LEFT,
+    PROVED_LAST,
+    PROVED_DIFFERENCES,
+    PROVED_ROWS,
+    PROOFS_FAILED,
     TABLE_STATE,
     LOAD_ROWS,
     LOAD_ROWS_ESTIMATED,

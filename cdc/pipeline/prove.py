@@ -14,7 +14,18 @@ from typing import Protocol
 from cdc.core.canonical import Form
 from cdc.core.errors import TransientError
 from cdc.core.fingerprint import Fingerprint, KeyRange
-from cdc.core.proof import LOOKS, PART, Difference, Seen, TableProof, Texts, Verdict, difference, judged
+from cdc.core.proof import (
+    LOOKS,
+    Difference,
+    Seen,
+    TableProof,
+    Texts,
+    Verdict,
+    difference,
+    judged,
+    part_rows,
+    part_seconds,
+)
 
 FEW = 5_000
 """Suspects that are looked at together."""
@@ -63,8 +74,8 @@ class Sides(Protocol):
         """Return ranges that hold every row, each of some thousand."""
         ...
 
-    def busy(self) -> bool:
-        """Return whether most ranges are likely to change while they are compared."""
+    def busy(self, seconds: float) -> bool:
+        """Return whether most ranges are likely to change within so many seconds."""
         ...
 
     def in_source(self, part: KeyRange) -> Fingerprint:
@@ -171,10 +182,10 @@ class Proof:
         return replace(proof, position=low, differences=tuple(differences), unsettled=proof.unsettled + unsettled)
 
     def _parts(self, ranges: Sequence[KeyRange]) -> Iterable[Sequence[KeyRange]]:
-        """Yield the ranges in parts of about ``PART`` rows, as many as the ones before have shown to be that."""
-        left, per_range = list(ranges), 0.0
+        """Yield the ranges in parts of about as many rows as are a part, as the ones before have shown."""
+        left, per_range, wanted = list(ranges), 0.0, part_rows(self.rows_per_second)
         while left:
-            count = max(1, int(PART / per_range)) if per_range else min(len(left), 20)
+            count = max(1, int(wanted / per_range)) if per_range else 1 if self.rows_per_second else 20
             part, left = left[:count], left[count:]
             before = self._progress.rows
             yield part
@@ -182,7 +193,7 @@ class Proof:
 
     def _compare(self, part: Sequence[KeyRange]) -> tuple[Iterable[str], int]:
         """Return the suspects of some ranges, and how many rows they have in the source."""
-        if self.sides.busy():
+        if self.sides.busy(part_seconds(self.rows_per_second)):
             return self._of_keys(part)
         found = []
         for one in part:

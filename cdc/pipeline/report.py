@@ -178,6 +178,11 @@ class Report:
             rows = list(self._rows.values())
         return [f"{row.target}: {row.state}: {row.last_error}" for row in rows if row.state == TableState.STOPPED]
 
+    def running(self) -> frozenset[str]:
+        """Return the targets that have had a batch or rows of a load, and are neither paused nor stopped."""
+        with self._lock:
+            return frozenset(row.target for row in self._rows.values() if row.state == TableState.RUNNING)
+
     def removed(self, spec: TableSpec) -> None:
         """Forget a table that is in the configuration no more."""
         with self._lock:

@@ -85,6 +85,22 @@ def outdated(source: SourceConfig, marks: Mapping[str, Stale]) -> list[Finding]:
     ]
 
 
+def differing(source: SourceConfig, marks: Mapping[str, Stale]) -> list[Finding]:
+    """Return the tables of which the last proof has found rows that are not the source's; ``marks`` by target."""
+    named = [(table.source, str(source.target_of(table))) for table in source.tables]
+    return [
+        Finding(
+            "differs",
+            marks[target].why,
+            f"`cdc verify -t {target} --show-values` names them, `cdc verify -t {target} --repair` reads them again",
+            table=name,
+            stops=False,
+        )
+        for name, target in named
+        if target in marks
+    ]
+
+
 def recreated(source: SourceConfig, relations: Mapping[TableName, str], known: Mapping[str, str]) -> list[Finding]:
     """Return the tables that are others than those which their targets have rows of."""
     noted = [(table, known.get(str(source.target_of(table)))) for table in source.tables]

@@ -24,7 +24,7 @@ from cdc.pipeline.aside import Aside
 from cdc.pipeline.connector_state import ConnectorStatus, parse_status
 from cdc.pipeline.definitions import Definitions
 from cdc.pipeline.preflight import check_tables, unfit_topics
-from cdc.pipeline.symptoms import connector_findings, gone, outdated, recreated, silent
+from cdc.pipeline.symptoms import connector_findings, differing, gone, outdated, recreated, silent
 from cdc.pipeline.untold import Untold
 from cdc.pipeline.watch_parts import WatchParts
 
@@ -122,6 +122,7 @@ class Watch:
                 findings += self._aside.findings(source, present, known.stale)
             database = self._database(source, (stored, present), status, known.relations)
             findings += [*database.findings, *topics.result(), *registry.result(), *outdated(source, known.outdated)]
+            findings += differing(source, known.differs)
             if status is None or not status.tasks:  # it makes them, or is asked to
                 findings = [finding for finding in findings if finding.name != "topic_missing"]
         return database._replace(status=status, findings=causes(findings))

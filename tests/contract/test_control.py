@@ -98,6 +98,24 @@ def test_a_mark_as_outdated_outlives_loads_that_began_before_it(opened: Callable
     assert opened().read().outdated == {}
 
 
+def test_a_table_differs_until_a_proof_finds_it_equal_or_it_is_loaded_anew(opened: Callable[[], Any]) -> None:
+    control = opened()
+    control.differs("shop.a", "1 of its rows is not the source's")
+    first = opened().read().differs["shop.a"].at
+    control.differs("shop.a", "2 of its rows are not the source's")
+    mark = opened().read().differs["shop.a"]
+    assert (mark.at, mark.why) == (first, "2 of its rows are not the source's")
+    control.equal("shop.b")
+    assert set(opened().read().differs) == {"shop.a"}
+    control.equal("shop.a")
+    assert opened().read().differs == {}
+    control.differs("shop.a", "1 of its rows is not the source's")
+    control.loaded("shop.a", since="2020-01-01T00:00:00+00:00")
+    assert set(opened().read().differs) == {"shop.a"}
+    control.loaded("shop.a", since="2999-01-01T00:00:00+00:00")
+    assert opened().read().differs == {}
+
+
 def test_places_in_logs_are_those_noted_last(opened: Callable[[], Any]) -> None:
     control = opened()
     for place in ("4", "9"):

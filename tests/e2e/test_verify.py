@@ -14,6 +14,7 @@ import pytest
 from cdc.core.proof import Kind
 from cdc.lake.pyiceberg_catalog import open_catalog
 from tests.e2e.databases import Database
+from tests.e2e.service import await_true
 from tests.e2e.shop import ENGINES, Shop, shop_of, stack_for
 
 pytestmark = pytest.mark.timeout(900)
@@ -23,6 +24,7 @@ SEED = random.SystemRandom().randrange(10**6)
 
 def settings(document: dict[str, Any]) -> None:
     document["maintenance"] = {"enabled": False}  # the rows that are planted stay where they are
+    document["verify"] = {"every": "20s", "rows_per_second": 20_000}
 
 
 @contextmanager
@@ -98,6 +100,7 @@ def test_what_is_wrong_is_named_and_what_changes_meanwhile_is_not(
         shop.service.await_equal()  # nobody commits while rows are planted
         planted = plant(shop, range(10, 15_000))
         with changing(database, 20_000, 30_000):
+            await_true(lambda: "differs" in troubles(shop), 120, "the service has found nothing", pause=2)
             found = verified(shop, code=1)
             named = {one["key"][0]: (Kind(one["kind"]), sorted(one["columns"])) for one in found["differences"]}
             assert named == planted
@@ -111,8 +114,24 @@ def test_what_is_wrong_is_named_and_what_changes_meanwhile_is_not(
             assert repaired.returncode == 0, repaired.stdout[-3000:] + repaired.stderr
             assert json.loads(repaired.stdout)["tables"][0]["repaired"] == PLANTED
             assert verified(shop, code=0)["differences"] == []
+            await_true(lambda: "differs" not in troubles(shop), 60, "what was repaired is still named", pause=2)
+            proof = status(shop)["proof"]
+            assert proof["equal"]
+        await_true(lambda: status(shop)["proof"]["at"] > proof["at"], 120, "the service proves nothing more", pause=2)
         shop.service.await_equal()
         shop.service.check_alive()
+
+
+def seen(shop: Shop) -> list[dict[str, Any]]:
+    return list(json.loads(shop.service.run("status", "--json").stdout))
+
+
+def status(shop: Shop) -> dict[str, Any]:
+    return next(one for one in seen(shop) if one.get("target") == f"{shop.name}.items")
+
+
+def troubles(shop: Shop) -> set[str]:
+    return {one["name"] for one in seen(shop) if one["state"] == "trouble"}
 
 
 def verified(shop: Shop, code: int) -> dict[str, Any]:

@@ -17,6 +17,7 @@ class MemoryControl:
         self.relations: dict[str, str] = {}
         self.troubles: dict[str, str] = {}
         self.old: dict[str, Stale] = {}
+        self.different: dict[str, Stale] = {}
         self.places: dict[str, str] = {}
         self.failures: list[Exception] = []
         self.reads = 0
@@ -28,10 +29,8 @@ class MemoryControl:
         self.reads += 1
         if self.failures:
             raise self.failures.pop(0)
-        return ControlState(
-            *(dict(kept) for kept in (self.paused, self.moves, self.marks, self.relations, self.troubles, self.old)),
-            dict(self.places),
-        )
+        kept = (self.paused, self.moves, self.marks, self.relations, self.troubles, self.old, self.different)
+        return ControlState(*map(dict, kept), dict(self.places))  # type: ignore[arg-type]
 
     def pause(self, target: str, who: str, why: str) -> None:
         self.paused[target] = Pause(who, "2026-01-02T00:00:00+00:00", why)
@@ -43,7 +42,7 @@ class MemoryControl:
         self.moves[target] = str(uuid.uuid4())
 
     def loaded(self, target: str, relation: str = "", since: str = "") -> None:
-        for marks in (self.marks, self.old):
+        for marks in (self.marks, self.old, self.different):
             if str(target) in marks and not marks[str(target)].later(since):
                 del marks[str(target)]
         self.relations.pop(str(target), None)
@@ -56,6 +55,13 @@ class MemoryControl:
 
     def outdated(self, target: str, why: str) -> None:
         self._mark(self.old, str(target), why)
+
+    def differs(self, target: str, why: str) -> None:
+        known = self.different.get(str(target))
+        self.different[str(target)] = Stale(known.at if known else "2026-01-04T00:00:00+00:00", why)
+
+    def equal(self, target: str) -> None:
+        self.different.pop(str(target), None)
 
     @staticmethod
     def _mark(marks: dict[str, Stale], target: str, why: str) -> None:

@@ -78,7 +78,7 @@ class FakeSides:
     def ranges(self) -> Sequence[KeyRange]:
         return ranges_between("id", [str(n) for n in range(10, self.keys, 10)], numbers=True)
 
-    def busy(self) -> bool:
+    def busy(self, seconds: float) -> bool:  # noqa: ARG002 - as it is told
         return self.is_busy
 
     def in_source(self, part: KeyRange) -> Fingerprint:

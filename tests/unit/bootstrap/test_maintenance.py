@@ -38,8 +38,8 @@ def test_tombstones_stay_for_as_long_as_a_topic_may_have_an_older_event(stones: 
     assert (beside.name, beside.turn_name) == (TableName("cdc", "tombstones_shop__t"), target.turn_name)
 
 
-def test_of_the_tables_that_all_share_only_the_ledger_forgets_rows() -> None:
+def test_of_the_tables_that_all_share_ledger_and_proofs_forget_rows() -> None:
     found = {one.name.table: one for one in own_tables(config())}
     assert {"status", "commits", "quarantine", "operations", "lease_shop", "lease_shop_load"} <= found.keys()
-    assert [name for name, one in found.items() if one.limits.pruning] == ["commits"]
+    assert [name for name, one in found.items() if one.limits.pruning] == ["commits", "verifications"]
     assert "control" not in found, "it is its properties"

@@ -15,9 +15,11 @@ from cdc.cli import status, status_view
 from cdc.cli.status import DOWN, Seen, SourceSeen, rows_of, see
 from cdc.core.names import TableName
 from cdc.core.preflight import Finding
+from cdc.core.proof import Difference, Kind, TableProof
 from cdc.core.trouble import Trouble, to_json
 from cdc.lake.control import Control
 from cdc.lake.holder import LeaseSeen, this_process
+from cdc.lake.verifications import Proved, Verifications
 from tests.fakes.configuration import POSTGRES, configuration
 from tests.sql_catalog import sql_catalog
 from tests.unit.cli.test_tables import ROW
@@ -100,7 +102,8 @@ def rendered(width: int, *, wide: bool) -> str:
     ]
     missing = MISSING._replace(hint="grant SELECT ON public.a [to] the role " * 4)
     sources = [SourceSeen("a_source_with_a_long_name", False, "process 1 on host", BEGAN, [Trouble(missing, BEGAN)])]
-    view = status_view.shown(rows, [], sources, wide=wide)
+    proofs = {row.target: Proved(BEGAN, row.state != "down", "0/1", 12_345_678, 0) for row in rows[1:]}
+    view = status_view.shown(rows, [], sources, proofs=proofs, wide=wide)
     console = status_view.wide_enough(Console(width=width, file=StringIO()), view, wide=wide)
     with console.capture() as captured:
         console.print(view)
@@ -114,10 +117,30 @@ def test_it_fits_80_columns_and_cuts_nothing_off() -> None:
     whole = re.sub(r"[\s│]", "", shown)
     assert all(f"_{state}" in whole for state in STATES)
     assert "12,345,678,901" in shown
+    assert "12,345,678 differ" in " ".join(re.sub("[│┃]", " ", shown).split())
     assert "hint: grant SELECT ON public.a [to] the role" in shown
     assert "hint: cdc tables resume a_namespace_of_many_letters" in " ".join(shown.split())
     assert "hint: `cdc stream --source a_source_with_a_long_name` runs it" in shown
     assert "hint: `cdc quarantine list`" in shown
+
+
+def test_a_table_is_shown_with_what_its_last_proof_found(seen: Any, tmp_path: Path) -> None:
+    """A proof that failed says nothing of the table: the one before it counts."""
+    proofs = Verifications(sql_catalog(tmp_path), "cdc")
+    proofs.write(TableProof("shop:public.a", "shop.a", position="0/1", differences=(Difference("1,;", Kind.EXTRA),)))
+    proofs.write(TableProof("shop:public.a", "shop.a", position="0/2", unsettled=3))
+    proofs.write(TableProof("shop:public.a", "shop.a", error="the lake does not come on"))
+    found = seen(up=True)
+    (proof,) = found.proofs.values()
+    assert (proof.equal, proof.position, proof.differences, proof.unsettled) == (True, "0/2", 0, 3)
+    assert datetime.now(UTC) - proof.at < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(5, "5 s"), (119, "119 s"), (121, "2 min"), (7201, "2 h"), (90_000, "25 h"), (190_000, "2 d")]
+)
+def test_how_long_ago_is_told_in_one_unit(seconds: float, text: str) -> None:
+    assert status_view.ago(datetime.now(UTC) - timedelta(seconds=seconds)) == f"{text} ago"
 
 
 def test_wide_shows_everything_in_one_line_a_table() -> None:

@@ -457,6 +457,18 @@ def test_a_table_with_old_values_is_told_of_and_goes_on_until_it_is_loaded_anew(
     assert rig.look() == []
 
 
+def test_a_table_that_a_proof_found_to_differ_is_named_until_one_finds_it_equal():
+    rig = Rig()
+    rig.control.differs(rig.target(CUSTOMERS), "3 of its rows are not the source's: 3 missing, at 0/1")
+    assert rig.look() == ["differs"]
+    assert rig.judged[-1] == {}
+    (trouble,) = rig.watch.current
+    assert trouble.finding.what == "3 of its rows are not the source's: 3 missing, at 0/1"
+    assert f"cdc verify -t {rig.target(CUSTOMERS)} --repair" in trouble.finding.hint
+    rig.control.equal(rig.target(CUSTOMERS))
+    assert rig.look() == []
+
+
 def test_a_place_in_the_log_that_is_about_to_be_lost_is_named_before_it_is():
     rig = Rig()
     assert rig.look() == []

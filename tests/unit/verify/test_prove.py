@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cdc.core.errors import TransientError
 from cdc.core.fingerprint import joined
-from cdc.core.proof import LOOKS, Kind, TableProof, changed_share
+from cdc.core.proof import LOOKS, PART, Kind, TableProof, changed_share, part_rows, part_seconds
 from cdc.pipeline.prove import Progressing, Proof
 from tests.fakes.sides import FakeSides
 
@@ -180,7 +180,13 @@ def test_a_proof_can_be_stopped() -> None:
 )
 def test_tables_are_busy_where_most_ranges_would_differ(rate: float, rows: int, busy: bool) -> None:
     """Of a small one any change is in the only range: its keys are few enough to be compared at once."""
-    assert (changed_share(rate, rows, 10_000) > 0.5) == busy
+    seconds = min(rows, PART) / 100_000 + 5
+    assert (changed_share(rate, rows, 10_000, seconds) > 0.5) == busy
+
+
+@pytest.mark.parametrize(("rate", "rows", "seconds"), [(0, PART, 15.0), (2_000, 60_000, 35.0), (10**6, PART, 6.0)])
+def test_what_is_read_slowly_is_compared_in_small_parts(rate: int, rows: int, seconds: float) -> None:
+    assert (part_rows(rate), part_seconds(rate)) == (rows, seconds)
 
 
 def test_looks_are_bounded() -> None:
