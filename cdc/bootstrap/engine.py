@@ -136,7 +136,8 @@ class SparkEngine:
             }
         )
         stream = self._config.stream
-        turns = InTurns(reader, stream.parallel_tables, stream.max_offsets_per_batch)
+        fresh = {self._source.topic_of(table): self._source.freshness_of(table) for table in self._source.captured}
+        turns = InTurns(reader, stream.parallel_tables, stream.max_offsets_per_batch, freshness=fresh)
 
         def handle(messages: DataFrame, number: int) -> None:
             for batch in self._batches(messages, noted.ranges_of(number), turns):

@@ -21,6 +21,7 @@ def specs_of(source: SourceConfig) -> list[TableSpec]:
             snapshot=source.snapshot_of(table).value,
             transactional=source.connector.get("exactly.once.support", "required") == "required",
             load_priority=table.load_priority,
+            freshness=source.freshness_of(table),
         )
         for table in source.captured
     ]

@@ -33,7 +33,7 @@ def watches_of(config: Config, pipelines: Sequence[Pipeline], metrics: Metrics) 
     def watch(source: SourceConfig) -> Watch:
         pipeline = by_name[source.name]
         parts = _parts(config, metrics, pipeline.judge)
-        return Watch(source, parts._replace(active=lambda: pipeline.holding))
+        return Watch(source, parts._replace(active=lambda: pipeline.holding, late=pipeline.report.late))
 
     return [watch(source) for source in config.sources]
 

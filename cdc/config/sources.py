@@ -59,6 +59,11 @@ class TableConfig(Section):
         Mode.MIRROR, description="mirror: the target equals the source. append and history are reserved."
     )
     snapshot: Snapshot | None = Field(None, description="Who reads the first rows; by default as the source says.")
+    freshness: Duration | None = Field(
+        None,
+        description="How late the table may be; by default as the source says. Those with less come first in each "
+        "micro-batch.",
+    )
     load_priority: int = Field(
         0,
         description="Tables with a higher one are loaded first; then the largest.",
@@ -164,6 +169,9 @@ class SourceSection(Section):
         Snapshot.LOAD,
         description="Who reads first rows. load: this service; connector: Debezium's snapshot, which Oracle needs.",
     )
+    freshness: Duration = Field(
+        "5m", validate_default=True, description="How late tables may be before they are named `late`."
+    )
     load_host: str | None = Field(None, description="Host of a replica that loads read from; by default host.")
     connector: Settings = Field(default_factory=dict, description="Further Debezium settings; unsafe ones are refused.")
     targets: str | None = Field(
@@ -250,6 +258,10 @@ class SourceSection(Section):
     def snapshot_of(self, table: TableConfig) -> Snapshot:
         """Return where the first rows of a captured table come from."""
         return table.snapshot or self.snapshot
+
+    def freshness_of(self, table: TableConfig) -> float:
+        """Return how many seconds a captured table may be late."""
+        return (self.freshness if table.freshness is None else table.freshness).total_seconds()
 
     def topic_of(self, table: TableConfig) -> str:
         """Return the Kafka topic that Debezium writes the table's events to."""

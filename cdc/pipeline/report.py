@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -72,6 +72,22 @@ class Metrics(Protocol):
         ...
 
 
+class Late(NamedTuple):
+    """A table that lacks changes for longer than it may; both in seconds."""
+
+    target: str
+    seconds: float
+    allowed: float
+
+
+class _Lacking(NamedTuple):
+    """Whether a table lacked anything when it was looked at last, and since when that may be."""
+
+    since: datetime
+    freshness: float
+    lacks: bool
+
+
 @dataclass
 class Report:
     """Gathers what happens to a pipeline's tables; safe to call from the pipeline's threads."""
@@ -82,6 +98,7 @@ class Report:
     interval: timedelta
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _rows: dict[str, StatusRow] = field(default_factory=dict)
+    _lacking: dict[str, "_Lacking"] = field(default_factory=dict)
     _ledger: list[LedgerRow] = field(default_factory=list)
     _due_at: float = 0.0
     _dirty: bool = True
@@ -152,6 +169,10 @@ class Report:
     def behind(self, spec: TableSpec, offsets: int, alive_at: datetime | None) -> None:
         """Note how many offsets a table lacks; of one that lacks none the lag is the age of the source's heartbeat."""
         self.metrics.behind(self.pipeline, str(spec.target), offsets)
+        with self._lock:
+            known = self._lacking.get(spec.topic)
+            since = known.since if known and offsets else self.now()
+            self._lacking[spec.topic] = _Lacking(since, spec.freshness, lacks=offsets > 0)
         if offsets or alive_at is None:
             return
         lag = max(0.0, (self.now() - alive_at).total_seconds())
@@ -159,6 +180,17 @@ class Report:
         with self._lock:
             if row := self._rows.get(spec.topic):  # written with the next row that has news: derived, and soon old
                 self._rows[spec.topic] = replace(row, lag_seconds=lag)
+
+    def late(self) -> list[Late]:
+        """Return the running tables that are later than they may be."""
+        now, found = self.now(), []
+        with self._lock:
+            for topic, lacking in self._lacking.items():
+                row = self._rows.get(topic)
+                if row and lacking.lacks and row.state == TableState.RUNNING:
+                    since = max(lacking.since, row.source_at or lacking.since)
+                    found.append(Late(row.target, (now - since).total_seconds(), lacking.freshness))
+        return [one for one in found if one.seconds > one.allowed]
 
     def stopped(self, spec: TableSpec, error: str) -> None:
         """Note a table that cannot go on."""
@@ -187,6 +219,7 @@ class Report:
         """Forget a table that is in the configuration no more."""
         with self._lock:
             self._rows.pop(spec.topic, None)
+            self._lacking.pop(spec.topic, None)
             self._dirty = True
         self.metrics.table_removed(self.pipeline, str(spec.target))
 

@@ -360,7 +360,7 @@ class Pipeline:
 
     def _apply_all(self, applier: Applier, batch: Batch) -> None:
         order = {topic: n for n, topic in enumerate(batch.topics())}
-        specs = sorted(self._roster.of_batch(order), key=lambda spec: order[spec.topic])
+        specs = sorted(self._roster.of_batch(order), key=lambda spec: (spec.freshness, order[spec.topic]))
         if not specs:
             return
         work = partial(self._apply, applier, batch)

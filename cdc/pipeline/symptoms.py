@@ -7,6 +7,7 @@ from cdc.core.control import Stale
 from cdc.core.names import TableName
 from cdc.core.preflight import Finding
 from cdc.pipeline.connector_state import ConnectorStatus
+from cdc.pipeline.report import Late
 
 
 def connector_findings(status: ConnectorStatus) -> list[Finding]:
@@ -98,6 +99,22 @@ def differing(source: SourceConfig, marks: Mapping[str, Stale]) -> list[Finding]
         )
         for name, target in named
         if target in marks
+    ]
+
+
+def late(source: SourceConfig, tables: Sequence[Late]) -> list[Finding]:
+    """Return the tables that are later than they may be."""
+    named = {str(source.target_of(table)): table.source for table in source.tables}
+    return [
+        Finding(
+            "late",
+            f"{one.target} is more than {one.allowed:g} s behind its source",  # not by how much: it would be news
+            "`cdc status --why` tells how its batches are applied, and how long they take; `freshness` is the bound",
+            table=named[one.target],
+            stops=False,
+        )
+        for one in tables
+        if one.target in named
     ]
 
 

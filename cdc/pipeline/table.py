@@ -19,7 +19,8 @@ class TableSpec:
     """One captured table as configured; ``snapshot`` says where its first rows come from: connector or load.
 
     ``beside`` is another table whose tombstones it has, where its rows are those of that one. ``transactional`` says
-    that its topic is written in transactions only. Tables with a higher ``load_priority`` are loaded first.
+    that its topic is written in transactions only. Tables with a higher ``load_priority`` are loaded first, those that
+    may be late by fewer seconds (``freshness``) come first in each micro-batch.
     """
 
     pipeline: str
@@ -34,6 +35,7 @@ class TableSpec:
     beside: TableName | None = None
     transactional: bool = False
     load_priority: int = 0
+    freshness: float = 300.0
 
 
 class TargetTable(Protocol):

@@ -24,7 +24,7 @@ from cdc.pipeline.aside import Aside
 from cdc.pipeline.connector_state import ConnectorStatus, parse_status
 from cdc.pipeline.definitions import Definitions
 from cdc.pipeline.preflight import check_tables, unfit_topics
-from cdc.pipeline.symptoms import connector_findings, differing, gone, outdated, recreated, silent
+from cdc.pipeline.symptoms import connector_findings, differing, gone, late, outdated, recreated, silent
 from cdc.pipeline.untold import Untold
 from cdc.pipeline.watch_parts import WatchParts
 
@@ -34,7 +34,7 @@ LOOK_SECONDS = 10.0
 AGAIN_SECONDS = 3.0
 """From a look that saw something that may pass, or marked a table, to the next one."""
 _AWAY = ("connect_away", "source_away", "kafka_away", "registry_away", "catalog_away")
-PASSING = (*_AWAY, "connector_silent", "connector_missing", "connector_unassigned", "slot_idle", "left_out")
+PASSING = (*_AWAY, "connector_silent", "connector_missing", "connector_unassigned", "slot_idle", "left_out", "late")
 """Troubles that mostly pass by themselves: they count from the second look on. A worker that starts knows nothing."""
 
 
@@ -122,7 +122,7 @@ class Watch:
                 findings += self._aside.findings(source, present, known.stale)
             database = self._database(source, (stored, present), status, known.relations)
             findings += [*database.findings, *topics.result(), *registry.result(), *outdated(source, known.outdated)]
-            findings += differing(source, known.differs)
+            findings += [*differing(source, known.differs), *late(source, self.parts.late())]
             if status is None or not status.tasks:  # it makes them, or is asked to
                 findings = [finding for finding in findings if finding.name != "topic_missing"]
         return database._replace(status=status, findings=causes(findings))

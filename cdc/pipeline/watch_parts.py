@@ -8,6 +8,7 @@ from cdc.core.preflight import Finding
 from cdc.pipeline.control import Notes
 from cdc.pipeline.definitions import Ledger
 from cdc.pipeline.preflight import SourceDatabase
+from cdc.pipeline.report import Late
 from cdc.pipeline.untold import History, TransactionLog
 
 
@@ -64,7 +65,8 @@ class WatchParts(NamedTuple):
     ``history`` is the topic of what the connector has read of DDL, ``log`` where transactions may end after they stand
     in it; None where there is no such thing.
 
-    ``registry`` raises TransientError if it does not answer, None where there is none. Who only stands by is not
+    ``registry`` raises TransientError if it does not answer, None where there is none; ``late`` are the tables that are
+    later than they may be. Who only stands by is not
     ``active``: it looks and tells, and leaves restarts and notes to the other.
     """
 
@@ -80,4 +82,5 @@ class WatchParts(NamedTuple):
     history: Callable[[SourceConfig], str | None]
     log: Callable[[SourceConfig], TransactionLog | None]
     registry: Callable[[], None] | None = None
+    late: Callable[[], Sequence[Late]] = tuple
     active: Callable[[], bool] = lambda: True

@@ -31,13 +31,15 @@ class ReadsOn(RangeReader, Protocol):
 class InTurns:
     """Hands out the topics of the micro-batches of one query; at least ``fewest`` at a time.
 
-    A micro-batch does not come to be of more than ``most`` messages by what has come since it began.
+    ``freshness`` are the seconds that topics may be late: those with the fewest come first. A micro-batch does not come
+    to be of more than ``most`` messages by what has come since it began.
     """
 
     reader: ReadsOn
     fewest: int
     most: int
     clock: Callable[[], float] = time.monotonic
+    freshness: Mapping[str, float] = field(default_factory=dict)
     _begins: dict[tuple[str, int], int] = field(default_factory=dict)
     _rate: float = 0.0
 
@@ -54,7 +56,7 @@ class InTurns:
 
         All of them come at once where a second is likely to do for them.
         """
-        waiting = in_order(ranges)
+        waiting = in_order(ranges, self.freshness)
         if len(waiting) <= self._some():
             yield from self._timed(len(waiting), ranges, self.reader)
             return
@@ -80,10 +82,14 @@ class InTurns:
             self._rate = tables / max(self.clock() - began, 1e-3)
 
 
-def in_order(ranges: Ranges) -> list[str]:
-    """Return the topics that have messages: in the same order each time, large ones last."""
+def in_order(ranges: Ranges, freshness: Mapping[str, float]) -> list[str]:
+    """Return the topics that have messages: in the same order each time, large ones of the same freshness last."""
     sizes = {topic: offsets_in(of) for topic, of in ranges.items()}
-    return sorted((topic for topic in ranges if sizes[topic]), key=lambda t: (sizes[t] > GATHERED_OF_A_TOPIC, t))
+
+    def turn(topic: str) -> tuple[float, bool, str]:
+        return freshness.get(topic, 0.0), sizes[topic] > GATHERED_OF_A_TOPIC, topic
+
+    return sorted((topic for topic in ranges if sizes[topic]), key=turn)
 
 
 def _beyond(ranges: Ranges, topics: list[str], room: int) -> dict[str, int]:

@@ -147,7 +147,7 @@ def test_every_finding_is_in_the_page_of_troubles_and_every_one_there_exists() -
     rows = "\n".join(line.split("|")[1] if line.startswith("|") else line for line in page.splitlines())
     named = set(
         re.findall(
-            r"`([a-z]+_[a-z_]+|publication|encoding|version|unlogged|temporary|cascade|recreated|outdated|differs|zerofill"
+            r"`([a-z]+_[a-z_]+|publication|encoding|version|unlogged|temporary|cascade|recreated|outdated|differs|late|zerofill"
             r"|part|superuser|engine|retention)`",
             rows,
         )

@@ -1,10 +1,11 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from cdc.core.batch import Collapsed
 from cdc.core.progress import PartitionProgress, Progress
 from cdc.core.status import TableState
 from cdc.pipeline.apply import Applied
-from cdc.pipeline.report import Report
+from cdc.pipeline.report import Late, Report
 from tests.fakes.pipeline import MemoryMetrics, MemoryStore, spec_of
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -51,6 +52,39 @@ def test_the_lag_of_a_table_that_lacks_nothing_is_the_age_of_the_heartbeat() -> 
     ]
     report.flush()
     assert store.status[0].lag_seconds == 1.0
+
+
+def test_a_table_is_late_that_lacks_changes_for_longer_than_it_may() -> None:
+    """What it lacks when it is looked at may have come a moment ago: it counts from when it lacked nothing."""
+    moment = [NOW]
+    report = Report("shop", MemoryStore(), MemoryMetrics(), timedelta(seconds=60), now=lambda: moment[0])
+    spec = replace(SPEC, freshness=60.0)
+
+    def later(seconds: float, offsets: int) -> list[float]:
+        moment[0] += timedelta(seconds=seconds)
+        report.behind(spec, offsets, None)
+        return [one.seconds for one in report.late()]
+
+    report.applied(spec, 3, applied())
+    assert [later(100, 0), later(300, 5), later(30, 9)] == [[], [300], [330]]
+    assert [later(30, 0), later(59, 1), later(0, 0), later(100, 7)] == [[], [], [], [100]]
+    report.paused(spec, "by somebody")
+    assert report.late() == [], "it is named as paused"
+
+
+def test_a_table_that_is_never_quite_through_is_as_late_as_its_newest_change() -> None:
+    moment = [NOW]
+    report = Report("shop", MemoryStore(), MemoryMetrics(), timedelta(seconds=60), now=lambda: moment[0])
+    spec = replace(SPEC, freshness=60.0)
+    for minute in range(1, 10):
+        moment[0] = NOW + timedelta(minutes=minute)
+        at = int(moment[0].timestamp() * 1000) - 2500
+        result = applied()
+        report.applied(spec, 3, replace(result, collapsed=replace(result.collapsed, newest_at_ms=at)))
+        report.behind(spec, 1000, None)
+        assert report.late() == []
+    moment[0] += timedelta(seconds=58)
+    assert report.late() == [Late(str(SPEC.target), 60.5, 60.0)]
 
 
 def test_counts_and_positions_of_a_table_that_is_idle_outlive_a_restart() -> None:

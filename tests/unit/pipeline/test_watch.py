@@ -11,6 +11,7 @@ from cdc.core.errors import PreflightError, TerminalError, TransientError
 from cdc.core.names import TableName, heartbeat_topic
 from cdc.core.preflight import Finding, LogRoom, SourceColumn, SourceTable
 from cdc.core.trouble import from_json
+from cdc.pipeline.report import Late
 from cdc.pipeline.watch import Watch
 from cdc.pipeline.watch_parts import WatchParts
 from tests.fakes.configuration import POSTGRES, configuration
@@ -454,6 +455,17 @@ def test_a_table_with_old_values_is_told_of_and_goes_on_until_it_is_loaded_anew(
     (trouble,) = rig.watch.current
     assert trouble.finding.hint.startswith(f"cdc tables reset {rig.target(CUSTOMERS)}, or ")
     rig.control.loaded(rig.target(CUSTOMERS), "1")
+    assert rig.look() == []
+
+
+def test_a_table_that_is_late_is_named_from_the_second_look_on():
+    rig = Rig()
+    rig.watch.parts = rig.watch.parts._replace(late=lambda: [Late(rig.target(CUSTOMERS), 400.0, 300.0)])
+    assert [rig.look(), rig.look()] == [[], ["late"]]
+    assert rig.judged[-1] == {}
+    (trouble,) = rig.watch.current
+    assert trouble.finding.what == f"{rig.target(CUSTOMERS)} is more than 300 s behind its source"
+    rig.watch.parts = rig.watch.parts._replace(late=tuple)
     assert rig.look() == []
 
 
