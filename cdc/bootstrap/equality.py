@@ -18,8 +18,8 @@ from cdc.core.canonical import Form
 from cdc.core.ddl import spark_type
 from cdc.core.errors import PreflightError, TransientError
 from cdc.core.evolution import CDC_COLUMNS
-from cdc.core.fingerprint import DigestSource, Fingerprint, KeyRange, Rendering, RowDigests, parted
-from cdc.core.history import DELETED, INSERTED, UPDATED
+from cdc.core.fingerprint import WHOLE, DigestSource, Fingerprint, KeyRange, Rendering, RowDigests, parted
+from cdc.core.history import DELETED, INSERTED, UPDATED, TableHistory
 from cdc.core.load import Range, RangeReader
 from cdc.core.names import TableName, quote, quote_table, tombstones_of
 from cdc.core.proof import Seen, Texts, changed_share
@@ -46,7 +46,8 @@ _BYTES = 64 << 20
 class SidesParts:
     """What the sides of a table work with. ``declared`` are the source's columns with their types in the lake.
 
-    ``where`` is the condition of the part that was loaded: rows that are not of it may be missing.
+    ``where`` is the condition of the part that was loaded: rows that are not of it may be missing. ``whole_rows``, if
+    it is not zero, bounds the rows of a table that can be compared as a whole only.
     """
 
     source: DigestSource
@@ -63,6 +64,7 @@ class SidesParts:
     trouble: Callable[[], str]
     json: frozenset[str] = frozenset()
     where: str = ""
+    whole_rows: int = 0
 
 
 class Sides:
@@ -124,8 +126,16 @@ class Sides:
         return self._parts.trouble()
 
     def ranges(self) -> Sequence[KeyRange]:
-        """Return ranges of the key."""
-        return self._parts.source.key_ranges(self._parts.table, self._parts.spec.key, ROWS)
+        """Return ranges of the key; raises PreflightError for a table without any that is too large for that."""
+        found = self._parts.source.key_ranges(self._parts.table, self._parts.spec.key, ROWS)
+        most, target = self._parts.whole_rows, self._parts.spec.target
+        if found == (WHOLE,) and most and (rows := _total(Histories(self._parts.catalog).read(target))) > most:
+            raise PreflightError(
+                f"{target} has {rows:,} rows, and its key another order in the database than in the lake: they would "
+                "have to be compared at once",
+                hint=f"`cdc verify -t {target}` does that, in a process with memory of its own",
+            )
+        return found
 
     def busy(self, seconds: float) -> bool:
         """Return whether most ranges change within so many seconds, by the commits of the last minute."""
@@ -133,8 +143,7 @@ class Sides:
         began = datetime.now(UTC) - timedelta(seconds=_RECENT)
         recent = takewhile(lambda version: version.at > began, history.ancestry(history.head))
         changes = sum(int(one.summary.get(name, "0")) for one in recent for name in (INSERTED, UPDATED, DELETED))
-        newest = history.versions[history.head].summary if history.head is not None else {}
-        return changed_share(changes / _RECENT, int(newest.get("total-records", "0")), ROWS, seconds) > _MOST
+        return changed_share(changes / _RECENT, _total(history), ROWS, seconds) > _MOST
 
     def in_source(self, part: KeyRange) -> Fingerprint:
         """Return the fingerprint of a range in the source."""
@@ -279,6 +288,12 @@ class FromSource:
     def differing(self) -> Iterable[str]:
         """Return the keys that are otherwise in the lake as it is now."""
         return self.compare(self.found)
+
+
+def _total(history: TableHistory) -> int:
+    """Return how many rows the newest snapshot has, about: those that deletes have taken count, too."""
+    newest = history.versions[history.head].summary if history.head is not None else {}
+    return int(newest.get("total-records", "0"))
 
 
 def _table(reader: RangeReader, part: Range) -> pa.Table:

@@ -11,7 +11,7 @@ from cdc.bootstrap.verify import Verification, can_prove
 from cdc.config.models import Config
 from cdc.config.sources import SourceConfig
 from cdc.core.errors import TerminalError
-from cdc.core.proof import TableProof
+from cdc.core.proof import PART, TableProof
 from cdc.lake.pyiceberg_catalog import by_spark_alone, open_catalog
 from cdc.lake.verifications import Verifications
 from cdc.ops.metrics import Metrics
@@ -43,6 +43,7 @@ class ServiceProver:
             self._session,
             stopping=self._stop.is_set,
             rows_per_second=config.verify.rows_per_second,
+            whole_rows=PART,
             pause=self._stop.wait,
         )
 

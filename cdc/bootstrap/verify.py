@@ -74,6 +74,7 @@ class Verification:
     stopping: Callable[[], bool] = lambda: False
     limit: int = 10_000
     rows_per_second: int = 0
+    whole_rows: int = 0
     pause: Callable[[float], object] = time.sleep
     _engines: dict[str, SparkEngine] = field(default_factory=dict)
 
@@ -172,6 +173,7 @@ class Verification:
             messages=messages,
             passed=capture.passed,
             trouble=capture.trouble,
+            whole_rows=self.whole_rows,
             json=frozenset(x.name for x in row.fields if x.source_type.endswith(_JSON.get(source.type, " "))),
         )
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cdc.bootstrap.accept import accepting
 from cdc.cli.complete import complete_config, known_config
 from cdc.cli.load import Asked, chosen_tables, heed_signals, run_loads, show_plans
 from cdc.cli.options import DEFAULT_CONFIG, ConfigPath, DryRun, Json, SourceNames, Why
@@ -24,7 +25,7 @@ from cdc.lake.audit import AuditLog, operator
 from cdc.lake.control import Control
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.status_reader import read_row_count
-from cdc.pipeline.pause import Switched, accept, pause, resume
+from cdc.pipeline.pause import Switched, pause, resume
 
 Names = Annotated[
     list[str], typer.Argument(metavar="TABLE..", help="Source's or target's name of a table; * stands for any text.")
@@ -91,10 +92,20 @@ def accept_(table: Names, config: ConfigPath = DEFAULT_CONFIG, why: Why = "", *,
     """Take outdated tables for right: no row is another one, or it does not matter.
 
     What no event tells of marks a table until it is reset or accepted; `cdc verify` tells whether rows differ.
+
+    A table that was stopped because its database has another history (a replica was promoted, a backup restored, the
+    server is another one) goes on where it is: what comes is newer than all that it has. Then `cdc verify --repair`
+    reads again what was changed, or lost, in between.
     """
     loaded = known_config(config)
-    accepted = accept(_control(loaded), _audit(loaded), _targets(loaded, table), why)
-    _tell(accepted, "accepted", "not outdated", as_json=as_json)
+    accepted = accepting(loaded).accept([one.target for one in select_tables(loaded, table)], why)
+    if as_json:
+        typer.echo(json.dumps([asdict(one) | {"changed": one.changed} for one in accepted], indent=2))
+        return
+    for one in accepted:
+        typer.echo(f"accepted {one.target}" if one.changed else f"{one.target} is {one.left}")
+    if any(one.changed for one in accepted):
+        typer.echo("the running service takes it up within a few seconds")
 
 
 @tables_app.command("reset")

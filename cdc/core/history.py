@@ -20,6 +20,9 @@ LOAD, LOAD_OFFSETS, LOAD_WHERE = "cdc.load", "cdc.load_offsets", "cdc.load_where
 TOMBSTONES = "cdc.tombstones"
 """Property of a table: its newest tombstones, packed, as long as they are few."""
 
+ACCEPTED = "cdc-accepted"
+"""Property of a table: its progress when its source's other history was accepted. It goes back with no rewind."""
+
 INSERTED, UPDATED, DELETED = (f"spark.merge-into.num-target-rows-{did}" for did in ("inserted", "updated", "deleted"))
 """What a MERGE counts, as Spark names it in the summary; whoever merges in another way counts so, too."""
 
@@ -104,6 +107,12 @@ class TableHistory:
         """Return the progress that counts at a snapshot; None if there was none yet, or nobody knows."""
         text = (self.recorded(snapshot_id) or {}).get(PROGRESS)
         return Progress.from_json(text) if text else None
+
+    def before_accepted(self, progress: Progress) -> bool:
+        """Return whether events behind a progress are of a history of the source that was given up since."""
+        text = self.properties.get(ACCEPTED)
+        states = Progress.from_json(text).partitions if text else {}
+        return any(progress.of(p).epoch < state.epoch for p, state in states.items())
 
     def loaded_where(self) -> str:
         """Return the condition that a row had to fulfil to be loaded; empty if the whole table was."""

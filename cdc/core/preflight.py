@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from cdc.core.errors import PreflightError
+from cdc.core.identity import Identity
 from cdc.core.names import TableName, quote_table
 
 
@@ -131,8 +132,9 @@ class SourceTable(NamedTuple):
     """A table as the source declares it.
 
     ``unique_keys`` are enforced, whole-table and over plain columns. ``identity`` is what the log holds of an old row:
-    None is all of it, the empty set nothing. ``id`` is another one for another table of the same name, and
-    where the table was out of what is captured meanwhile; empty if the database cannot tell. ``file`` is another one
+    None is all of it, the empty set nothing. ``id`` is the text of an ``Identity``: another
+    one for another table of the same name, where the table was out of what is captured meanwhile, and for another
+    history of the database; empty if the database cannot tell. ``file`` is another one
     when all rows were written anew; partitions by their ids.
     """
 
@@ -143,6 +145,11 @@ class SourceTable(NamedTuple):
     id: str = ""
     file: str = ""
     partitions: Mapping[str, SourcePartition] = {}
+
+
+def of_history(table: SourceTable, history: str) -> SourceTable:
+    """Return a table, whose ``id`` is that of its relation, as one of a history of its database."""
+    return table._replace(id=str(Identity(table.id, history)))
 
 
 Known = TypeVar("Known")

@@ -79,6 +79,13 @@ class Progress:
         return replace(self, partitions={p: replace(state, epoch=highest) for p, state in merged.items()})
 
 
+def raised(progress: Progress) -> Progress:
+    """Return the progress in an epoch above all that it has, so that what comes next is newer whatever its position."""
+    epoch = max((state.epoch for state in progress.partitions.values()), default=0) + 1
+    states = {p: replace(s, epoch=epoch, streaming=True) for p, s in progress.partitions.items()}
+    return replace(progress, partitions=states)
+
+
 def slice_of(cursor: Mapping[int, int], ends: Mapping[int, int], limit: int) -> dict[int, int]:
     """Return the ends of the next slice of about ``limit`` messages between ``cursor`` and ``ends``, per partition."""
     left = {p: max(0, end - cursor[p]) for p, end in ends.items()}

@@ -116,9 +116,10 @@ def plan_copy(known: Known, start: str, end: str, into: TableName, *, from_conne
     """
     until = _end(known, end)
     loads = [v for v in known.history.ancestry(known.history.head) if kind_of(v.summary) == "load"]
+    fresh = Progress(known.topic_name, known.topic.topic_id)
     whole = from_connector and not loads and all(first == 0 for first, _ in known.topic.watermarks.values())
+    whole = whole and not known.history.before_accepted(fresh)
     if start == "earliest" and whole:
-        fresh = Progress(known.topic_name, known.topic.topic_id)
         return ReplayPlan(known.history.target, into, fresh, until, known.head)
     fit = [one for one in _copies(known) if _at_or_before(one.progress, until)]
     oldest = min(fit, key=lambda one: one.committed_at, default=None)
@@ -163,14 +164,23 @@ def present_epoch(known: Known) -> Progress:
         return Progress(known.topic_name, known.topic.topic_id)
     loads = [version.summary.get(LOAD_OFFSETS) for version in known.history.ancestry(known.history.head)]
     found = [*(one.progress for one in known.checkpoints), *(Progress.from_json(text) for text in loads if text)]
-    same = [one for one in found if _epoch(one) == epoch and one.topic_id == known.topic.topic_id]
+    same = [
+        one
+        for one in found
+        if _epoch(one) == epoch and one.topic_id == known.topic.topic_id and not known.history.before_accepted(one)
+    ]
     return min(same, key=_total, default=known.head)
 
 
 def _copies(known: Known) -> list[Checkpoint]:
-    """Return the checkpoints whose rows and following messages are there, back to the newest load, newest first."""
+    """Return the checkpoints whose rows and following messages are there, back to the newest load, newest first.
+
+    What comes after them is of one history of the source.
+    """
     found: list[Checkpoint] = []
     for one in checkpoints_of(known.history):
+        if known.history.before_accepted(one.progress):
+            break
         if reachable(one, known.history.versions.keys(), known.topic) is Reach.REWIND:
             found.append(one)
         if one.kind == "load":

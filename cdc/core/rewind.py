@@ -73,6 +73,11 @@ def plan_rewind(
         raise PositionLost(
             f"{history.target} cannot go on from snapshot {to_snapshot}: {lost}", hint=_instead(history, topic)
         )
+    if history.before_accepted(after):
+        raise PositionLost(
+            f"{history.target} cannot go on from snapshot {to_snapshot}: its source has had another history since",
+            hint="`cdc tables reset TABLE` loads it anew",
+        )
     schema_id, columns = _schema(history, to_snapshot)
     return RewindPlan(
         target=history.target,

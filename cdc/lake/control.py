@@ -140,6 +140,21 @@ class Control:
         self._take_away(f"{OUTDATED}{target}")
         return True
 
+    def accept_history(self, target: TableName | str, relation: str, why: str) -> None:
+        """Take the history that a source has now for a table's own, and tell the pipeline that it has moved.
+
+        The table is stale no more, and ``differs`` until it is proved; ``relation`` is its identity in the source.
+        """
+        at, number = datetime.now(UTC).isoformat(timespec="milliseconds"), str(uuid.uuid4())
+
+        def change(change: Transaction) -> None:
+            if (mark := f"{STALE}{target}") in change.table_metadata.properties:
+                change.remove_properties(mark)
+            noted = {RELATION: relation, MOVED: number, DIFFERS: Stale(at, why, at).to_json()}
+            change.set_properties({f"{prefix}{target}": text for prefix, text in noted.items()})
+
+        self._change(change)
+
     def _take_away(self, name: str) -> None:
         with suppress(KeyError):  # pyiceberg's answer when somebody else has done so meanwhile
             self._change(lambda change: change.remove_properties(name))

@@ -50,7 +50,8 @@ class Fitness:
         if finding.gap and self._goes_on(spec, finding):
             self._told[spec.topic] = finding.name
             self._unmarked[spec.target] = finding.what
-            self.stop(spec, TerminalError(finding.what, hint=RESET), finding.name)
+            hint = finding.hint if "cdc tables" in finding.hint else RESET  # what lets it in again
+            self.stop(spec, TerminalError(finding.what, hint=hint), finding.name)
         elif spec.topic not in self.roster.stopped and self._told.get(spec.topic) != finding.name:
             self._told[spec.topic] = finding.name
             self.tell(spec, PreflightError(finding.what, hint=finding.hint), finding.name)

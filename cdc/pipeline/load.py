@@ -23,6 +23,7 @@ from cdc.core.collapse import READ_AGAIN, UNKNOWN
 from cdc.core.errors import CdcError, CommitConflict, TerminalError, TransientError
 from cdc.core.evolution import plan_schema
 from cdc.core.history import LAST_DELETE, LOAD, LOAD_OFFSETS, LOAD_WHERE, PIPELINE, PROGRESS, TOKEN, TRUNCATED
+from cdc.core.identity import Identity
 from cdc.core.load import (
     BYTES,
     FAILURE,
@@ -249,7 +250,8 @@ class Load:
         """What a connector that began anew has passed by is in no topic."""
         if not self._same_topic(plan):
             self._give_up(f"the connector of {self.spec.pipeline} began anew while {self.source} was loaded")
-        if self.parts.identity(self.spec) != plan.relation:
+        now, then = Identity.parse(self.parts.identity(self.spec)), Identity.parse(plan.relation)
+        if now.another_relation(then) or now.another_history(then):
             self._give_up(f"{self.source} was made anew, or out of what is captured, while it was loaded")
 
     def _give_up(self, why: str) -> NoReturn:

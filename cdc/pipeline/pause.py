@@ -1,4 +1,4 @@
-"""Pause: take tables out of a running pipeline for a while, let them in again, and accept tables as they are."""
+"""Pause: take tables out of a running pipeline for a while, and let them in again."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,10 +22,6 @@ class Switch(Protocol):
         """End the pause of a table."""
         ...
 
-    def accept(self, target: str) -> bool:
-        """Take away the mark of a table that has old values."""
-        ...
-
 
 class Audit(Protocol):
     """Where is kept what operators did."""
@@ -37,15 +33,11 @@ class Audit(Protocol):
 
 @dataclass(frozen=True)
 class Switched:
-    """What became of one table: whether anything had to change, and who paused it, when and why.
-
-    ``mark`` is why it was said to have old values.
-    """
+    """What became of one table: whether anything had to change, and who paused it, when and why."""
 
     target: str
     changed: bool
     pause: str = ""
-    mark: str = ""
 
 
 def pause(switch: Switch, audit: Audit, targets: Iterable[str], who: str, why: str) -> list[Switched]:
@@ -67,13 +59,3 @@ def resume(switch: Switch, audit: Audit, targets: Iterable[str]) -> list[Switche
             switch.resume(target)
             audit.write("tables resume", target, f"resumed, was {before[target]}", "")
     return [Switched(target, target in before, str(before.get(target, ""))) for target in asked]
-
-
-def accept(switch: Switch, audit: Audit, targets: Iterable[str], why: str) -> list[Switched]:
-    """Take tables that are outdated for right; those that are not are left alone."""
-    before, asked = switch.read().outdated, list(targets)
-    for target in asked:
-        if target in before:
-            switch.accept(target)
-            audit.write("tables accept", target, f"accepted: {before[target]}", why)
-    return [Switched(target, target in before, mark=str(before.get(target, ""))) for target in asked]

@@ -5,6 +5,7 @@ What a proof does is ``cdc.pipeline.prove``'s. Here it is decided whose turn it 
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,7 +25,7 @@ FIRST = timedelta(minutes=10)
 """So long a table has been there before its first proof, at most: it comes after the rush of a start."""
 
 RETRY = timedelta(minutes=15)
-"""After so long a proof that failed is tried again."""
+"""After so long a proof that failed is tried again; after twice as long each further time."""
 
 
 class Provable(NamedTuple):
@@ -71,6 +72,7 @@ class Proving:
     every: timedelta
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _due: dict[str, datetime] = field(default_factory=dict)
+    _failed: Counter[str] = field(default_factory=Counter)
 
     def run(self, stop: threading.Event) -> None:
         """Prove what is due, until told to stop."""
@@ -107,10 +109,12 @@ class Proving:
     def _tell(self, table: Provable, proof: TableProof) -> None:
         told = {"pipeline": table.pipeline, "table": table.target}
         if proof.error:
-            self._due[table.target] = self.now() + min(RETRY, self.every)
+            self._due[table.target] = self.now() + min(RETRY * 2 ** min(self._failed[table.target], 20), self.every)
+            self._failed[table.target] += 1
             self.metrics.proof_failed(*table)
             log.warning("proof failed", **told, error=proof.error)
             return
+        del self._failed[table.target]
         at, count = self.now(), len(proof.differences)
         self._due[table.target] = at + self.every
         self.metrics.proved(*table, at=at.timestamp(), rows_read=proof.read, differences=count)

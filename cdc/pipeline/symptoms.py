@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from cdc.config.sources import SourceConfig
 from cdc.core.control import Stale
+from cdc.core.identity import Identity
 from cdc.core.names import TableName
 from cdc.core.preflight import Finding
 from cdc.pipeline.connector_state import ConnectorStatus
@@ -66,7 +67,9 @@ def mend(name: str, trace: str, command: str = "") -> str:
 
 def gone(source: SourceConfig, findings: Sequence[Finding], known: Mapping[str, str]) -> list[Finding]:
     """Return the findings; a table without a known identity that is not there may come back as another one."""
-    named = {table.source for table in source.tables if str(source.target_of(table)) in known}
+    named = {
+        table.source for table in source.tables if Identity.parse(known.get(str(source.target_of(table)), "")).relation
+    }
     return [f._replace(gap=(f.name == "table_missing" and f.table not in named) or f.gap) for f in findings]
 
 
@@ -119,16 +122,37 @@ def late(source: SourceConfig, tables: Sequence[Late]) -> list[Finding]:
 
 
 def recreated(source: SourceConfig, relations: Mapping[TableName, str], known: Mapping[str, str]) -> list[Finding]:
-    """Return the tables that are others than those which their targets have rows of."""
-    noted = [(table, known.get(str(source.target_of(table)))) for table in source.tables]
-    return [
+    """Return the tables that are others than those which their targets have rows of, or of another history."""
+    noted = [(table.source, source.target_of(table)) for table in source.tables]
+    found = [
+        (name, target, Identity.parse(known[str(target)]), Identity.parse(relations[name]))
+        for name, target in noted
+        if str(target) in known and name in relations
+    ]
+    others = [
         Finding(
             "recreated",
-            f"table {table.source} is another one than before: dropped and made again, renamed, or published anew",
-            f"cdc tables reset {source.target_of(table)}",
-            table=table.source,
+            f"table {name} is another one than before: dropped and made again, renamed, or published anew",
+            f"cdc tables reset {target}",
+            table=name,
             gap=True,
         )
-        for table, before in noted
-        if before and relations.get(table.source, before) != before
+        for name, target, before, now in found
+        if now.another_relation(before)
     ]
+    return others + [
+        Finding(
+            "another_history",
+            another_history(before, now),
+            f"cdc tables reset {target}, or if the switch has lost nothing cdc tables accept {target}",
+            table=name,
+            gap=True,
+        )
+        for name, target, before, now in found
+        if now.another_history(before) and not now.another_relation(before)
+    ]
+
+
+def another_history(before: Identity, now: Identity) -> str:
+    """Return what is said of a table whose database has another history: a promoted replica, a restored backup."""
+    return f"the database is {now.history}, and the rows are of {before.history}: positions mean something else in it"

@@ -16,6 +16,7 @@ import structlog
 from cdc.config.sources import SourceConfig
 from cdc.core.control import ControlState
 from cdc.core.errors import CdcError, TransientError
+from cdc.core.identity import Identity
 from cdc.core.names import TableName, heartbeat_topic
 from cdc.core.preflight import Finding, SourceTable, causes, check_room, unfit
 from cdc.core.restarts import Pauses, Restarts
@@ -252,7 +253,11 @@ class Watch:
         self, source: SourceConfig, turn: Turn, tables: Mapping[TableName, SourceTable], known: Mapping[str, str]
     ) -> None:
         targets = {str(source.target_of(table)): tables.get(table.source) for table in source.tables}
-        new = {target: one.id for target, one in targets.items() if one and one.id and target not in known}
+        new = {
+            target: one.id
+            for target, one in targets.items()
+            if one and one.id and (target not in known or _tells_more(one.id, known[target]))
+        }
         text = to_json(turn.now.values())
         if text == self._noted and not new:
             return
@@ -319,3 +324,9 @@ class Watch:
             log.warning("connector not restarted", pipeline=source.name, error=str(error))
         else:
             log.info("connector restarted", pipeline=source.name, tries=restarts.pauses.tries, trace=status.trace)
+
+
+def _tells_more(identity: str, known: str) -> bool:
+    """Return whether an identity tells of a history where the known one does not yet."""
+    now, before = Identity.parse(identity), Identity.parse(known)
+    return bool(now.history) and not before.history and now.relation == before.relation

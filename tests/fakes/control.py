@@ -71,6 +71,12 @@ class MemoryControl:
     def accept(self, target: str) -> bool:
         return self.old.pop(str(target), None) is not None
 
+    def accept_history(self, target: str, relation: str, why: str) -> None:
+        self.marks.pop(str(target), None)
+        self.relations[str(target)] = relation
+        self.differs(target, why)
+        self.moved(str(target))
+
     def note(
         self,
         *,

@@ -15,6 +15,7 @@ from cdc.core.preflight import (
     SourceTable,
     begin_anew,
     each_declared,
+    of_history,
     of_table,
 )
 from cdc.sources.mysql.connection import SETUP, Connection, connected, rows
@@ -52,6 +53,8 @@ AND (DELETE_RULE IN ('CASCADE', 'SET NULL') OR UPDATE_RULE IN ('CASCADE', 'SET N
 
 _REACHES = "SELECT GTID_SUBSET(@@GLOBAL.gtid_purged, %(gtids)s) AS reaches"
 
+_HISTORY = "SELECT @@GLOBAL.server_uuid AS uuid"
+
 _NEEDED = {
     "log_bin": ("ON", "start the server with --log-bin"),
     "binlog_format": ("ROW", "SET PERSIST binlog_format = ROW"),
@@ -77,13 +80,14 @@ class MySqlDatabase:
         return found
 
     def tables(self, names: Sequence[TableName]) -> dict[TableName, SourceTable | PreflightError]:
-        """Return the declarations of tables, or why there are none, in three statements however many there are."""
+        """Return the declarations of tables, or why there are none, in four statements however many there are."""
         with connected(self._source) as connection:
             kinds, columns, unique = (_of_tables(connection, one, names) for one in (_TABLES, _COLUMNS, _UNIQUE))
+            history = f"server {rows(connection, _HISTORY)[0]['uuid']}"
 
         def declared(name: TableName) -> SourceTable:
             self._require(name, kinds[name])
-            return _declared(name, columns[name], _indexes(unique[name]))
+            return of_history(_declared(name, columns[name], _indexes(unique[name])), history)
 
         return each_declared(names, declared)
 

@@ -18,6 +18,7 @@ from cdc.core.preflight import (
     begin_anew,
     check_generated,
     each_declared,
+    of_history,
     of_table,
 )
 from cdc.sources.postgres.catalog import Declared, all_names, declarations, rows
@@ -63,6 +64,15 @@ FROM pg_publication_tables t WHERE t.pubname = %(publication)s
 
 _POSITION = """
 SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text AS lsn
+"""
+
+_MAY_TELL = "SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AS may"
+
+# A primary's timeline is in the names of its files at once, in the control file from the next checkpoint on.
+_HISTORY = """
+SELECT (SELECT system_identifier FROM pg_control_system())::text AS system,
+       CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())
+            ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END::text AS timeline
 """
 
 _SLOT = "SELECT plugin, database, wal_status, active FROM pg_replication_slots WHERE slot_name = %(slot)s"
@@ -144,8 +154,9 @@ class PostgresDatabase:
     def _declarations(
         self, connection: psycopg.Connection[Any], names: Sequence[TableName]
     ) -> dict[TableName, Declared | PreflightError]:
-        known = declarations(connection, self._source.publication_name, names)
-        return each_declared(names, lambda name: self._readable(name, known.get(name)))
+        known, history = declarations(connection, self._source.publication_name, names), _history(connection)
+        found = {name: one._replace(table=of_history(one.table, history)) for name, one in known.items()}
+        return each_declared(names, lambda name: self._readable(name, found.get(name)))
 
     def position(self) -> str:
         """Return the end of the log, as an LSN."""
@@ -272,3 +283,11 @@ def _translated(source: PostgresSource, error: psycopg.Error) -> Exception:
     if isinstance(error, psycopg.OperationalError) and not any(word in text for word in _REFUSED):
         return TransientError(message, hint="is the database up, and host and port right?")
     return PreflightError(message, hint=f"check user, password, database and sslmode; or {SETUP}")
+
+
+def _history(connection: psycopg.Connection[Any]) -> str:
+    """Return which history of which cluster the log is of, nothing where the role may not ask."""
+    if not rows(connection, _MAY_TELL)[0]["may"]:
+        return ""
+    (row,) = rows(connection, _HISTORY)
+    return f"system {row['system']}, timeline {row['timeline']}"

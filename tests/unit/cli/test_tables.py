@@ -10,6 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from cdc.bootstrap import accept
 from cdc.cli import tables
 from cdc.cli.selection import select_tables
 from cdc.cli.tables import register, standing
@@ -34,6 +35,7 @@ ROW = StatusRow(
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that runs the command on a catalog in a folder, with the configuration of the tests."""
     monkeypatch.setattr(tables, "open_catalog", lambda _: sql_catalog(tmp_path))
+    monkeypatch.setattr(accept, "open_catalog", lambda _: sql_catalog(tmp_path))
     monkeypatch.setattr(tables, "known_config", lambda *_, **__: configuration())
     app = typer.Typer()
     register(app)
@@ -79,7 +81,7 @@ def test_an_outdated_table_is_accepted_and_told_who_did_so(run: Any, tmp_path: P
     Control(sql_catalog(tmp_path), "cdc").outdated("shop.customers", "a label was renamed")
     assert run("accept", "shop.*", "--why", "nobody uses it").output.splitlines() == [
         "accepted shop.customers",
-        "shop.order__items is not outdated",
+        "shop.order__items is neither outdated nor stopped by another history of its source",
         "the running service takes it up within a few seconds",
     ]
     assert json.loads(run("accept", "shop.customers", "--json").output)[0]["changed"] is False

@@ -81,7 +81,13 @@ def test_a_proof_that_failed_is_tried_again_sooner_and_counted() -> None:
     rig = Rig(MemoryProver(there=(A,), found={"shop.a": failed}))
     assert rig.looks(11) == ["shop.a"]
     assert rig.looks(int(RETRY / MINUTE)) == ["shop.a"]
-    assert 'cdc_proofs_failed_total{pipeline="shop",table="shop.a"} 2.0' in rig.metrics.render().decode()
+    assert rig.looks(int(2 * RETRY / MINUTE)) == ["shop.a"], "less and less often"
+    assert 20 < len(rig.looks(20 * 24 * 60)) < 30, "and once a day at last"
+    assert 'cdc_proofs_failed_total{pipeline="shop",table="shop.a"}' in rig.metrics.render().decode()
+    rig.prover.found = {}
+    assert len(rig.looks(2 * 24 * 60)) in (1, 2)
+    rig.prover.found = {"shop.a": failed}
+    assert len(rig.looks(int((DAY + RETRY) / MINUTE))) > 4, "what was well has its failures behind it"
 
 
 def test_what_was_found_is_a_metric() -> None:

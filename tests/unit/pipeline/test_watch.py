@@ -458,6 +458,50 @@ def test_a_table_with_old_values_is_told_of_and_goes_on_until_it_is_loaded_anew(
     assert rig.look() == []
 
 
+def test_a_promoted_replica_went_on_with_positions_of_before_p23():
+    """P23, M9: the tables have the ids of before, and what came at their old positions was left out in silence."""
+    rig = Rig()
+    rig.database.ids = dict.fromkeys(KEYS, "1@system 7, timeline 1")
+    assert rig.look() == []
+    rig.database.ids = dict.fromkeys(KEYS, "1@system 7, timeline 2")
+    assert rig.look() == ["another_history", "another_history"]
+    finding = rig.judged[-1][rig.topic(CUSTOMERS)]
+    assert finding.gap
+    assert "system 7, timeline 2" in finding.what
+    assert f"cdc tables accept {rig.target(CUSTOMERS)}" in finding.hint
+    assert rig.control.relations[rig.target(CUSTOMERS)] == "1@system 7, timeline 1"
+    rig.control.accept_history(rig.target(CUSTOMERS), "1@system 7, timeline 2", "")
+    rig.control.loaded(rig.target(ITEMS), "1@system 7, timeline 2")
+    assert rig.look() == ["differs"], "an accepted one is to be proved"
+
+
+def test_a_table_made_anew_in_another_history_is_one_trouble():
+    rig = Rig()
+    rig.database.ids = dict.fromkeys(KEYS, "1@system 7, timeline 1")
+    rig.look()
+    rig.database.ids = {CUSTOMERS: "2@system 8, timeline 1", ITEMS: "1@system 7, timeline 1"}
+    assert rig.look() == ["recreated"]
+
+
+def test_what_was_noted_before_histories_were_is_completed_and_no_trouble():
+    rig = Rig()
+    rig.look()
+    assert rig.control.relations[rig.target(CUSTOMERS)] == "1"
+    rig.database.ids = dict.fromkeys(KEYS, "1@system 7, timeline 1")
+    assert rig.look() == []
+    assert rig.control.relations[rig.target(CUSTOMERS)] == "1@system 7, timeline 1"
+
+
+def test_a_table_of_a_database_without_ids_may_come_back_as_another_one():
+    """MySQL's tables have none: one that is gone may have missed changes when it is there again."""
+    rig = Rig()
+    rig.database.ids = dict.fromkeys(KEYS, "@server a")
+    rig.look()
+    rig.database.errors[CUSTOMERS] = PreflightError("it is not there", hint="")
+    assert rig.look() == ["table_missing"]
+    assert rig.judged[-1][rig.topic(CUSTOMERS)].gap
+
+
 def test_a_table_that_is_late_is_named_from_the_second_look_on():
     rig = Rig()
     rig.watch.parts = rig.watch.parts._replace(late=lambda: [Late(rig.target(CUSTOMERS), 400.0, 300.0)])
