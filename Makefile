@@ -10,7 +10,7 @@ COMPILE := $(RUN)/pip-compile --quiet --generate-hashes --allow-unsafe --no-emit
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test campaign check unit format docs lock bench bench-apply bench-fresh bench-load bench-converter soak clean
+.PHONY: help venv demo test campaign check unit format docs lock bench bench-apply bench-fresh bench-load bench-converter bench-sources soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -69,6 +69,9 @@ bench-apply: $(STAMP) ## Measure batches of a large table, as row deltas beside 
 
 bench-fresh: $(STAMP) ## Measure the time from a commit in the source to its row in the lake; BENCH_OPTIONS
 	@$(RUN)/python -m tests.bench.fresh $(BENCH_OPTIONS)
+
+bench-sources: $(STAMP) ## Measure what a further source costs in one process; BENCH_OPTIONS
+	@$(RUN)/python -m tests.bench.sources $(BENCH_OPTIONS)
 
 bench-load: $(STAMP) ## Measure the bulk load of a table beside its database's own client, Spark JDBC and a snapshot; BENCH_OPTIONS
 	@$(RUN)/python -m tests.bench.load $(BENCH_OPTIONS)

@@ -1,7 +1,7 @@
 """Change events made by hand, the way the connectors write them."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.lake import Message
@@ -72,6 +72,10 @@ class Topic:
         """Return a message with these bytes."""
         raw_key, known = (key, None) if isinstance(key, bytes) else (None, key)
         return Message(partition, self._next(partition), known, None, raw=value, raw_key=raw_key)
+
+    def again(self, message: Message) -> Message:
+        """Return a message as a connector writes it once more that has ended before it noted that it had."""
+        return replace(message, offset=self._next(message.partition))
 
     def _next(self, partition: int) -> int:
         offset = self.offsets.get(partition, 0)
