@@ -123,6 +123,15 @@ class LoadConfig(Section):
     _some_time = field_validator("statement_timeout")(some_time)
 
 
+VALUES_REST_ON = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.caseSensitive": "true",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+}
+"""Spark settings that decide what a value becomes: with others numbers turn null, and instants are moved."""
+
+
 class SparkConfig(Section):
     """The Spark session of the service."""
 
@@ -139,6 +148,14 @@ class SparkConfig(Section):
         " archive of their classes if it is there: python -m cdc.spark.class_archive DIRECTORY makes it.",
     )
     properties: Settings = Field(default_factory=dict, description="Further Spark settings, as they are.")
+
+    @field_validator("properties")
+    @classmethod
+    def _keep_values(cls, properties: dict[str, str]) -> dict[str, str]:
+        for name, value in VALUES_REST_ON.items():
+            if properties.get(name, value).lower() != value.lower():
+                raise ValueError(f"must leave {name} at {value}: values would be falsified")
+        return properties
 
 
 class MaintenanceConfig(Section):

@@ -106,6 +106,9 @@ REFUSALS: Mapping[str, Refusal] = {
     "producer.override.acks": Refusal(_only("all", "-1"), "acknowledged messages could be lost with one broker"),
     "producer.override.enable.idempotence": Refusal(_only("true"), "retries could reorder or repeat messages"),
     "producer.override.partitioner.class": Refusal(_never, "one key must always go to one partition"),
+    "database.connection.adapter": Refusal(
+        _only("logminer"), "the order of Oracle's changes is read from what LogMiner says of them"
+    ),
     "exactly.once.support": Refusal(_only("required", "requested"), "it is one of required and requested"),
     "transaction.boundary": Refusal(_only("poll"), "the positions of a poll must be committed with its messages"),
     "tasks.max": Refusal(_only("1"), "one log has one reader"),

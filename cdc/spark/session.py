@@ -16,7 +16,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from cdc.config.models import Config, SparkConfig
+from cdc.config.models import VALUES_REST_ON, Config, SparkConfig
 from cdc.config.services import CatalogConfig, GlueCatalog, HiveCatalog, JdbcCatalog, RestCatalog
 from cdc.core.errors import ConfigError
 from cdc.spark.class_archive import archive_options
@@ -26,10 +26,7 @@ from cdc.spark.master import require_master
 
 SETTINGS = {
     "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.caseSensitive": "true",
-    "spark.sql.ansi.enabled": "true",
-    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    **VALUES_REST_ON,
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
     "spark.sql.adaptive.enabled": "false",  # batches are small: planning them again costs more than it saves
     "spark.sql.codegen.cache.maxEntries": "400",  # a fold needs 150 classes; of a very wide table each takes 0.6 MB

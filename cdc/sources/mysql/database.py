@@ -175,7 +175,7 @@ class MySqlDatabase:
             logs = {str(row["Log_name"]): int(row["File_size"]) for row in rows(connection, "SHOW BINARY LOGS")}
         if stored["file"] not in logs:
             return LogRoom()
-        later = sum(size for name, size in logs.items() if name >= stored["file"])
+        later = sum(size for name, size in logs.items() if _number(name) >= _number(stored["file"]))
         return LogRoom(max(0, later - int(stored.get("pos") or 0)))
 
     def writers(self, table: TableName) -> frozenset[str]:  # noqa: ARG002  # the log holds transactions from commit on
@@ -219,6 +219,11 @@ def _of_tables(
         if known:
             found[known].append(row)
     return found
+
+
+def _number(log: str) -> int:
+    """Return the number of a file of the binary log; as texts they compare up to six digits only."""
+    return int(log.rpartition(".")[2])
 
 
 def _indexes(unique: Iterable[Mapping[str, Any]]) -> tuple[UniqueIndex, ...]:

@@ -24,6 +24,7 @@ def _mixed(source):
 
 
 def test_postgres_settings_that_belong_to_the_source():
+    """P72, P78."""
     settings = rendered(POSTGRES)
     assert {
         key: settings[key] for key in settings if key.startswith(("database.", "slot.", "publication.", "t", "m"))
@@ -66,7 +67,7 @@ def test_arrays_that_are_text_stand_in_the_settings_of_the_converter():
 
 
 def test_mysql_keeps_its_history_for_ever_and_all_of_it():
-    """M14, M15, M16."""
+    """M14, M15, M16, M26."""
     settings = rendered(MYSQL)
     history = {k.removeprefix("schema.history.internal."): v for k, v in settings.items() if "history" in k}
     assert history == {
@@ -82,6 +83,7 @@ def test_mysql_keeps_its_history_for_ever_and_all_of_it():
 
 
 def test_a_table_of_a_second_mysql_database_was_never_captured():
+    """T5."""
     several = [{"source": f"{name}.customers", "key": ["id"]} for name in ("my-shop", "archive")]
     settings = rendered(MYSQL | {"tables": [*several, {"source": "archive.orders", "key": ["id"]}]})
     assert settings["database.include.list"] == r"my\x{2d}shop,archive"
@@ -96,12 +98,23 @@ def test_mysql_asks_for_the_servers_key_only_without_tls():
 
 
 def test_oracle_abandons_no_transaction():
-    """O10, O13."""
+    """O10, O13, O35: nor is an old row read by a new definition, nor another database of the container."""
     settings = rendered(ORACLE)
     assert settings["log.mining.transaction.retention.ms"] == "0"
+    assert settings["log.mining.buffer.transaction.events.threshold"] == "0"
     assert settings["log.mining.strategy"] == "hybrid"
     assert settings["database.pdb.name"] == "ORCLPDB1"
     assert "database.pdb.name" not in rendered({k: v for k, v in ORACLE.items() if k != "pdb"})
+
+
+def test_oracle_is_read_by_logminer_and_its_values_are_exact():
+    """O6, O17, O19, O21: text for what has more digits than microseconds, and for months and years."""
+    settings = rendered(ORACLE)
+    assert settings["database.connection.adapter"] == "logminer"
+    assert settings["time.precision.mode"] == "isostring"
+    assert settings["interval.handling.mode"] == "string"
+    with pytest.raises(ConfigError, match=r"adapter=xstream is refused: the order of Oracle's changes"):
+        rendered(ORACLE | {"connector": {"database.connection.adapter": "xstream"}})
 
 
 @pytest.mark.parametrize("source", [POSTGRES, MYSQL, ORACLE], ids=lambda s: s["type"])
@@ -116,9 +129,11 @@ def test_oracle_abandons_no_transaction():
         ("heartbeat.interval.ms", "2000"),  # P21
         ("producer.override.acks", "all"),  # K7
         ("exactly.once.support", "required"),  # K9
+        ("decimal.handling.mode", "string"),  # P44, O18
     ],
 )
 def test_every_engine_has_the_safe_settings(source, key, value):
+    """P14, P36, K11, P28, P21, K7, K9, P44, O18, O33."""
     assert rendered(source)[key] == value
 
 
@@ -245,7 +260,7 @@ def test_the_history_client_is_secured_like_the_rest():
     ],
 )
 def test_unsafe_overrides_are_refused_with_the_reason(key, value):
-    """P20, P36, K11, K25, M6, P73 and their kin."""
+    """P20, P36, P73, M6, M16, M26, O10, O13, K5, K7, K11, K25, X1 and their kin."""
     with pytest.raises(ConfigError, match=re.escape(f"{key}={value} is refused: ")) as caught:
         rendered(POSTGRES | {"connector": {key: value}})
     assert key in caught.value.hint
@@ -273,6 +288,7 @@ def test_the_templates_pass_their_own_rules():
 
 @pytest.mark.parametrize("name", ["a.b", "a,b", "a:b", "a;b", "a b", "ä", "💧", "a(b", r"a\b", "a|b", "$", "a-b"])
 def test_patterns_fit_the_name_and_are_cut_by_no_list(name):
+    """P65."""
     text = pattern(name)
     python = re.sub(r"\\x\{([0-9a-f]+)\}", lambda m: re.escape(chr(int(m[1], 16))), text)
     assert re.fullmatch(python, name)

@@ -55,7 +55,7 @@ def assert_always(events: Sequence[ChangeEvent], expected: dict[int, dict[str, A
 
 
 def test_the_newest_event_of_a_key_wins_in_any_order() -> None:
-    """P1: by the commit's place, then the change's own."""
+    """P29: by the commit's place, then the change's own."""
     events = [event("c", 1, (0, 10), n=1), event("u", 1, (20, 30), n=2), event("u", 1, (40, 25), n=3)]
     for order in permutations(events):
         assert rows(order) == {1: {"n": 3}}
@@ -63,6 +63,7 @@ def test_the_newest_event_of_a_key_wins_in_any_order() -> None:
 
 
 def test_redeliveries_change_nothing() -> None:
+    """P30, K6."""
     events = [event("c", 1, (0, 10), n=1), event("u", 1, (10, 20), n=2), event("d", 1, (20, 30))]
     assert rows(events, events) == {}
     assert rows(events[:2], events[:2], events[:1]) == {1: {"n": 2}}
@@ -92,7 +93,7 @@ def test_an_unavailable_value_keeps_the_one_before() -> None:
 
 
 def test_an_unavailable_value_survives_several_updates() -> None:
-    """P4, P6: each update alone lacks it, and a changed value in between counts."""
+    """P3: each update alone lacks it, and a changed value in between counts."""
     events = [
         event("c", 1, (0, 10), n=1, big="x"),
         event("u", 1, (10, 20), n=2, lacks=BIG),
@@ -103,6 +104,7 @@ def test_an_unavailable_value_survives_several_updates() -> None:
 
 
 def test_a_value_known_nowhere_stops_the_table() -> None:
+    """P4."""
     with pytest.raises(UnavailableValue, match="'big'"):
         rows([event("u", 1, (0, 10), n=1, lacks=BIG)])
 
@@ -114,6 +116,7 @@ def test_an_unavailable_value_is_not_taken_from_a_deleted_row() -> None:
 
 
 def test_a_key_change_takes_the_unavailable_value_along() -> None:
+    """P6."""
     moved = [event("d", 1, (10, 20), new=2), event("c", 2, (10, 20), old=1, n=2, lacks=BIG)]
     assert rows([event("c", 1, (0, 10), n=1, big="x"), *moved]) == {2: {"n": 2, "big": "x"}}
     assert rows([event("c", 1, (0, 10), n=1, big="x")], moved) == {2: {"n": 2, "big": "x"}}
@@ -133,7 +136,7 @@ def test_a_placeholder_whose_old_key_left_in_an_earlier_batch_stops_the_table() 
 
 
 def test_a_batch_ends_before_a_key_change_of_which_only_one_half_is_there() -> None:
-    """P6: either half may come first."""
+    """P6, P11: either half may come first."""
     state = merge(TableState(), [event("c", k, (0, k), n=k, big="x") for k in (1, 2)], POSTGRES)
     first = [event("d", 1, (10, 20), new=3), event("c", 3, (10, 20), old=1, n=1, lacks=BIG)]
     second = [event("d", 2, (10, 30), new=4), event("c", 4, (10, 30), old=2, n=2, lacks=BIG)]
@@ -219,6 +222,26 @@ def test_all_keys_shift_by_one(upwards: bool) -> None:
     assert rows(before, shift) == {k + 1: {"v": k, "big": f"b{k}"} for k in (1, 2, 3)}
 
 
+def test_all_keys_shift_by_one_in_oracle() -> None:
+    """O30: legal there, since keys are checked when the statement has ended; the order is that in the transaction."""
+    layout = LAYOUTS["oracle"]
+
+    def at(sequence: int) -> Position:
+        return Position(0, (700, 1, sequence), sequence)
+
+    rows_before = [ChangeEvent(Operation.CREATE, (k,), Position(0, (600, 1, k), k), {"v": k}) for k in (1, 2, 3)]
+    shift = [
+        half
+        for n, k in enumerate((1, 2, 3), 4)
+        for half in (
+            ChangeEvent(Operation.DELETE, (k,), at(n), new_key=(k + 1,)),
+            ChangeEvent(Operation.CREATE, (k + 1,), at(n), {"v": k}, old_key=(k,)),
+        )
+    ]
+    whole = merge(merge(TableState(), rows_before, layout), shift, layout)
+    assert {key[0]: row.values for key, row in whole.rows.items()} == {k + 1: {"v": k} for k in (1, 2, 3)}
+
+
 def test_a_swap_and_a_real_delete_in_one_transaction() -> None:
     before = [event("c", 1, (0, 10), v="one"), event("c", 2, (0, 11), v="two")]
     changes = [
@@ -264,7 +287,7 @@ def test_mysql_checks_keys_at_once_so_a_delete_always_deletes() -> None:
 
 
 def test_changes_in_one_place_follow_the_offset_in_mysql() -> None:
-    """M12: three updates of a compressed transaction have one file and position."""
+    """M12, M37: three updates of a compressed transaction have one file and position."""
     place = (3, 500, 1)
     batch = [ChangeEvent(Operation.UPDATE, (1,), Position(0, place, offset), {"n": offset}) for offset in (7, 5, 6)]
     assert merge(TableState(), batch, MYSQL).rows[(1,)].values == {"n": 7}
@@ -277,6 +300,7 @@ def test_a_truncate_removes_what_is_below_it() -> None:
 
 
 def test_what_a_truncate_covers_does_not_come_back() -> None:
+    """P14."""
     before = [event("c", 1, (0, 10), n=1)]
     assert rows(before, [event("t", 0, (20, 30))], before) == {}
     assert rows([event("t", 0, (20, 30)), *before]) == {}

@@ -81,7 +81,7 @@ def recorded_schemas(engine: str, event_format: str) -> list[EventSchema]:
 @pytest.mark.parametrize("engine", EXPECTED)
 @pytest.mark.parametrize("event_format", ["avro", "json_schema", "json"])
 def test_every_column_of_real_schemas_has_its_type(engine: str, event_format: str) -> None:
-    """M27, P5: snapshot and stream, and every format, agree on every column."""
+    """M22, M27, M28, S37: snapshot and stream, and every format, agree on every column."""
     schemas = recorded_schemas(engine, event_format)
     assert set(schemas[-1].columns()) == set(EXPECTED[engine])
     for schema in schemas:
@@ -116,8 +116,22 @@ def field(physical: str, semantic: str | None = None, **source: Any) -> EventFie
     ],
 )
 def test_exact_numbers_are_decimals_where_they_fit(length: int, scale: int, kind: str) -> None:
-    """P14: numeric without precision, with too many digits, or with a negative scale is text."""
+    """P45, P46: numeric without precision, with too many digits, or with a negative scale is text."""
     assert field("string", type="NUMERIC", length=length, scale=scale).column_type == kind
+
+
+@pytest.mark.parametrize(
+    ("declared", "kind"),
+    [
+        ({"type": "NUMBER", "length": 10, "scale": 2}, "decimal(10, 2)"),
+        ({"type": "NUMBER", "length": 38, "scale": 0}, "decimal(38, 0)"),
+        ({"type": "NUMBER", "length": 5, "scale": -3}, "string"),
+        ({"type": "NUMBER"}, "string"),
+        ({"type": "FLOAT", "length": 126}, "string"),
+    ],
+)
+def test_numbers_of_oracle_without_a_bound_are_text_o18(declared: dict[str, Any], kind: str) -> None:
+    assert field("string", **declared).column_type == kind
 
 
 def test_text_with_a_length_is_no_number() -> None:
@@ -127,7 +141,7 @@ def test_text_with_a_length_is_no_number() -> None:
 
 @pytest.mark.parametrize("kind", ["BOOLEAN", "BOOL"])
 def test_a_boolean_of_mysql_is_a_number_and_one_of_postgres_is_not(kind: str) -> None:
-    """M33: added while streaming it arrives as a boolean, after a snapshot as a number."""
+    """M27: added while streaming it arrives as a boolean, after a snapshot as a number."""
     assert field("boolean", type=kind).column_type == "int"
     assert field("boolean", type=kind, length=1, scale=0).column_type == "boolean"
 
@@ -155,13 +169,14 @@ def column(kind: str, name: str = "c", *, generated: bool = False) -> SourceColu
 
 @pytest.mark.parametrize("kind", ["my_composite", "bit varying(9)", "int4multirange", "domain my_type", "s.own(3)"])
 def test_types_of_postgres_that_nobody_knows_come_as_their_text(kind: str) -> None:
-    """Composites, ranges of one's own and varying bits arrived as bytes, or were refused (P41)."""
+    """Composites, ranges of one's own and varying bits arrived as bytes, or were refused (P59, T11)."""
     (field,) = event_row("postgres", [column(kind)]).fields
     assert (field.physical, field.semantic, field.column_type) == ("string", None, "string")
 
 
 @pytest.mark.parametrize("kind", ["my_type[]", "interval[]", "money[]", "point[]", "bit(3)[]", "enum[]", "box[]"])
 def test_elements_of_arrays_that_debezium_does_not_know_come_as_their_text(kind: str) -> None:
+    """T3, T15."""
     (field,) = event_row("postgres", [column(kind)]).fields
     assert field.column_type == "list<string>"
 
@@ -218,6 +233,7 @@ def test_an_engine_without_json_is_refused() -> None:
 
 @pytest.mark.parametrize(("name", "event"), [("Odd Name.x", "Odd_Name_x"), ("plain_1", "plain_1"), ("é", "_")])
 def test_names_in_events(name: str, event: str) -> None:
+    """K14."""
     assert event_name(name) == event
 
 
@@ -234,6 +250,7 @@ def test_names_in_events(name: str, event: str) -> None:
     ],
 )
 def test_spark_names_of_types(iceberg: str, spark: str) -> None:
+    """S37."""
     assert spark_type(iceberg) == spark
 
 

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from cdc.core.errors import ConfigError, PreflightError
 from cdc.core.progress import PartitionProgress, Progress, Ranges
@@ -12,6 +13,7 @@ from cdc.spark.local_files import local_file_settings
 from cdc.spark.master import require_master
 from cdc.spark.session import (
     INTERPRETED_ROWS,
+    SETTINGS,
     SessionPool,
     Siblings,
     build_session,
@@ -48,6 +50,7 @@ USER = {"username": "u", "password": "${env:P}"}
     ids=lambda value: value.get("type") if isinstance(value, dict) else None,
 )
 def test_catalogs_in_the_words_of_iceberg(catalog: dict[str, Any], expected: dict[str, str]) -> None:
+    """S6."""
     config = configuration(catalog={**catalog, "warehouse": "w", "properties": {"io-impl": "x"}})
     properties = catalog_properties(config.catalog)
     assert properties == {"type": catalog["type"], **BASE, **expected, "io-impl": "x"}
@@ -63,6 +66,21 @@ def test_optional_parts_of_a_catalog_stay_out() -> None:
 def test_a_session_without_jars_is_refused_before_java_starts(tmp_path: Any) -> None:
     with pytest.raises(ConfigError, match="no jars in"):
         build_session(configuration(), tmp_path)
+
+
+def test_what_a_value_becomes_is_settled_for_every_session() -> None:
+    """P67, S38, S39: UTC, exact names, errors instead of nulls, and the calendar of the sources."""
+    settled = {
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.caseSensitive": "true",
+        "spark.sql.ansi.enabled": "true",
+        "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    }
+    assert SETTINGS.items() >= settled.items()
+    for name, value in settled.items():
+        assert configuration(spark={"properties": {name: value.lower()}}).spark.properties == {name: value.lower()}
+        with pytest.raises(ValidationError, match=f"must leave {name} at {value}: values would be falsified"):
+            configuration(spark={"properties": {name: "another"}})
 
 
 JARS = ["/jars/globalmentor-core-0.7.3.jar", "/jars/hadoop-bare-naked-local-fs-0.1.0.jar", "/jars/other.jar"]
@@ -192,7 +210,7 @@ def test_every_loan_of_a_session_is_set_up_for_its_number_of_rows() -> None:
 
 
 def test_sessions_that_are_free_are_lent_again() -> None:
-    """Two hundred loads had a session each, with two connections to the catalog: its database refused more."""
+    """S6: two hundred loads had a session each, with two connections to the catalog: its database refused more."""
     siblings = Siblings(MemorySession(), configuration().catalog)  # type: ignore[arg-type]
     with siblings.lend() as first, siblings.lend() as second:
         assert first is not second
