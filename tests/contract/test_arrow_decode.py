@@ -203,7 +203,7 @@ def row(number: int, chosen: random.Random) -> dict[str, Any]:
 
 @pytest.mark.parametrize("engine", ["postgres", "mysql", "oracle"])
 def test_plain_values_are_decoded_alike(lake: tuple[Any, Any], engine: str) -> None:
-    """P2, S6: nulls, extremes, values left out, columns that a writer does not know, epochs, what is to be skipped."""
+    """P2, P48, P55: nulls, extremes, values left out, columns that a writer does not know, epochs, what is skipped."""
     chosen = random.Random(f"plain {engine}")
     columns = kinds()
     table = LakeTable(*lake, columns, name=f"plain_{engine}", engine=engine)
@@ -276,7 +276,7 @@ def test_what_is_not_in_the_usual_form_is_left_to_spark(lake: tuple[Any, Any], v
 
 
 def test_what_spark_has_to_judge_is_left_to_it(lake: tuple[Any, Any]) -> None:
-    """K11: broken bytes, no key, a truncate, a message behind a quarantined one, an unknown schema."""
+    """K12: broken bytes, no key, a truncate, a message behind a quarantined one, an unknown schema."""
     table = LakeTable(*lake, kinds()[:3], name="judged")
     writer, topic = table.writer(kinds()[:3], 1), Topic()
     good = topic.change("c", {"id": 1, "t": "x", "i": 1}, (10, 11))
@@ -310,7 +310,7 @@ def test_a_share_with_headers_cut_out_of_a_batch_stopped_its_table(lake: tuple[A
 def test_messages_too_large_to_be_gathered_are_read_by_spark(
     lake: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And those of other topics are gathered all the same."""
+    """S41: and those of other topics are gathered all the same."""
     monkeypatch.setattr("cdc.spark.microbatch.GATHERED_BYTES", 3000)
     rows = [
         ("small", 0, 0, None, b"k", b"\0\0\0\0\1v", None),

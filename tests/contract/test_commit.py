@@ -35,7 +35,7 @@ def inserts(topic: Topic, *ids: int, partition: int = 0) -> list[Any]:
 
 
 def test_replays_and_crashes(new_table: NewTable) -> None:
-    """S1: a batch staged but not published is done again; one that was published is not."""
+    """S1, P13, S18: a batch staged but not published is done again; one that was published is not."""
     table, topic = new_table("replays", NUMBERED), Topic()
     first = inserts(topic, 1, 2) + inserts(topic, 3, partition=2)
     with killed_before_publish(table), pytest.raises(Killed):
@@ -82,7 +82,7 @@ def test_a_key_change_was_lost_after_a_crash_between_tombstones_and_publish_s14_
 
 
 def test_small_tables_drowned_in_small_files(new_table: NewTable, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Promise 6: merges rewrite a small table; once it is large, or where its owner says so, they write deletes."""
+    """Promise 6, S36: merges rewrite a small table; once it is large, or its owner says so, they write deletes."""
     table, topic = new_table("small", NUMBERED), Topic()
     for n in range(4):
         table.apply([topic.change("u", {"id": i, "n": n}, (200 + n, 10 * n + i)) for i in (n, n + 1)])
@@ -98,6 +98,10 @@ def test_small_tables_drowned_in_small_files(new_table: NewTable, monkeypatch: p
         table.apply([topic.change("u", {"id": 0, "n": n}, (400 + n, n))])
     assert numbers(table)[0] == 6
     assert files(table)[1] > 0
+    kinds = {row.content for row in table.session.sql(f"SELECT content FROM {table.table.sql_name}.files").collect()}
+    assert kinds == {0, 1}, "S36: deletes are by position, which every reader applies"
+    told = table.session.sql(f"SHOW TBLPROPERTIES {table.table.sql_name}").collect()
+    assert {row.key: row.value for row in told}["format-version"] == "2"
 
     monkeypatch.undo()
     own, topic = new_table("own_mode", NUMBERED, properties={"write.merge.mode": "merge-on-read"}), Topic()
@@ -141,7 +145,7 @@ class ForgetfulCatalog(FileCatalog):
 
 @pytest.mark.parametrize("direct", [False, True], ids=["by Spark", "without Spark"])
 def test_lost_answers_and_rivals(new_table: NewTable, lake: tuple[Any, Any], direct: bool) -> None:
-    """S4 and promise 4: every outcome is found out, and whoever was overtaken publishes nothing."""
+    """S4, S5, S44 and promise 4: every outcome is found out, and whoever was overtaken publishes nothing."""
     table, topic = new_table(f"rivals_{direct}", NUMBERED), Topic()
     lossy: Any = ForgetfulCatalog(lake[1]) if direct else LostAnswer(lake[0], table.catalog, table.spec.target)
     if direct:
@@ -179,7 +183,7 @@ def test_lost_answers_and_rivals(new_table: NewTable, lake: tuple[Any, Any], dir
 
 
 def test_what_operators_do_to_a_tables_history(new_table: NewTable) -> None:
-    """S20 and S21: progress is found beyond maintenance, survives expiry, and goes back with the rows."""
+    """S20, S21, X10: progress is found beyond maintenance, survives expiry, and goes back with the rows."""
     table, topic = new_table("history", NUMBERED), Topic()
     one, two = inserts(topic, 1), inserts(topic, 2)
     first, _ = table.apply(one), table.apply(two)

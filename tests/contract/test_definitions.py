@@ -41,6 +41,7 @@ def test_the_newest_definition_of_each_target_is_what_is_known(opened: Callable[
 
 
 def test_a_row_that_another_version_wrote_counts_for_nothing(tmp_path: Path) -> None:
+    """X4."""
     ledger = DefinitionLedger(sql_catalog(tmp_path), "cdc")
     ledger.append([row("shop", "shop.a", 0, "1")._replace(definition='{"v": 9}')])
     assert ledger.known("shop") == {}

@@ -86,7 +86,8 @@ def message(event: ChangeEvent, partition: int) -> Message:
 def test_reference_model_and_spark_agree(
     lake: tuple[Any, Any], whole: bool, limits: dict[str, int], deltas: bool, seed: int
 ) -> None:
-    """Promise 1, P1, P3, P6, P10, P12, S14: duplicates, redeliveries, key shifts and swaps, any batch split.
+    """Promise 1, P1, P3, P6, P10, P12, S14, K6, K9, S8: duplicates, redeliveries, key shifts and swaps, any batch
+    split.
 
     Every other batch is staged before and not published, as a crash leaves it (S1). Key changes are applied whole, as a
     pipeline does, or torn, as after waiting for the other half in vain. Batches are decoded by Spark or at the driver,

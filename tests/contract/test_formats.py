@@ -100,7 +100,9 @@ def truncate_after(last: Sample, schemas: dict[str, Any]) -> Sample:
 
 @pytest.mark.parametrize("engine", ["postgres", "mysql"])
 def test_all_formats_give_the_rows_of_the_source(lake: tuple[Any, Any], engine: str) -> None:
-    """Also types: infinities, NaN, negative scale, bits, arrays, BOOLEAN added while streaming, TOAST, key change."""
+    """M27, K15, S38: also types: infinities, NaN, negative scale, bits, arrays, BOOLEAN added while streaming, TOAST,
+    key change.
+    """
     source = recorded(engine)
     avro = FormatTable(lake, engine, "avro", source.declared)
     samples = messages(engine, "avro")
@@ -153,7 +155,9 @@ SOURCE = '{"sequence":"[null,\\"5\\"]","ts_ms":1,"snapshot":null}'
 
 
 def test_what_does_not_fit_is_quarantined(lake: tuple[Any, Any]) -> None:
-    """A number too large for its column, text that is no JSON, bytes that are no text: never null, never skipped."""
+    """K12, S39: a number too large for its column, text that is no JSON, bytes that are no text: never null, never
+    skipped.
+    """
 
     def wrapped(block: Any, payload: str) -> bytes:
         return f'{{"schema":{json.dumps(block)},"payload":{payload}}}'.encode()

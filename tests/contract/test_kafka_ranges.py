@@ -140,7 +140,7 @@ def test_messages_of_every_shape_are_read_alike(
 def test_transactions_are_read_alike_wherever_ranges_end(
     lake: tuple[Any, Any], kafka: KafkaConfig, topics: list[str], reader: RangeReader
 ) -> None:
-    """Markers have offsets and are no messages; what was given up is not read; a range may be of markers alone."""
+    """K8: markers have offsets and are no messages; what was given up is not read; a range may be of markers alone."""
     chosen = random.Random("transactions")
     producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "transactional.id": topics[0], "linger.ms": 0})
     producer.init_transactions()
@@ -167,7 +167,7 @@ def test_transactions_are_read_alike_wherever_ranges_end(
 
 
 def test_offsets_that_are_gone_are_sparks_to_name(kafka: KafkaConfig, topics: list[str], reader: RangeReader) -> None:
-    """And the range behind them is read again."""
+    """K1: and the range behind them is read again."""
     topic = topics[0]
     producer = Producer({"bootstrap.servers": kafka.bootstrap_servers})
     for _ in range(4):

@@ -115,6 +115,7 @@ def test_a_holder_of_another_machine_is_waited_for(candidate: Callable[..., Leas
 
 
 def test_a_paused_holder_that_wakes_is_fenced(candidate: Callable[..., Lease]) -> None:
+    """S22, X12."""
     paused, next_one = candidate(SHORT), candidate(SHORT)
     token = acquire(paused)
     assert acquire(next_one, wait=True) > token
@@ -125,7 +126,7 @@ def test_a_paused_holder_that_wakes_is_fenced(candidate: Callable[..., Lease]) -
 
 
 def test_a_holder_that_could_not_beat_goes_on_if_nobody_has_taken_over(candidate: Callable[..., Lease]) -> None:
-    """A catalog that was away for longer than the time-to-live ended the pipeline."""
+    """X6: a catalog that was away for longer than the time-to-live ended the pipeline."""
     lonely, next_one = candidate(0.01), candidate(0.01)
     acquire(lonely)
     threading.Event().wait(0.02)

@@ -217,6 +217,7 @@ def test_a_batch_staged_before_a_compaction_is_refused_and_ends_well_when_repeat
 def test_a_compaction_that_lost_to_a_batch_changes_nothing_and_leaves_no_file(
     new_table: Any, hands: Any, version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """S7."""
     table = new_table(f"lost_{version}", NUMBERED, properties={**MERGED, "format-version": version})
     topic = Topic()
     written(table, topic, 6)
@@ -263,6 +264,7 @@ def test_it_works_in_a_thread_and_session_of_its_own_as_in_the_service(new_table
 def test_what_only_adds_rows_meanwhile_does_not_make_a_compaction_lose(
     new_table: Any, hands: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """S44."""
     table = new_table("added", NUMBERED, properties=MERGED)
     topic = Topic()
     written(table, topic, 6)
@@ -425,6 +427,7 @@ def test_orphans_go_when_they_are_old_and_young_files_stay_s26(new_table: Any, h
 
 
 def test_files_of_a_load_under_way_are_no_orphans(new_table: Any, hands: Any, lake: tuple[Any, Any]) -> None:
+    """S26."""
     table = new_table("loading", NUMBERED)
     written(table, Topic(), 1)
     session, config = lake

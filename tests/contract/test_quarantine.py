@@ -34,6 +34,7 @@ def key_bytes(number: int) -> bytes:
 
 
 def test_poison_blocks_its_key_alone(new_table: NewTable) -> None:
+    """K5, K12, X9."""
     table, topic = new_table("poison", NUMBERED), Topic()
 
     def change(operation: str, number: int, n: int, lsn: int) -> Message:
@@ -87,6 +88,7 @@ def test_what_comes_behind_poison_in_the_same_batch_is_kept_with_it(new_table: N
 
 
 def test_too_many_stop_the_table(new_table: NewTable) -> None:
+    """K13."""
     table, topic = new_table("poisoned", NUMBERED), Topic()
     table.blocked_keys = 2
     table.apply([topic.change("c", {"id": 9, "n": 1}, (0, 10))])

@@ -87,7 +87,7 @@ def test_a_copy_of_any_checkpoint_brought_forward_equals_the_table(new_table: Ne
 
 
 def test_generated_histories(new_table: NewTable, lake: tuple[Any, Any]) -> None:
-    """Redeliveries, key changes and deletes, from every checkpoint to every later one that chance picks."""
+    """S15: redeliveries, key changes and deletes, from every checkpoint to every later one that chance picks."""
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
     chance = random.Random(seed)

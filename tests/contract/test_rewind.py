@@ -93,7 +93,9 @@ def rows(table: LakeTable) -> dict[Any, Any]:
 
 
 def test_every_snapshot_can_be_gone_back_to(operated: Any) -> None:
-    """Deletes, tombstones of Kafka and of the lake, truncates, key changes and late duplicates are applied again."""
+    """P13, S21: deletes, tombstones of Kafka and of the lake, truncates, key changes and late duplicates are applied
+    again.
+    """
     table, operator = operated("rewound", NUMBERED)
     topic = Topic()
     batches = [
@@ -207,7 +209,7 @@ def test_a_publish_that_comes_between_makes_the_rewind_try_again(operated: Any) 
 
 
 def test_a_column_that_was_dropped_and_added_again_holds_its_former_values(operated: Any) -> None:
-    """The current schema follows only then: a column that was merely added or widened since stays."""
+    """S30: the current schema follows only then: a column that was merely added or widened since stays."""
     columns = [*NUMBERED, column("note", TEXT)]
     table, operator = operated("readded", columns)
     topic = Topic()
@@ -230,6 +232,7 @@ def test_a_column_that_was_dropped_and_added_again_holds_its_former_values(opera
 
 
 def test_what_the_topic_no_longer_has_is_refused_with_what_can_be_had(operated: Any) -> None:
+    """X10."""
     table, operator = operated("lost", NUMBERED)
     topic = Topic()
     applied = [table.apply([topic.change("c", {"id": i, "n": i}, (0, 10 * i))]) for i in (1, 2, 3)]

@@ -143,6 +143,7 @@ def test_delete_files_are_left_to_spark_and_gone_afterwards(
 
 
 def test_a_key_that_is_there_twice_stops_the_table_as_it_does_in_a_merge(new_table: NewTable) -> None:
+    """S12."""
     table, topic = new_table("twice", NUMBERED), Topic()
     table.apply(updates(topic, 1, 1, 2))
     table.session.sql(f"INSERT INTO {table.table.sql_name} SELECT * FROM {table.table.sql_name} WHERE id = 1")
@@ -174,6 +175,21 @@ def test_a_partitioned_table_keeps_its_partitions(new_table: NewTable) -> None:
     assert numbers(table) == dict.fromkeys(range(1, 20), 2)
     found = table.session.sql(f"SELECT n FROM {table.table.sql_name} WHERE id = 7").collect()
     assert [row.n for row in found] == [2]
+
+
+@pytest.mark.parametrize("rows", [20_000, -1], ids=["rewritten", "merged by Spark"])
+def test_a_row_whose_partition_changes_is_not_there_twice_s34(
+    new_table: NewTable, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    """The partition is of a column that is no key, so its row is looked for in all of them."""
+    monkeypatch.setattr("cdc.lake.rewriting.SMALL_ROWS", rows)
+    table, topic = new_table(f"moves_{rows}", NUMBERED), Topic()
+    table.spec = replace(table.spec, partition_by=("n",))
+    for n in (1, 2, 3):
+        applied = table.apply(updates(topic, n, 1, n))
+        assert applied.way.startswith("rewrite" if rows > 0 else "merge")
+    assert numbers(table) == {1: 3, 2: 2, 3: 3}
+    assert len(table.rows()) == 3
 
 
 def test_whoever_was_overtaken_while_it_wrote_publishes_nothing(new_table: NewTable) -> None:

@@ -173,6 +173,7 @@ def test_what_others_do_to_the_table_is_followed(new_table: NewTable) -> None:
 
 
 def test_a_key_that_is_there_twice_stops_the_table_as_it_does_in_a_merge(new_table: NewTable) -> None:
+    """S12."""
     table, topic = new_table("delta_twice", NUMBERED, deltas=True), Topic()
     table.apply(updates(topic, 1, 1, 2))
     table.session.sql(f"INSERT INTO {table.table.sql_name} SELECT * FROM {table.table.sql_name} WHERE id = 1")

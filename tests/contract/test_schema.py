@@ -19,7 +19,9 @@ def rows(table: LakeTable, *columns: str) -> dict[int, tuple[Any, ...]]:
 
 
 def test_columns_come_grow_and_go(new_table: NewTable) -> None:
-    """S30: what the source dropped keeps its values; the order of columns means nothing; versions meet in a batch."""
+    """S30, P69, P70, S32: what the source dropped keeps its values; the order of columns means nothing; versions meet
+    in a batch.
+    """
     table, topic = new_table("evolving", NUMBERED), Topic()
     table.apply([topic.change("c", {"id": i, "n": i}, (0, 10 + i)) for i in (1, 2)])
     old = [topic.change("c", {"id": 3, "n": 3}, (0, 20)), topic.change("c", {"id": 4, "n": 4}, (0, 21))]
@@ -49,7 +51,18 @@ def test_columns_come_grow_and_go(new_table: NewTable) -> None:
     assert rows(table, "n", "more") == {**expected, 2: (2**40, "u")}
 
 
+def test_a_column_that_was_never_null_in_the_source_may_be_so_in_the_lake_s29(new_table: NewTable) -> None:
+    """The source drops it, and rows that come later have nothing in it; keys alone are never null."""
+    table, topic = new_table("required", [column("id", "int"), column("n", "int")]), Topic()
+    table.apply([topic.change("c", {"id": 1, "n": 1}, (0, 10))])
+    table.apply([topic.change("c", {"id": 2}, (0, 20))], [column("id", "int")])
+    assert rows(table, "n") == {1: (1,), 2: (None,)}
+    nullable = {field.name: field.nullable for field in table.session.table(table.table.sql_name).schema}
+    assert [name for name, may_be_null in nullable.items() if not may_be_null] == ["id"]
+
+
 def test_reserved_names_are_refused_from_the_start(new_table: NewTable) -> None:
+    """S33."""
     table = new_table("reserved", [column("id", "int"), column("_cdc_op", TEXT)])
     with pytest.raises(IncompatibleSchema, match="reserved"):
         table.apply([Topic().change("c", {"id": 1, "_cdc_op": "x"}, (0, 10))])
@@ -68,7 +81,9 @@ ODD = {
 
 
 def test_odd_names(new_table: NewTable) -> None:
-    """Names with spaces, dots, quotes and backticks, and names that differ in case only; as key and as column."""
+    """P65, P67, K14: names with spaces, dots, quotes and backticks, and names that differ in case only; as key and as
+    column.
+    """
     columns = [column(event, TEXT if event != "a_b" else ["null", "int"], source) for event, source in ODD.items()]
     table, topic = new_table("Odd names", columns, key=("a.b",)), Topic(key=("a_b",))
     values = {event: f"value of {source}" for event, source in ODD.items() if event != "a_b"}

@@ -89,6 +89,7 @@ def test_tables_that_were_dropped_are_made_again(stores: Any) -> None:
 
 
 def test_a_status_table_of_an_older_version_gets_its_columns(lake: tuple[Any, Any]) -> None:
+    """X4."""
     session, config = lake
     namespace = f"status_{next(_numbers)}"
     made = StatusTables(session, config.catalog.name, namespace)

@@ -97,7 +97,7 @@ def test_a_staged_commit_is_seen_once_it_is_published(table: Any) -> None:
 
 
 def test_publish_is_a_compare_and_swap(table: Any) -> None:
-    """A foreign commit, or the fence of a newer writer, makes a staged commit unpublishable."""
+    """S22: a foreign commit, or the fence of a newer writer, makes a staged commit unpublishable."""
     table.create(COLUMNS, ("id",), (), {})
     table.fence({"cdc.token": "1", "cdc.progress": "p"})
     for disturb in (table.write_elsewhere, lambda: table.fence({"cdc.token": "2", "cdc.progress": "p"})):
@@ -167,7 +167,7 @@ class LostAnswer(RealTable):
 
 
 def test_an_unknown_outcome_is_resolved_s4(lake: tuple[Any, Any]) -> None:
-    """S4: the commit is looked for, never made twice."""
+    """S4, S24: the commit is looked for, never made twice."""
     session, config = lake
     table = LostAnswer(session, config.catalog.name, TableName("ns", "lost_answer"))
     table.create(COLUMNS, ("id",), (), {})

@@ -36,7 +36,9 @@ def check(table: LakeTable, first: int, versions: int, changes: int) -> None:
 def test_a_column_that_was_added_to_a_wide_table_took_all_of_the_heap(
     lake: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch, way: str, kind: type[LakeTable], first: int, versions: int
 ) -> None:
-    """Conditions that Spark pushed into the decoding copied each column's expression into each column's check."""
+    """P68, T17: conditions that Spark pushed into the decoding copied each column's expression into each column's
+    check.
+    """
     if way == "spark":
         monkeypatch.setattr("cdc.spark.small.MESSAGES", 0)
     check(kind(*lake, columns(first), name=f"wide_{way}_{kind.event_format}_{first}"), first, versions, changes=120)
@@ -44,7 +46,7 @@ def test_a_column_that_was_added_to_a_wide_table_took_all_of_the_heap(
 
 @pytest.mark.parametrize("text", ["'x'", "cast(id AS string)"], ids=["planning", "in a task"])
 def test_memory_that_one_table_lacked_ended_the_process_of_all(lake: tuple[Any, Any], text: str) -> None:
-    """Spark ended the JVM for a task's; one met while planning was called a bug, and told of no memory."""
+    """S27: Spark ended the JVM for a task's; one met while planning was called a bug, and told of no memory."""
     session, config = lake
     engine = SparkEngine(config, config.sources[0], session)
     spec = LakeTable(session, config, columns(2)).spec

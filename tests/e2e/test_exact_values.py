@@ -135,6 +135,7 @@ def quarantined(shop: Shop) -> list[dict[str, object]]:
 def test_every_value_of_postgres_is_as_the_server_prints_it(
     request: pytest.FixtureRequest, tmp_path: Path, form: str
 ) -> None:
+    """P2, P37, P39, P51, P58, P59, P62, K15, T3, T11, T14, T15."""
     stack = stack_for(request, "postgres")
     database = Database(stack.addresses(), "postgres", "exact_pg", 96)
     columns = ", ".join(f"{name} {kind}" for name, (kind, _) in {**POSTGRES, **LARGE}.items())
@@ -243,6 +244,7 @@ def mysql_rows(table: str, keys: range, round_: int, extra: str = "") -> str:
 
 @pytest.mark.campaign
 def test_every_value_of_mysql_is_as_the_server_prints_it(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """M19, M35, T20."""
     stack = stack_for(request, "mysql")
     database = Database(stack.addresses(), "mysql", "exact_my", 97)
     columns = ", ".join(f"{name} {kind}" for name, (kind, _) in MYSQL.items())

@@ -70,7 +70,7 @@ def replace_server(shop: Watched) -> None:
 
 
 def test_changes_of_a_server_in_the_place_of_the_first_were_left_out_p23_m9(shop: Watched) -> None:
-    """P23, M8, M9: their positions are below those that the lake has, so each was taken for an old one."""
+    """P23, M8, M9, P22: their positions are below those that the lake has, so each was taken for an old one."""
     if shop.database.engine == "mysql":
         for _ in range(5):
             shop.database.sql("FLUSH BINARY LOGS", role="root")

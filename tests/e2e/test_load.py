@@ -47,7 +47,7 @@ def items(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ItemsShop]
 
 
 def test_load_under_changes_with_kills(items: ItemsShop) -> None:
-    """S13, P29, P34: 2,000 changes a second on the table, SIGKILL at random moments; no range is loaded twice."""
+    """S13, P29, P34, P30: 2,000 changes a second on the table, SIGKILL at random moments; no range is loaded twice."""
     print(f"seed {SEED}")
     moments, run = random.Random(SEED), LoadRun(items.service, ("--rows-per-second", "4000"))
     items.register()

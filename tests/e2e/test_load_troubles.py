@@ -139,7 +139,7 @@ def lose_slot(shop: Shop) -> None:
 
 
 def test_a_full_disk(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """It is named, and the load goes on behind its last commit when there is room; the lease is on the same disk."""
+    """S25: it is named, and the load goes on behind its last commit when there is room; the lease is on that disk."""
     with registered(request, tmp_path, "postgres", ("items",)) as shop, small_disk(tmp_path / "lake") as disk:
         # a catalog of its own: what else the tests have in theirs lies elsewhere
         reconfigure(shop.service, lambda c: c["catalog"].update(name="small", warehouse=str(disk)))

@@ -16,7 +16,7 @@ def test_initial_snapshot(mysql: Scenario) -> None:
 
 
 def test_every_operation(mysql: Scenario) -> None:
-    """M22, M36, M37 and P14 one by one, several of them meeting in one batch."""
+    """M22, M36, M37, P14, M25: one by one, several of them meeting in one batch."""
     mysql.apply(
         "INSERT INTO accounts (id, name, balance) VALUES (1, 'new', 1), (2, NULL, NULL), (18446744073709551614, '', 0)"
     )
@@ -37,7 +37,9 @@ def test_every_operation(mysql: Scenario) -> None:
 
 
 def test_a_table_of_a_second_database_was_never_captured(mysql: Scenario) -> None:
-    """It was loaded and then stood still. Generated columns, stored and virtual, are in MySQL's log as others are."""
+    """M21, T5: it was loaded and then stood still. Generated columns, stored and virtual, are in MySQL's log as others
+    are.
+    """
     mysql.apply(
         f"INSERT INTO {SECOND}.accounts (id, name, price, number) VALUES (3, 'c', 3.5, 4)",
         f"UPDATE {SECOND}.accounts SET name = 'changed', number = 10 WHERE id = 1",

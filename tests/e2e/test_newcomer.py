@@ -55,6 +55,7 @@ def test_the_readme_takes_fewer_than_ten_commands() -> None:
 
 @pytest.mark.skipif(shutil.which("psql") is None, reason="the README's path needs psql, the client of PostgreSQL")
 def test_own_postgresql(stack: LocalStack, local: LocalStack, tmp_path: Path) -> None:
+    """P16."""
     at = stack.addresses()
     admin = at.environment()["CDC_POSTGRES_ADMIN_PASSWORD"]
 

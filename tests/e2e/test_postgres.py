@@ -16,7 +16,7 @@ def test_initial_snapshot(postgres: Scenario) -> None:
 
 
 def test_every_operation(postgres: Scenario) -> None:
-    """P1, P3, P10, P12, P13, P14 and P42 one by one, several of them meeting in one batch."""
+    """P1, P3, P10, P12, P13, P14, P42, P65: one by one, several of them meeting in one batch."""
     big = "repeat(md5('a'), 300)"
     postgres.apply(
         "INSERT INTO accounts (id, name, balance) VALUES (1001, 'new', 1), (1002, NULL, NULL), (1003, '', 0)"
@@ -50,7 +50,7 @@ def test_key_change_that_leaves_a_large_value_unchanged_p6(postgres: Scenario) -
 
 
 def test_a_unique_index_is_the_key_and_generated_columns_are_left_out_p7_p38(postgres: Scenario) -> None:
-    """Neither key nor excluded columns are configured; rows are changed and deleted by the index's old key."""
+    """P8: neither key nor excluded columns are configured; rows are changed and deleted by the index's old key."""
     for table in DECLARED:
         postgres.apply(
             f"UPDATE {table} SET price = 100 WHERE code = 'c1'",
@@ -69,6 +69,7 @@ def test_a_unique_index_is_the_key_and_generated_columns_are_left_out_p7_p38(pos
 
 
 def test_random_workload(postgres: Scenario) -> None:
+    """P49, P56."""
     postgres.run_workload()
     postgres.service.await_equal()
 
@@ -85,7 +86,7 @@ def test_random_workload_with_kills_where_all_work_is_sparks(postgres: Scenario)
 
 
 def test_large_key_change_cut_into_many_batches_p6(postgres: Scenario) -> None:
-    """Batches end between the halves of key changes that leave large values out; either half may come first."""
+    """P11: batches end between the halves of key changes that leave large values out; either half may come first."""
     big = "repeat(md5('b'), 300)"
     assert postgres.service.stop() == 0
     postgres.apply(
@@ -98,7 +99,7 @@ def test_large_key_change_cut_into_many_batches_p6(postgres: Scenario) -> None:
 
 
 def test_a_service_that_is_killed_after_each_first_commit_gets_on(postgres: Scenario) -> None:
-    """Its first batch was all that had come, and a cold Spark's: killed within a minute it had done nothing."""
+    """S40: its first batch was all that had come, and a cold Spark's: killed within a minute it had done nothing."""
     assert postgres.service.stop() == 0
     postgres.apply("INSERT INTO accounts (id, name) SELECT n, 'backlog' FROM generate_series(100001, 160000) n")
     postgres.apply("DELETE FROM accounts WHERE id > 100020")

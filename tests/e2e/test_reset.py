@@ -67,9 +67,9 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_reset_mends_every_state_in_which_a_table_is_stopped_or_wrong(shop: BrokenShop) -> None:
-    """S28, P33, K1: wrong types, old values of new and renamed columns, a table made anew, rows nobody told of,
-    another key, events that Kafka has no more, a new target whose topic has lost its beginning. A table whose events
-    have all been applied and removed goes on.
+    """S28, P33, K1, P71, M3, S31, T9: wrong types, old values of new and renamed columns, a table made anew, rows
+    nobody told of, another key, events that Kafka has no more, a new target whose topic has lost its beginning. A table
+    whose events have all been applied and removed goes on.
     """
     shop.service.await_equal()
     break_all(shop)

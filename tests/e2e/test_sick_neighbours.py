@@ -91,6 +91,7 @@ MYSQL = {
 def test_thirty_tables_do_not_notice_their_sick_neighbours(
     request: pytest.FixtureRequest, tmp_path: Path, engine: str
 ) -> None:
+    """P7, P74, M4, T1, T2."""
     stack = stack_for(request, engine)
     kinds: Mapping[str, Sick] = MYSQL if engine == "mysql" else POSTGRES
     database = Database(stack.addresses(), engine, f"ward_{engine}", 98)

@@ -166,7 +166,7 @@ def test_small_and_large_batches_end_equal(shop: ClusterShop) -> None:
 
 
 def test_executors_that_are_killed_cost_no_row(shop: ClusterShop) -> None:
-    """What they had cached and checkpointed of a large batch is gone with them: the batch is done again."""
+    """S9, S27: what they had cached and checkpointed of a large batch is gone with them: the batch is done again."""
     shop.service.stop()
     large_change(shop, moved=51)
     shop.service.start()

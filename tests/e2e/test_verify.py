@@ -85,6 +85,7 @@ def plant(shop: Shop, keys: range) -> dict[str, tuple[Kind, list[str]]]:
 def test_what_is_wrong_is_named_and_what_changes_meanwhile_is_not(
     request: pytest.FixtureRequest, tmp_path: Path, engine: str
 ) -> None:
+    """M3."""
     print("seed", SEED)
     stack = stack_for(request, engine)
     database = Database(stack.addresses(), engine, f"proved_{engine}", 94)

@@ -192,6 +192,7 @@ def test_a_table_whose_privilege_is_revoked_rests_alone(shop: Watched) -> None:
 
 
 def test_a_table_whose_key_is_dropped_rests_until_it_has_it_again(shop: Watched) -> None:
+    """P72."""
     key = "DROP PRIMARY KEY" if shop.database.engine == "mysql" else "DROP CONSTRAINT sick_pkey"
     shop.sql(f"ALTER TABLE {{s}}.sick {key}")
     shop.await_named("key_not_unique")
@@ -222,7 +223,7 @@ SILENT = {
 
 
 def test_what_changes_rows_without_an_event_marks_the_table_until_it_is_reset(shop: Watched) -> None:
-    """T10, T18: the target showed the old values for ever."""
+    """T10, T18, M19: the target showed the old values for ever."""
     shop.sql(*SILENT[shop.database.engine])
     shop.await_named("outdated")
     assert shop.await_states({"sick": "running"})
@@ -234,7 +235,7 @@ def test_what_changes_rows_without_an_event_marks_the_table_until_it_is_reset(sh
 
 @pytest.mark.campaign
 def test_an_xa_transaction_that_is_rolled_back_after_it_was_prepared(shop: Watched) -> None:
-    """Its changes are in the log from the prepare on, and the connector tells of them as of any others."""
+    """M38, T19: its changes are in the log from the prepare on, and the connector tells of them as of any others."""
     if shop.database.engine == "postgres":
         pytest.skip("PostgreSQL decodes a prepared transaction when it is committed")
     shop.database.xa("one", "UPDATE {s}.sick SET n = 777 WHERE id < 5", end="PREPARE 'one'")
@@ -257,7 +258,7 @@ UNKNOWN = (
 
 @pytest.mark.campaign
 def test_a_statement_that_debezium_does_not_know_sets_its_table_aside(shop: Watched) -> None:
-    """It ended the connector, and with it every table of the source. The way back is the one that the hint tells."""
+    """M15: it ended the connector, and with it all tables of the source. The way back is that of the hint."""
     if shop.database.engine == "postgres":
         pytest.skip("PostgreSQL's connector reads no statements")
     of_none, of_sick = UNKNOWN
@@ -295,7 +296,7 @@ def test_a_table_that_is_accepted_as_it_is(shop: Watched) -> None:
 
 @pytest.mark.campaign
 def test_a_table_that_is_out_of_the_publication_for_a_moment_is_noticed(shop: Watched) -> None:
-    """Between two looks of the watch, with changes that nobody tells of."""
+    """T4: between two looks of the watch, with changes that nobody tells of."""
     if shop.database.engine == "mysql":
         pytest.skip("MySQL has no publication")
     publication = f"ALTER PUBLICATION cdc_{shop.name}"
@@ -309,7 +310,7 @@ def test_a_table_that_is_out_of_the_publication_for_a_moment_is_noticed(shop: Wa
 
 
 def test_a_table_that_is_dropped_and_made_again_is_noticed(shop: Watched) -> None:
-    """It went on silently without its changes, as running."""
+    """T4: it went on silently without its changes, as running."""
     shop.sql("DROP TABLE {s}.sick")
     shop.database.create("sick", ROWS // 2)
     shop.database.publish_also("sick")
@@ -321,7 +322,7 @@ def test_a_table_that_is_dropped_and_made_again_is_noticed(shop: Watched) -> Non
 
 
 def test_a_table_that_ends_the_connector_is_set_aside_and_the_connector_goes_on(shop: Watched) -> None:
-    """It ended the connector again and again, and with it every table of the source."""
+    """T1: it ended the connector again and again, and with it every table of the source."""
     if shop.database.engine == "postgres":
         pytest.skip("no value of PostgreSQL is known that ends its connector")
     # Not in the connector's history: it was there before the connector, whose user was allowed to see it only later.
@@ -339,6 +340,7 @@ def test_a_table_that_ends_the_connector_is_set_aside_and_the_connector_goes_on(
 
 
 def test_columns_that_differ_in_case_only_are_named_before_they_end_the_connector(shop: Watched) -> None:
+    """P67."""
     if shop.database.engine == "mysql":
         pytest.skip("MySQL has no such columns")
     shop.sql('CREATE TABLE {s}.twins (id int PRIMARY KEY, "A" int, a int)')
@@ -383,6 +385,7 @@ STALE = ("row_filter",)
 @pytest.mark.campaign
 @pytest.mark.parametrize("name", [*POSTGRES_FAULTS, *MYSQL_FAULTS])
 def test_what_a_statement_breaks_is_named_and_over_with_the_statement_that_mends_it(shop: Watched, name: str) -> None:
+    """M1, M5."""
     faults = MYSQL_FAULTS if shop.database.engine == "mysql" else POSTGRES_FAULTS
     if name not in faults:
         pytest.skip("of the other database")
@@ -415,7 +418,7 @@ def test_a_connector_that_somebody_has_changed_to_leave_a_table_out(shop: Watche
 
 @pytest.mark.campaign
 def test_a_topic_that_is_deleted_under_the_connector(shop: Watched) -> None:
-    """It blocked all tables, then failed the connector: the table alone is to be reset."""
+    """T8: it blocked all tables, then failed the connector: the table alone is to be reset."""
     (source,) = shop.service.config.sources
     topic = next(source.topic_of(table) for table in source.tables if table.source.table == "sick")
     shop.sql("UPDATE {s}.sick SET n = n + 1")  # so that the table is further than the new topic will be
@@ -432,7 +435,7 @@ def test_a_topic_that_is_deleted_under_the_connector(shop: Watched) -> None:
 
 @pytest.mark.campaign
 def test_a_message_that_is_too_large_sets_its_table_aside(shop: Watched) -> None:
-    """It ended the connector, and its trace did not tell which of the tables it was. The hint is followed."""
+    """K10, T16: it ended the connector, and its trace did not tell which of the tables it was. The hint is followed."""
     shop.sql(f"UPDATE {{s}}.sick SET payload = repeat('x', {17 << 20}) WHERE id = 1")
     shop.await_named("set_aside", 60)
     shop.await_calm(90)
@@ -449,7 +452,7 @@ def test_a_message_that_is_too_large_sets_its_table_aside(shop: Watched) -> None
 
 @pytest.mark.campaign
 def test_a_catalog_that_is_away(shop: Watched) -> None:
-    """`cdc status` cannot tell: what it has to say stands in the catalog."""
+    """S24, X6: `cdc status` cannot tell: what it has to say stands in the catalog."""
     with admin(shop) as connection:
         connection.execute("ALTER DATABASE catalog ALLOW_CONNECTIONS false")
         connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'catalog'")
@@ -515,7 +518,7 @@ def test_a_registry_that_is_away(shop: Watched) -> None:
 @pytest.mark.campaign
 @pytest.mark.parametrize("seconds", [0, 120])
 def test_a_database_that_is_away(shop: Watched, seconds: int) -> None:
-    """A connector that fails of it is restarted by the service. PostgreSQL holds the catalog of the stack, too."""
+    """T6: a connector that fails of it is restarted by the service. PostgreSQL holds the catalog of the stack, too."""
     engine = shop.database.engine
     process = read_state(shop.stack.folder).processes[engine]
     began = time.monotonic()
@@ -542,6 +545,7 @@ def test_connect_that_is_away(shop: Watched) -> None:
 
 @pytest.mark.campaign
 def test_kafka_that_is_away_for_45_seconds(shop: Watched) -> None:
+    """T6."""
     process = read_state(shop.stack.folder).processes["kafka"]
     began = time.monotonic()
     os.kill(process.pid, signal.SIGKILL)

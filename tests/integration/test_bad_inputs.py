@@ -65,6 +65,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
 
 @pytest.mark.parametrize("bad", CASES, ids=[bad.name for bad in CASES])
 def test_bad_input_is_told_with_cause_and_next_step(run: Run, bad: Bad) -> None:
+    """M40, S43, T7."""
     printed = run(bad)
     assert "Traceback" not in printed
     assert SECRET not in printed

@@ -82,7 +82,7 @@ def test_told_to_stop_while_it_starts(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_while_a_database_is_silent(tmp_path: Path) -> None:
-    """What ends at once or with the time for an answer ends as other programs do."""
+    """X11: what ends at once or with the time for an answer ends as other programs do."""
     words = "load --dry-run --source shop"
     with reached() as (port, came), running(tmp_path, words, put("sources.0.port", port)) as process:
         assert came.wait(SECONDS)

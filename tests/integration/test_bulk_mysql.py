@@ -6,6 +6,7 @@ import threading
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -274,6 +275,7 @@ def read_count(place: Place, table: str, key: tuple[str, ...], part: Range) -> i
 
 
 def test_an_empty_table_is_one_range_without_rows(place):
+    """P32."""
     place.run("CREATE TABLE nothing (id int PRIMARY KEY)")
     bulk = MySqlBulk(place.source())
     (part,) = bulk.ranges(TableName(DATABASE, "nothing"), ["id"], 10)
@@ -338,6 +340,23 @@ def test_padding_of_char_is_no_part_of_the_value_m32(place):
             assert read(place, "padded", ("id",)).column("c").to_pylist() == ["a"]
         finally:
             cursor.execute("SET GLOBAL sql_mode = %s", (mode,))
+
+
+def test_instants_are_the_same_in_whatever_zone_the_server_is_m24(place):
+    """A TIMESTAMP is an instant, also in the hour that clocks are set back; a DATETIME is what was written."""
+    place.run("CREATE TABLE zoned (id int PRIMARY KEY, ts timestamp(6), dt datetime(6))")
+    with closing(place.root()) as admin, admin.cursor() as cursor:
+        cursor.execute("SELECT @@GLOBAL.time_zone")
+        (zone,) = cursor.fetchone()
+        cursor.execute("SET GLOBAL time_zone = '-05:00'")
+        try:
+            for number, hour in enumerate((5, 6)):  # in a session at UTC
+                place.run(f"INSERT INTO zoned VALUES ({number}, '2024-11-03 {hour}:30', '2024-11-03 01:30')")
+            rows = read(place, "zoned", ("id",)).sort_by("id").to_pylist()
+        finally:
+            cursor.execute("SET GLOBAL time_zone = %s", (zone,))
+    assert [row["ts"] for row in rows] == [datetime(2024, 11, 3, hour, 30, tzinfo=UTC) for hour in (5, 6)]
+    assert {row["dt"] for row in rows} == {datetime.fromisoformat("2024-11-03 01:30:00")}
 
 
 def test_what_is_logged_before_the_low_position_is_seen(place):

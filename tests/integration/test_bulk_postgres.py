@@ -200,6 +200,7 @@ def test_servers_without_tid_ranges_are_cut_by_key(stand, bulk, monkeypatch):
 
 
 def test_small_and_empty_tables_are_one_range(stand, bulk):
+    """P32."""
     table = stand.make("bulk_small", "(id int PRIMARY KEY, v text)", DENSE)
     assert [part.predicate for part in bulk.ranges(table, ["id"], 3000)] == [""]
     assert bulk.size(table).rows == ROWS
@@ -258,7 +259,7 @@ print(total, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 10
 
 
 def test_large_values_are_read_in_bounded_memory_by_another_process(stand, bulk):
-    """The reader is handed over as tasks are: pickled. 600 MB pass through it, 50 MB at a time."""
+    """S41: the reader is handed over as tasks are: pickled. 600 MB pass through it, 50 MB at a time."""
     filled = "SELECT i, repeat(chr(64 + i), 50 * 1024 * 1024) FROM generate_series(1, 12) i"
     table = stand.make("bulk_big", "(id int PRIMARY KEY, body text)", filled)
     handed = pickle.dumps((bulk.reader(table, ["id"], {"body": "string"}), bulk.ranges(table, ["id"], 100)[0]))
@@ -398,7 +399,7 @@ def assert_equal_to_the_source(stand, bulk, table, key, columns):
 
 
 def test_every_type_at_its_edges(stand, bulk):
-    """P39, P41, P42, P43, P45, P46, P48, P50, P51, P52, P56."""
+    """P39, P41, P42, P43, P45, P46, P48, P50, P51, P52, P56, P49, P55, P63."""
     names = {declared: f"c{number}" for number, declared in enumerate(VALUES)}
     declared = ", ".join(f"{name} {kind}" for kind, name in names.items())
     table = stand.make("bulk_types", f"(id int PRIMARY KEY, {declared})")
@@ -448,7 +449,7 @@ def test_what_the_stream_writes_otherwise_than_the_source_prints(stand, bulk):
 
 
 def test_the_dimensions_of_an_array_are_those_that_the_catalog_has(stand, bulk):
-    """A copy of a table has lost them, and has lists until `text` names its columns."""
+    """P62: a copy of a table has lost them, and has lists until `text` names its columns."""
     stand.owner.execute("DROP DOMAIN IF EXISTS bulk_line, bulk_grid CASCADE")
     stand.owner.execute("CREATE DOMAIN bulk_line AS int[]")
     stand.owner.execute("CREATE DOMAIN bulk_grid AS int[][]")
@@ -538,6 +539,7 @@ KEYS = [
 
 @pytest.mark.parametrize(("declared", "filled"), KEYS)
 def test_rows_are_found_by_the_keys_of_the_target(stand, bulk, declared, filled):
+    """P52."""
     table = stand.make("bulk_keys", f"(k {declared} PRIMARY KEY)", filled)
     columns = stand.columns(table)
     (rows,) = read(bulk, table, ["k"], columns, bulk.ranges(table, ["k"], 1000))

@@ -81,7 +81,7 @@ def rows(engine):
 
 
 def test_capture_begins_and_passes(engine):
-    """From nothing to a second table, whose changes are all in its topic from the moment that nothing is lacking."""
+    """S13: from nothing to a second table, whose changes are all in its topic from when nothing is lacking."""
     first, second = engine.first, engine.second
     source, capture = engine.config(first).sources[0], capture_of(engine.config(first))
 

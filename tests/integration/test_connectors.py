@@ -399,6 +399,7 @@ def test_a_table_that_is_not_there_is_a_finding_of_its_own(stand, engine):
 
 
 def test_the_doctor_finds_all_fit_or_names_what_is_not(stand, tmp_path, monkeypatch):
+    """T12."""
     for key, value in stand.secrets.items():
         if key.endswith("PASSWORD"):
             monkeypatch.setenv(key, value)

@@ -169,6 +169,7 @@ def test_a_value_that_does_not_fit_names_topic_and_field_and_shows_nothing(own):
 
 
 def test_a_message_that_is_too_large_names_its_topic(peer, address):
+    """K10, T16."""
     peer.ask("open", "small", OWN, "value", *settings(address, max_message_bytes=100))
     answer = peer.ask("write", "small", "conv.public.large", "envelope")
     assert "a message for topic conv.public.large is too large: it has " in answer

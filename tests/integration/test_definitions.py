@@ -139,10 +139,12 @@ def run(database: Database, statement: str) -> None:
 
 
 def test_a_postgresql_table(postgres: Database) -> None:
+    """P57, P69, T10, T18."""
     follow(postgres, "t", T_STEPS)
 
 
 def test_a_partitioned_postgresql_table(postgres: Database) -> None:
+    """P17."""
     follow(postgres, "parted", PARTED_STEPS)
 
 

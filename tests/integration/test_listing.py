@@ -67,6 +67,7 @@ def names(findings: tuple) -> list[str]:
 
 
 def test_a_postgresql_database(postgres: dict[str, ListedTable]) -> None:
+    """P76."""
     partitions = {"events_1", "events_1_1"}
     assert {name for name, one in postgres.items() if one.kind is Kind.PARTITION} == partitions
     assert {postgres[name].parent for name in partitions} == {TableName("listing", "events")}
@@ -93,6 +94,7 @@ def test_a_postgresql_database(postgres: dict[str, ListedTable]) -> None:
 
 
 def test_a_mysql_database(mysql: dict[str, ListedTable]) -> None:
+    """M4."""
     assert mysql["seen"].kind is Kind.VIEW
     assert {name: names(one.findings) for name, one in mysql.items() if one.findings} == {
         "seen": ["not_a_table"],

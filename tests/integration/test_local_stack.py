@@ -80,7 +80,7 @@ def test_up_on_a_running_stack_changes_nothing(stack):
 
 
 def test_a_killed_registry_is_restarted_and_still_knows_its_schemas(stack):
-    """The id in a message must mean the same schema for ever, even after kill -9."""
+    """K13: the id in a message must mean the same schema for ever, even after kill -9."""
     number = register_schema(stack, 1)
     before = pids(stack)
     subprocess.run(["kill", "-9", str(before["registry"])], check=True)
@@ -139,6 +139,7 @@ def test_the_capturing_role_may_read_and_not_write(stack):
 
 
 def test_mysql_logs_whole_rows_with_gtids(mysql_stack):
+    """M1."""
     where = mysql_stack.addresses()
     password = where.environment()["CDC_MYSQL_PASSWORD"]
     reader = pymysql.connect(host=where.mysql_host, port=where.mysql_port, user="cdc", password=password)
@@ -148,7 +149,7 @@ def test_mysql_logs_whole_rows_with_gtids(mysql_stack):
 
 
 def test_a_connector_reads_only_allowed_variables(stack):
-    """A reference to any other variable of the worker resolves to nothing."""
+    """T12: a reference to any other variable of the worker resolves to nothing."""
     plugin = "io.debezium.connector.postgresql.PostgresConnector"
     settings = {"connector.class": plugin, "name": "probe", "topic.prefix": "${env:PATH}"}
     answer = httpx.put(f"{stack.addresses().connect}/connector-plugins/{plugin}/config/validate", json=settings)

@@ -128,7 +128,7 @@ def test_audit_log_ledger_and_control_are_written_beside_sparks_tables(operated:
 
 @pytest.mark.parametrize("start", ["earliest", "offset:0=4"])
 def test_a_replay_of_what_is_there_is_a_no_op(operated: Operated, start: str) -> None:
-    """A deleted row does not even come and go: the table's own tombstones count."""
+    """S15: a deleted row does not even come and go: the table's own tombstones count."""
     before, final = operated.table.table.read(), operated.rows()
     done = operated.replay(start)
     assert (done.no_op, done.changed, done.snapshot_id) == (True, 0, None)

@@ -218,7 +218,9 @@ def free_port() -> int:
 
 
 def test_one_writer(stand: Stand) -> None:
-    """Promise 4: the second instance is refused by name; a paused one that wakes after a takeover publishes nothing."""
+    """Promise 4, S22, X12: the second instance is refused by name; a paused one that wakes after a takeover publishes
+    nothing.
+    """
     first = stand.start()
     first.await_log("query started")
     refused, standby = stand.start(), stand.start("--standby")
@@ -247,7 +249,7 @@ def test_one_writer(stand: Stand) -> None:
 
 
 def test_takeover_after_a_kill_with_all_state_lost(stand: Stand) -> None:
-    """Promise 3 and S3: the checkpoint, the status table and the ledger are gone, and nothing is lost or doubled."""
+    """Promise 3, S3, S19: the checkpoint, the status table and the ledger are gone, and nothing is lost or doubled."""
     killed = stand.running()
     standby = stand.start("--standby")
     with Traffic(stand):
@@ -263,7 +265,9 @@ def test_takeover_after_a_kill_with_all_state_lost(stand: Stand) -> None:
 
 @pytest.mark.parametrize("lost", ["checkpoint", "status"])
 def test_restart_with_one_state_lost(stand: Stand, lost: str) -> None:
-    """Promise 3: the checkpoint alone, or the status table alone, is gone at a restart; nothing is lost or doubled."""
+    """Promise 3, S2, S16: the checkpoint alone, or the status table alone, is gone at a restart; nothing is lost or
+    doubled.
+    """
     killed = stand.running()
     before = stand.tokens("a")
     with Traffic(stand):
@@ -415,7 +419,7 @@ def newest(stand: Stand, topic: str) -> Any:
 
 
 def test_stops_in_time(stand: Stand) -> None:
-    """X8: SIGTERM ends the service with exit code 0 in under 30 seconds, also under traffic."""
+    """X8, T13: SIGTERM ends the service with exit code 0 in under 30 seconds, also under traffic."""
     running = stand.running()
     with Traffic(stand):
         running.process.send_signal(signal.SIGTERM)
@@ -424,7 +428,7 @@ def test_stops_in_time(stand: Stand) -> None:
 
 
 def test_dependencies_that_are_away_are_named(stand: Stand) -> None:
-    """What is away is named, ends no service, and costs no data: the next start goes on where the tables are."""
+    """K22: what is away is named, ends no service, and costs no data: the next start goes on where the tables are."""
     stand.stop()
     stand.sql(f"UPDATE {SCHEMA}.a SET n = -2", f"UPDATE {SCHEMA}.b SET n = -2")
     before = {table: stand.tokens(table) for table in ("a", "b")}

@@ -27,6 +27,7 @@ def database(mysql_stack: LocalStack) -> Iterator[Database]:
 def test_the_tables_of_a_prepared_transaction_that_is_rolled_back(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """M38, T19."""
     monkeypatch.setattr(log, "PAGE", 3)
     configured = source(database)
     assert isinstance(configured, MySqlSource)

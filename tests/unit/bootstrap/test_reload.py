@@ -60,6 +60,7 @@ def test_nothing_new_is_nothing_to_do() -> None:
 
 
 def test_tables_that_come_and_go_reach_their_own_pipeline_once() -> None:
+    """X1."""
     rig = Rig()
     for _ in range(2):
         rig.look(configuration(MORE, MYSQL))
@@ -115,7 +116,7 @@ def test_sources_that_come_or_go_are_left_to_the_restart() -> None:
 
 
 def test_a_target_that_goes_to_another_source_waits_until_the_former_has_gone() -> None:
-    """The source that is removed still writes to it until the restart."""
+    """M45: the source that is removed still writes to it until the restart."""
     rig = Rig()
     heir = changed(POSTGRES, tables=[{"source": "public.customers", "key": ["id"], "target": "store.c"}])
     logs = rig.look(configuration(heir))

@@ -77,6 +77,7 @@ def test_a_truncate_has_no_key() -> None:
 
 
 def test_an_unknown_schema_is_poison_and_a_registry_away_is_not() -> None:
+    """K12."""
     assert "schema 2 is unknown" in str(resolve(avro(Registry(PoisonEvent("schema 2 is unknown")))))
     with pytest.raises(TransientError):
         resolve(avro(Registry(TransientError("registry away"))))

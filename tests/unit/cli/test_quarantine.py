@@ -91,6 +91,7 @@ def test_messages_are_shown_without_their_values_unless_they_are_asked_for(run: 
 
 
 def test_a_key_is_freed_and_the_service_is_told(run: Any, tmp_path: Path) -> None:
+    """X9."""
     assert "2 messages of shop.customers would be discarded" in run(
         "discard", "public.customers", "--key", "01", "--dry-run"
     )

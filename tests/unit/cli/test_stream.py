@@ -55,7 +55,7 @@ def test_sighup_reads_the_configuration_again_and_sigterm_stops(monkeypatch: pyt
 
 
 def test_a_stop_that_takes_too_long_ends_the_process_and_another_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service whose catalog was gone had not ended two minutes after SIGTERM."""
+    """X8, T13: a service whose catalog was gone had not ended two minutes after SIGTERM."""
     codes: list[int] = []
     monkeypatch.setattr(stream, "end", codes.append)
     monkeypatch.setattr(stream, "STOP_SECONDS", 0.05)

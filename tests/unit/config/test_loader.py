@@ -269,6 +269,7 @@ def test_a_collision_of_targets_names_both_tables_and_what_to_do(written: Writte
 
 
 def test_a_table_that_is_listed_twice_and_topics_that_are_alike_are_named(written: Written) -> None:
+    """P66."""
     twice = TWO_SCHEMAS.replace("sales.customer,", "public.customer, target: a.b,")
     assert "table public.customer is listed twice" in problems(written(twice))
     alike = TWO_SCHEMAS.replace("sales.customer,", "'public.\"customer\"', target: a.b,")

@@ -34,6 +34,7 @@ def stand():
 
 
 def test_the_first_plan_creates_everything(stand):
+    """M14, K2."""
     plan = stand.connectors.plan("store")
     assert plan.action == "create"
     assert {(t.name, t.action, t.partitions, t.settings["retention.ms"]) for t in plan.topics} == {
@@ -83,6 +84,7 @@ def test_a_change_is_shown_by_key_without_secrets(stand):
 
 
 def test_topics_that_differ_are_configured(stand):
+    """K2."""
     stand.applied()
     stand.topics.topics["shop.public.customers"]["cleanup.policy"] = "compact"
     (topic, *others) = stand.connectors.plan("shop").topics
@@ -161,6 +163,7 @@ def test_restart_gives_up_after_its_attempts(stand):
 
 
 def test_remove_says_what_stays(stand):
+    """K17."""
     stand.applied()
     left = stand.connectors.remove("shop")
     assert [(item.what, item.name) for item in left] == [
@@ -186,6 +189,7 @@ def test_remove_says_what_stays(stand):
 
 
 def test_remove_with_offsets_stops_first(stand):
+    """K17."""
     stand.applied()
     stand.cluster.calls.clear()
     left = stand.connectors.remove("shop", offsets=True)

@@ -77,7 +77,7 @@ def test_rows_that_are_deleted_are_counted_where_it_is_known_of_which_file() -> 
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=100, deadline=None)
 def test_a_table_that_grows_for_long_has_few_files_and_is_rewritten_few_times(seed: int) -> None:
-    """Files come ten between two looks: their number is bounded, and so is how often a byte is written again."""
+    """S35: files come ten between two looks: their number is bounded, and so is how often a byte is written again."""
     note(f"seed {seed}")
     chance = random.Random(seed)
     packing = Packing(target=64 * MIB, step=128 * MIB)

@@ -67,6 +67,7 @@ BEFORE = table(column("n"), column("e", "enum", "2", labels={"9": "red", "10": "
     ],
 )
 def test_columns(now, expected):
+    """P57, S31, T18."""
     assert changes(BEFORE, now) == expected
 
 
@@ -90,6 +91,7 @@ def part(file, *, truncated=False, full=False):
     ],
 )
 def test_partitions(now, expected):
+    """P17."""
     assert changes(table(partitions={"1": part("5")}), table(partitions=now)) == expected
 
 
@@ -108,6 +110,7 @@ def test_without_marks_a_type_that_is_not_wider_is_taken_for_one_that_changed_va
 
 
 def test_without_numbers_a_column_that_comes_as_another_goes_may_be_the_same():
+    """S31."""
     before, now = table(column("n", number="", mark="")), table(column("m", number="", mark=""))
     what = "column 'm' (integer) was added, and may have been 'n' before"
     assert changes(before, now) == [Change("column 'n' was dropped"), Change(what, silent=True)]

@@ -27,6 +27,7 @@ def test_versions_of_a_schema_make_one() -> None:
     ],
 )
 def test_what_iceberg_promotes(one: str, other: str, both: str) -> None:
+    """S28."""
     assert wider("c", one, other) == wider("c", other, one) == both
 
 
@@ -44,6 +45,7 @@ def test_what_iceberg_promotes(one: str, other: str, both: str) -> None:
     ],
 )
 def test_what_iceberg_does_not_promote_stops_the_table(one: str, other: str) -> None:
+    """P70, S28, S32."""
     with pytest.raises(IncompatibleSchema, match="'c'"):
         wider("c", one, other)
 
@@ -54,10 +56,12 @@ def test_new_columns_are_added_and_wider_types_widened() -> None:
 
 
 def test_a_narrower_event_changes_nothing() -> None:
+    """P70."""
     assert not plan_schema({"n": "long"}, {"n": "int"})
 
 
 @pytest.mark.parametrize("name", ["_cdc_position", "_CDC_op", "_cdc_x", "_file", "_Pos", "_row_id"])
 def test_reserved_names_are_refused(name: str) -> None:
+    """S33."""
     with pytest.raises(IncompatibleSchema, match="reserved"):
         plan_schema({}, {name: "string"})

@@ -82,6 +82,7 @@ def test_columns_are_excluded_by_javas_patterns_of_their_whole_names(setting: st
 def test_a_key_that_is_not_configured_is_what_the_source_declares(
     indexes: tuple[UniqueIndex, ...], identity: tuple[str, ...] | None, columns: tuple[str, ...]
 ) -> None:
+    """P8."""
     assert default_key(listed(*indexes, identity=identity)) == columns
 
 

@@ -172,7 +172,7 @@ def cut(r: random.Random, log: list[list[ChangeEvent]]) -> list[list[ChangeEvent
 
 @pytest.mark.parametrize("by_place", [False, True])
 def test_a_load_ends_equal_to_the_source_p29_p34_s13(by_place: bool) -> None:
-    """Deleted, moved, updated without their large value, between any two statements; no row is lost or comes back."""
+    """P33: deleted, moved, updated without a large value, between any two statements; no row is lost or comes back."""
     again = 0
     for seed in range(HISTORIES):
         source = Source(random.Random(seed))

@@ -13,6 +13,7 @@ ODD = st.text(CHARACTERS, min_size=1, max_size=20)
 @settings(deadline=None)
 @given(ODD, ODD)
 def test_every_name_survives_printing_and_parsing(namespace: str, table: str) -> None:
+    """P65."""
     name = TableName(namespace, table)
     assert parse_table_name(str(name)) == name
 

@@ -29,7 +29,7 @@ def positions(engine: str) -> st.SearchStrategy[Position]:
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_order_of_texts_is_the_order_of_positions(engine: str, data: st.DataObject) -> None:
-    """M22: numbers, never text of varying width (binlog.9 before binlog.10)."""
+    """M7, O1: numbers, never text of varying width (binlog.9 before binlog.10)."""
     one, other = data.draw(positions(engine)), data.draw(positions(engine))
     layout = LAYOUTS[engine]
     assert (one.text(layout) < other.text(layout)) == (one < other)
@@ -64,7 +64,7 @@ def test_a_negative_epoch_or_too_large_offset_is_refused(position: Position) -> 
 
 
 def test_commits_decide_before_changes() -> None:
-    """P1: a long transaction's change has a smaller LSN than one that committed earlier, and yet it wins."""
+    """P29: a long transaction's change has a smaller LSN than one that committed earlier, and yet it wins."""
     layout = LAYOUTS["postgres"]
     assert newer(Position(0, (200, 1, 120), 0), Position(0, (100, 1, 150), 0), layout)
 
@@ -81,7 +81,7 @@ def test_a_higher_epoch_wins_over_everything() -> None:
 
 @pytest.mark.parametrize(("engine", "wins"), [("postgres", False), ("oracle", False), ("mysql", True)])
 def test_the_offset_decides_only_where_changes_share_a_place(engine: str, wins: bool) -> None:
-    """M12: MySQL's compressed transactions give several changes one place; elsewhere it is a redelivery."""
+    """M12, O11: MySQL's compressed transactions give several changes one place; elsewhere it is a redelivery."""
     place = (7, 1, 1)
     assert newer(Position(0, place, 6), Position(0, place, 5), LAYOUTS[engine]) is wins
     assert not newer(Position(0, place, 5), Position(0, place, 5), LAYOUTS[engine])
@@ -124,7 +124,7 @@ def test_what_is_no_place_is_an_error(engine: str, text: str) -> None:
 
 
 def test_places_compare_as_numbers() -> None:
-    """M22: binlog.9 before binlog.10, and 9/0 before 10/0."""
+    """M7: binlog.9 before binlog.10, and 9/0 before 10/0."""
     assert log_place("mysql", "b.000009:99") < log_place("mysql", "b.000010:4") < log_place("mysql", "b.1000000:4")
     assert log_place("postgres", "9/FFFFFFFF") < log_place("postgres", "10/0")
 

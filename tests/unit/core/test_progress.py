@@ -55,18 +55,19 @@ def test_offsets_that_are_there_continue(next_offset: int) -> None:
 
 @pytest.mark.parametrize("next_offset", [2, 9])
 def test_offsets_that_are_gone_stop_the_table(next_offset: int) -> None:
-    """K1: retention removed what comes next, or the topic is shorter than what was read."""
+    """K1, K23: retention removed what comes next, or the topic is shorter than what was read."""
     with pytest.raises(PositionLost, match=rf"offset {next_offset} of shop.public.t\[0\] is not there: it has 3 to 8"):
         check_continuity(progress(next_offset), TopicState("one", {0: (3, 8)}))
 
 
 def test_a_recreated_topic_stops_the_table() -> None:
-    """K3: the same name and fitting offsets, but another topic."""
+    """K3, M45: the same name and fitting offsets, but another topic."""
     with pytest.raises(PositionLost, match="created anew"):
         check_continuity(progress(5), TopicState("two", {0: (0, 9)}))
 
 
 def test_a_partition_that_is_gone_stops_the_table() -> None:
+    """K23."""
     with pytest.raises(PositionLost):
         check_continuity(progress(5), TopicState("one", {}))
 
@@ -94,6 +95,7 @@ def test_a_gap_that_may_have_been_a_message_stays_one(marks: tuple[int, int]) ->
     ],
 )
 def test_what_is_left_to_read(marks: tuple[int, int], transactional: bool, left: int) -> None:
+    """K8."""
     assert backlog(progress(5), TopicState("one", {0: marks}), transactional=transactional) == left
     both = TopicState("one", {0: marks, 1: (0, 40)})
     assert backlog(progress(5), both, transactional=transactional) == left + 40
@@ -104,7 +106,7 @@ def test_a_table_not_begun_takes_a_topic_from_its_beginning() -> None:
 
 
 def test_a_table_not_begun_stops_when_its_topic_has_lost_its_beginning() -> None:
-    """5 of 500 rows were in the lake, and the state was `running`: the target had been renamed after retention."""
+    """T9: 5 of 500 rows were in the lake, and the state was `running`: the target had been renamed after retention."""
     with pytest.raises(PositionLost, match=r"offset 0 of t\[1\] is not there: it has 100 to 200"):
         check_continuity(Progress("t", ""), TopicState("two", {0: (0, 5), 1: (100, 200)}))
 
@@ -135,6 +137,7 @@ def test_snapshot_then_stream_is_one_epoch() -> None:
 
 
 def test_a_snapshot_over_several_batches_is_one_epoch() -> None:
+    """P30."""
     first = after(PartitionProgress(0), PartitionEvents(0, 9, first_is_read=True, last_is_read=True))
     assert first == PartitionProgress(10, 0, streaming=False)
     assert after(first, PartitionEvents(10, 19, first_is_read=True, last_is_read=True)).epoch == 0

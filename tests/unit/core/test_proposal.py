@@ -93,6 +93,7 @@ def test_types_that_are_others_in_the_lake_are_remarked() -> None:
 
 
 def test_of_two_tables_with_one_topic_the_first_is_captured() -> None:
+    """P66."""
     first, second = propose("postgres", [listed("a b"), listed("a_b")], any_type)
     assert isinstance(first, Proposed)
     assert isinstance(second, Unfit)

@@ -77,7 +77,7 @@ def test_the_live_table_from_anywhere_to_where_it_is() -> None:
 
 
 def test_what_the_topic_no_longer_has_names_what_can_be_had() -> None:
-    """K1."""
+    """K1, X3."""
     with pytest.raises(PositionLost, match=r"offset 2 .* is gone") as refused:
         plan_replay(known(THREE, (4, 99)), "offset:0=2", "latest")
     assert "103" in refused.value.hint

@@ -30,7 +30,7 @@ UNKNOWN = "java.lang.NegativeArraySizeException: -3"
 
 @pytest.mark.parametrize("trace", AWAY)
 def test_what_was_away_is_tried_for_ever_with_growing_pauses(trace):
-    """A restart of MySQL that took 16 s ended a pipeline for good."""
+    """M44, T6: a restart of MySQL that took 16 s ended a pipeline for good."""
     restarts = Restarts()
     times = [now for now in map(float, range(3000)) if restarts.due(trace, now)]
     assert len(times) > 10
@@ -47,6 +47,7 @@ def test_what_another_try_cannot_help_is_left_alone(trace):
 
 
 def test_what_nobody_knows_is_tried_three_times_and_again_once_it_was_well():
+    """K18, X9."""
     restarts = Restarts()
     assert sum(restarts.due(UNKNOWN, float(now)) for now in range(10_000)) == TRIES
     restarts.well()

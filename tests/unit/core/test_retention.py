@@ -35,6 +35,7 @@ def test_what_tags_and_branches_point_at_stays_with_what_it_is_read_with() -> No
 
 
 def test_the_last_commit_that_bears_progress_stays_below_fences_and_compactions() -> None:
+    """S20."""
     made = history(batch(1), batch(2), fence(), COMPACTION, COMPACTION)
     keep, late = Keep(MINUTE, 1, 1), START + timedelta(days=1)
     assert expirable(made, keep, late) == (101,)

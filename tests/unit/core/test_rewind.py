@@ -73,6 +73,7 @@ def test_loads_that_are_given_up_are_counted() -> None:
 
 
 def test_refused_with_the_earliest_that_can_be_had() -> None:
+    """X3."""
     made = history(batch(1, 0), batch(2, 2), batch(5, 4))
     with pytest.raises(PositionLost, match=r"offset 1 of shop.public.customers\[0\] is gone") as refused:
         plan(made, 101, (2, 9), (0, 9))

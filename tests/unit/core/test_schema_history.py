@@ -43,6 +43,7 @@ def test_a_table_that_is_new_is_none_that_was_replaced():
 
 
 def test_tables_that_are_swapped_by_renames():
+    """M17, M18."""
     swap = [
         record("CREATE", "CREATE TABLE t_new ..", table="t_new"),
         record("ALTER", "RENAME TABLE t TO t_old", table="t_old", previous="t"),
@@ -55,6 +56,7 @@ def test_tables_that_are_swapped_by_renames():
 
 
 def test_a_column_that_is_dropped_and_added_again_in_two_statements_or_in_one():
+    """T10."""
     again = [Incident(T, "column 'n' was dropped and added again")]
     both = (column("id"), column("n"))
     two = [record("ALTER", "ALTER TABLE t DROP n", column("id")), record("ALTER", "ALTER TABLE t ADD n INT", *both)]
@@ -80,6 +82,7 @@ def test_a_column_of_another_type(changed, silent):
 
 
 def test_types_with_lengths_scales_and_labels():
+    """M30."""
     price, mood = column("p", "DECIMAL", length=10, scale=2), column("m", "ENUM", enumValues=["'a'", "'b'"])
     history = SchemaHistory()
     history.take(record("CREATE", "CREATE ..", price, mood), {T})
@@ -90,6 +93,7 @@ def test_types_with_lengths_scales_and_labels():
 
 
 def test_partitions_that_are_dropped_without_an_event():
+    """O33."""
     found = taken(record("ALTER", "ALTER TABLE t DROP PARTITION p0", column("id"), column("n")))
     assert found == [Incident(T, "partitions or files of it were dropped, truncated or exchanged")]
     (again,) = taken(record("ALTER", "ALTER TABLE t IMPORT TABLESPACE", column("id"), column("n")))
@@ -111,7 +115,7 @@ def test_partitions_that_are_dropped_without_an_event():
     ],
 )
 def test_a_statement_that_the_connector_could_not_read(statement, tables):
-    """It ended the connector, and with it every table of the source."""
+    """M15, T20: it ended the connector, and with it every table of the source."""
     found = taken({"position": {}, "databaseName": "shop", "ddl": statement, "tableChanges": []})
     assert [incident.table for incident in found if incident.unread and incident.replaced] == tables
 
@@ -142,6 +146,7 @@ def test_a_table_that_debezium_cannot_read_at_all_is_dropped():
 
 
 def test_names_in_another_case_where_the_server_does_not_tell_them_apart():
+    """M34."""
     altered = {"position": {}, "databaseName": "SHOP", "ddl": "ALTER TABLE T ADD ..", "tableChanges": []}
     assert [incident.table for incident in taken(altered)] == [T]
 

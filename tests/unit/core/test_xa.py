@@ -17,6 +17,7 @@ def group(xid, *tables):
 
 
 def test_the_tables_of_a_transaction_that_was_rolled_back_are_known_however_long_ago_it_was_prepared():
+    """M38, T19."""
     log = XaLog()
     assert log.take(events(*group(A, "shop.orders", "shop.o dd)"))) == []
     assert log.resume == ("binlog.000002", 0)

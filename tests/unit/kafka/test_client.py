@@ -58,5 +58,6 @@ def test_sasl_over_tls():
     ],
 )
 def test_refusals_are_terminal_and_the_rest_may_pass(code, kind):
+    """K22."""
     with pytest.raises(kind, match="could not create topic"), translated("create topic"):
         raise KafkaException(KafkaError(code))

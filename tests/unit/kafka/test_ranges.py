@@ -82,7 +82,7 @@ def test_a_beginning_that_proves_wrong_is_forgotten() -> None:
 
 
 def test_a_range_may_end_in_offsets_of_no_message() -> None:
-    """Markers of transactions, messages that were given up, what compaction removed."""
+    """K8: markers of transactions, messages that were given up, what compaction removed."""
     rig = Rig({("a", 0): of("a", 0, [0, 3, 8])}, {("a", 0): 12})
     assert rig.read({"a": {0: (0, 7)}}) == places("a", 0, [0, 3])
     assert rig.read({"a": {0: (7, 12)}}) == places("a", 0, [8])
@@ -125,6 +125,7 @@ def test_errors_are_told_and_the_next_range_is_read_anew(error: Message, why: st
 
 
 def test_what_does_not_come_is_not_waited_for() -> None:
+    """X11."""
     rig = Rig({("a", 0): of("a", 0, range(3))})
     assert rig.read({"a": {0: (0, 5)}}) == "a[0] did not come within 0 s"
     assert rig.read({"a": {0: (0, 3)}}) == places("a", 0, range(3))

@@ -242,6 +242,7 @@ KEYS: dict[str, tuple[list[pa.Field], list[Any]]] = {
 
 @pytest.mark.parametrize("kind", KEYS)
 def test_keys_of_every_type_are_found(lake: Lake, kind: str) -> None:
+    """S11."""
     fields, values = KEYS[kind]
     table = lake.table("t", [pa.field("id", fields[0].type, nullable=False)])
     rows = [{"id": value, "n": n} for n, value in enumerate(values)]

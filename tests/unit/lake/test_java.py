@@ -43,6 +43,7 @@ ABORTED = "Job aborted due to stage failure: Task 0 in stage 3.0 failed 4 times,
     ],
 )
 def test_executors_that_are_lost_are_no_trouble_of_the_table(said: str) -> None:
+    """S27."""
     found = java_meaning("apply a batch to lake.t", Failure(Thrown("org.apache.spark.SparkException", ABORTED + said)))
     assert isinstance(found, TransientError)
     assert str(found) == "could not apply a batch to lake.t: Spark lost an executor, and with it what was half done"

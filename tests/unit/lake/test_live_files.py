@@ -85,6 +85,7 @@ def test_slices_are_encoded_as_what_they_hold() -> None:
 
 
 def test_a_key_without_a_value_is_none() -> None:
+    """S10."""
     with pytest.raises(ValueError, match="no value"):
         encoded([pa.array([1, None])])
 

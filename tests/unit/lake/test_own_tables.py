@@ -93,6 +93,7 @@ def test_what_is_overwritten_leaves_one_file_for_each_part(held: HeldTable) -> N
 
 
 def test_several_writers_lose_nothing(held: HeldTable) -> None:
+    """S5."""
     others = [held, *(HeldTable(held.catalog, NAME) for _ in range(2))]
     for n in range(3 * FILES):
         put(others[n % 3], ("a", n))

@@ -85,7 +85,7 @@ def test_nothing_is_seen_before_the_commit_and_everything_after_it(catalog: SqlR
 
 @pytest.mark.parametrize("looks", ["again", "not again"])
 def test_whoever_was_overtaken_commits_nothing(catalog: SqlReader, looks: str) -> None:
-    """Promise 4: also one whose process has slept since it staged."""
+    """Promise 4, S22: also one whose process has slept since it staged."""
     late, quick = HeldTable(catalog, NAME), HeldTable(catalog, NAME)
     replaced(late, ROWS.slice(0, 0))
     replaced(quick, ROWS.slice(1))
@@ -133,6 +133,7 @@ def test_what_somebody_else_commits_is_read(catalog: SqlReader) -> None:
 
 
 def test_a_table_that_was_dropped_is_not_there(catalog: SqlReader) -> None:
+    """S23."""
     held = HeldTable(catalog, NAME)
     assert held.look() is not None
     catalog.drop_table(NAME)
@@ -141,6 +142,7 @@ def test_a_table_that_was_dropped_is_not_there(catalog: SqlReader) -> None:
 
 
 def test_a_table_made_anew_is_another_one(catalog: SqlReader) -> None:
+    """S23."""
     held = HeldTable(catalog, NAME)
     replaced(held, ROWS.slice(1))
     catalog.drop_table(NAME)

@@ -49,6 +49,7 @@ def test_every_database_that_the_configuration_allows_can_be_read() -> None:
     ],
 )
 def test_what_a_catalog_raises_is_told_in_our_words(error: Exception, kind: type[CdcError]) -> None:
+    """S24."""
     with pytest.raises(kind) as caught, lake_errors("read catalog"):
         raise error
     assert caught.value.hint

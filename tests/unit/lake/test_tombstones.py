@@ -166,6 +166,7 @@ def test_a_replay_sees_what_waits_in_the_table_that_it_replays(catalog: Any) -> 
 
 
 def test_what_waits_from_before_a_key_had_another_type_is_of_another_key(catalog: Any) -> None:
+    """S11."""
     texts = pa.table({"id": ["x"], "part": ["y"], "_cdc_position": [position(1)]})
     publish(catalog, {TOMBSTONES: packed(texts)})
     assert tombstones(catalog).waiting(KEY) is None

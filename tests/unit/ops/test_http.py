@@ -63,6 +63,7 @@ def test_health_is_both_and_json_when_asked(client: httpx.Client, health: Health
 def test_a_dependency_that_hangs_fails_without_piling_up_threads_or_blocking_live(
     client: httpx.Client, health: Health
 ) -> None:
+    """X7."""
     release, started = threading.Event(), []
 
     def hang() -> None:

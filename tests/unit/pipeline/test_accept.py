@@ -40,6 +40,7 @@ def rig(*reasons: str, now: Identity = NOW) -> Rig:
 
 
 def test_a_table_of_another_history_goes_on_in_a_new_epoch_and_is_to_be_proved() -> None:
+    """P23."""
     found = rig(another_history(BEFORE, NOW))
     changed, mark = found.accept()
     assert changed

@@ -42,7 +42,7 @@ def test_steps_come_in_the_order_of_the_protocol() -> None:
 
 
 def test_an_added_column_with_a_default_marks_the_table_before_it_is_there() -> None:
-    """ADD COLUMN .. DEFAULT 5: older rows held null instead of 5, and nothing said so."""
+    """P71: ADD COLUMN .. DEFAULT 5: older rows held null instead of 5, and nothing said so."""
     table, marked = table_at(), []
     row = EventSchema(
         (
@@ -91,6 +91,7 @@ def test_a_batch_that_the_table_holds_already_does_nothing() -> None:
 
 
 def test_a_batch_that_the_table_holds_in_part_leaves_that_part_out() -> None:
+    """S18."""
     table = table_at(next_offset=2)
     batch = MemoryBatch(table)
     apply(table, batch)
@@ -106,7 +107,7 @@ def test_a_newer_token_in_the_table_ends_this_instance() -> None:
 
 
 def test_a_lost_lease_keeps_the_staged_commit_unpublished() -> None:
-    """Promise 4: asked right before the publish, after however long a pause."""
+    """Promise 4, X6, T13: asked right before the publish, after however long a pause."""
     table = table_at()
 
     def lost() -> None:
@@ -119,6 +120,7 @@ def test_a_lost_lease_keeps_the_staged_commit_unpublished() -> None:
 
 
 def test_a_table_that_moved_meanwhile_is_a_conflict_and_changes_nothing() -> None:
+    """S5."""
     table = table_at()
     table.failures["publish"] = [CommitConflict("main has moved")]
     with pytest.raises(CommitConflict):
@@ -130,7 +132,7 @@ def test_a_table_that_moved_meanwhile_is_a_conflict_and_changes_nothing() -> Non
     "counts", [{INSERTED: "2"}, {INSERTED: "1", UPDATED: "1"}, {DELETED: "3"}, {UPDATED: "1", DELETED: "2"}]
 )
 def test_an_audit_that_fails_publishes_nothing(counts: dict[str, str]) -> None:
-    """More rows touched than keys changed: the table holds a key twice."""
+    """P9: more rows touched than keys changed: the table holds a key twice."""
     table = table_at()
     with pytest.raises(TerminalError, match=r"audit of ns\.t failed"):
         apply(table, MemoryBatch(table, counts=counts))
@@ -287,7 +289,7 @@ def torn_batch(table: MemoryTable, *results: Collapsed, torn_at: int = 1) -> Mem
 
 
 def test_a_table_is_held_back_before_a_torn_key_change_p6() -> None:
-    """Rows and progress end before it, in one commit."""
+    """P11: rows and progress end before it, in one commit."""
     table = table_at()
     batch = torn_batch(table, TORN, WHOLE)
     applied = apply(table, batch)
@@ -359,6 +361,7 @@ def batch_at(table: MemoryTable, first: int, last: int) -> MemoryBatch:
 
 
 def test_a_rewound_table_is_not_given_batches_that_leave_a_gap() -> None:
+    """S21."""
     table, memory = table_at(), TableMemory("id")
     apply(table, batch_at(table, 0, 2), memory)
     moved(table, 1)

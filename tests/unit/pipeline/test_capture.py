@@ -44,7 +44,7 @@ class Rig:
 
 
 def test_nothing_is_lacking_once_a_replaced_task_is_surely_gone():
-    """A task that left the table out works on while Connect shows the settings of the new one."""
+    """S13: a task that left the table out works on while Connect shows the settings of the new one."""
     rig = Rig()
     assert rig.lacking() == {
         CUSTOMERS: "a task that left public.customers out may run for up to 7 s more",
@@ -114,7 +114,7 @@ def test_a_connector_without_a_task_captures_nothing_yet():
     "stored", [[], [None], [{"lsn": LSN}], [{"lsn": LSN, "lsn_commit": LSN, "snapshot": "INITIAL"}]]
 )
 def test_without_a_position_of_its_own_a_connector_may_begin_anywhere(stored):
-    """A snapshot begins further on than its slot, and what changed between in other tables is not sent (tried)."""
+    """P32: a snapshot begins further on than its slot, and what changed between in other tables is not sent (tried)."""
     rig = Rig().settled()
     rig.connect.stored["shop"] = stored
     assert "has stored no position yet" in rig.lacking()[CUSTOMERS]

@@ -239,6 +239,7 @@ def other_engine(rig: Rig, *specs: Any) -> Any:
 
 
 def test_tables_come_in_and_go_while_the_others_go_on() -> None:
+    """X2."""
     rig = Rig()
 
     def before() -> Iterator[Offsets]:
@@ -283,6 +284,7 @@ def test_a_stopped_table_that_is_configured_anew_begins_again() -> None:
 
 
 def test_a_topic_with_another_target_is_another_table() -> None:
+    """S17."""
     rig = Rig()
     elsewhere = replace(A, target=TableName("ns", "elsewhere"))
 

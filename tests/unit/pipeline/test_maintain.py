@@ -156,6 +156,7 @@ def test_whoever_lost_the_lease_does_no_step() -> None:
 
 
 def test_a_batch_that_runs_keeps_maintenance_out_and_it_goes_on_later() -> None:
+    """S7."""
     turns, hands = Turns(), MemoryMaintainer({TARGET: small()})
     maintenance, _ = rig(hands, turns=turns, patience=0.01)
     with turns.batch(str(TARGET)):

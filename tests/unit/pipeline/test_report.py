@@ -117,6 +117,7 @@ def test_every_commit_is_in_the_ledger_once() -> None:
 
 
 def test_a_failed_write_is_kept_for_the_next_time() -> None:
+    """S2, X7."""
     store = MemoryStore(failures=1)
     report = report_to(store)
     report.applied(SPEC, 3, applied())

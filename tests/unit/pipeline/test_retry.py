@@ -267,7 +267,7 @@ def test_one_key_alone(world: World) -> None:
 
 
 def test_a_message_of_another_key_that_cannot_be_read_any_more_blocks_nothing(world: World) -> None:
-    """Its schema was lost after it had been applied; the row is what it was, and no key waits for it."""
+    """K13: its schema was lost after it had been applied; the row is what it was, and no key waits for it."""
     mend(world, 2)
     world.log[4] = world.log[4]._replace(broken="unknown schema")
     assert world.retry().released == 3

@@ -83,7 +83,7 @@ def test_what_tables_lack_is_measured_while_the_query_runs() -> None:
 
 
 def test_a_failing_table_stops_alone_and_keeps_its_offsets() -> None:
-    """Promise 2."""
+    """Promise 2, S3."""
     rig = Rig(BOTH, LATER)
     rig.table(A).failures["stage"] = [TerminalError("no room")]
     rig.run()
@@ -188,7 +188,7 @@ def test_a_lease_that_is_held_elsewhere_is_not_released() -> None:
 
 
 def test_a_stop_lets_the_running_batch_end() -> None:
-    """Whether the query begins one more before it hears of the stop is a matter of chance: here is no other."""
+    """X8: whether the query begins one more before it hears of the stop is a matter of chance: here is no other."""
     rig = Rig(BOTH)
     original: Callable[..., None] = rig.table(A).stage
 
@@ -203,7 +203,7 @@ def test_a_stop_lets_the_running_batch_end() -> None:
 
 
 def test_the_query_starts_where_the_tables_are() -> None:
-    """Promise 3: nothing but the tables is asked."""
+    """Promise 3, S16, S17, S19: nothing but the tables is asked."""
     rig = Rig()
     progress = Progress(A.topic, "id", {0: PartitionProgress(42, 1, streaming=True)})
     table = rig.table(A)
@@ -404,6 +404,7 @@ def test_a_connector_that_begins_anew_stops_the_tables_that_were_loaded_before(
 
 
 def test_a_table_of_another_key_stops_before_a_row_is_merged_by_the_new_one() -> None:
+    """P72, X1."""
     rig = Rig({B.topic: (0, 9)})
     rig.hold(A, 5)
     rig.table(A).key = frozenset({"other"})
@@ -425,7 +426,7 @@ def test_an_idle_table_whose_messages_have_all_expired_goes_on_with_the_next_cha
 
 
 def test_a_table_that_never_answers_kept_all_tables_of_its_source_waiting() -> None:
-    """The query did not start, for ever, and no state told why."""
+    """X11: the query did not start, for ever, and no state told why."""
     rig = Rig({B.topic: (0, 9)}, retry=0.3)
     rig.table(A).holding({"id": "int"}, {PROGRESS: progress_at(A, 0)})
     rig.table(A).failures["read"] = [TransientError("metadata away")] * 100

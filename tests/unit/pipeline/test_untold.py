@@ -197,6 +197,7 @@ def test_a_log_without_xa_transactions_is_never_read():
 
 
 def test_the_table_of_a_transaction_that_is_rolled_back_is_marked_over_files_pages_and_looks():
+    """M38."""
     rig = Rig()
     rig.read()
     rig.log.add(*prepared())

@@ -130,7 +130,7 @@ def test_a_healthy_source_has_no_trouble():
     ],
 )
 def test_a_connector_that_does_not_run_is_named_everywhere_by_one_word(state, looks, name, hint):
-    """A connector that had FAILED was seen by no status, no health and no metric of the service."""
+    """T6: a connector that had FAILED was seen by no status, no health and no metric of the service."""
     rig = Rig()
     rig.connect.states.append(state)
     with capture_logs() as logs:
@@ -217,7 +217,7 @@ def test_an_unfit_table_is_judged_alone_and_pardoned():
 
 
 def test_a_table_that_was_dropped_and_made_again_is_noticed_after_a_restart_too_until_it_is_loaded():
-    """It went on as running, without its changes."""
+    """T4: it went on as running, without its changes."""
     rig = Rig()
     rig.look()
     assert rig.control.relations == {rig.target(CUSTOMERS): "1", rig.target(ITEMS): "1"}
@@ -233,7 +233,7 @@ def test_a_table_that_was_dropped_and_made_again_is_noticed_after_a_restart_too_
 
 
 def test_a_changed_definition_is_told_once_kept_and_marks_the_table_if_rows_may_lack_it():
-    """It was told of by nobody, and the target showed old values for ever."""
+    """P69: it was told of by nobody, and the target showed old values for ever."""
     rig = Rig()
     rig.look(2)
     assert [(row.target, row.changes) for row in rig.ledger.rows] == [
@@ -289,6 +289,7 @@ def test_a_table_that_was_dropped_and_made_again_between_two_looks_is_named_unti
 
 
 def test_a_table_that_the_connector_misunderstands_is_set_aside_and_the_way_back_is_told_after_a_restart_too():
+    """M15."""
     rig = Rig()
     rig.history = "shop.schema-history"
     change = {"id": f'"{ITEMS[0]}"."{ITEMS[1]}"', "type": "CREATE", "table": {"columns": []}}
@@ -308,7 +309,7 @@ def test_a_table_that_the_connector_misunderstands_is_set_aside_and_the_way_back
 
 
 def test_a_connector_that_is_said_to_run_and_is_silent_is_named_and_restarted():
-    """Its producer waited for a topic that was deleted; a load waited for it, and nobody said why."""
+    """P78, T8: its producer waited for a topic that was deleted; a load waited for it, and nobody said why."""
     rig = Rig()
     topic = heartbeat_topic("shop")
     rig.topics.topics[topic] = {}
@@ -363,6 +364,7 @@ def test_missing_topics_and_what_the_database_says_of_the_log_are_told():
 
 
 def test_a_connector_that_failed_for_what_was_away_is_restarted_and_another_is_not():
+    """M44, K18."""
     rig = Rig()
     rig.connect.trace = "ConnectException: x\nCaused by: EOFException: end\n"
     rig.connect.states.extend(["FAILED"] * 9)
@@ -424,7 +426,7 @@ def test_a_restart_that_is_refused_and_a_catalog_that_is_away_end_no_watch():
 
 
 def test_a_table_whose_value_ends_the_connector_is_set_aside_and_the_connector_goes_on():
-    """One value of one table ended the connector, and with it every table of the source."""
+    """T1: one value of one table ended the connector, and with it every table of the source."""
     rig = Rig()
     rig.look()
     rig.connect.trace = (
@@ -459,7 +461,7 @@ def test_a_table_with_old_values_is_told_of_and_goes_on_until_it_is_loaded_anew(
 
 
 def test_a_promoted_replica_went_on_with_positions_of_before_p23():
-    """P23, M9: the tables have the ids of before, and what came at their old positions was left out in silence."""
+    """P23, M9, P22: the tables have the ids of before, and what came at their old positions was left out in silence."""
     rig = Rig()
     rig.database.ids = dict.fromkeys(KEYS, "1@system 7, timeline 1")
     assert rig.look() == []
@@ -484,6 +486,7 @@ def test_a_table_made_anew_in_another_history_is_one_trouble():
 
 
 def test_what_was_noted_before_histories_were_is_completed_and_no_trouble():
+    """X4."""
     rig = Rig()
     rig.look()
     assert rig.control.relations[rig.target(CUSTOMERS)] == "1"
@@ -526,6 +529,7 @@ def test_a_table_that_a_proof_found_to_differ_is_named_until_one_finds_it_equal(
 
 
 def test_a_place_in_the_log_that_is_about_to_be_lost_is_named_before_it_is():
+    """P21."""
     rig = Rig()
     assert rig.look() == []
     assert rig.metrics.room == ("shop", 1000, 86_400.0)

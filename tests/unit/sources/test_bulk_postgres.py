@@ -139,6 +139,7 @@ def test_types_are_split_from_their_arguments(declared, name, arguments):
     ],
 )
 def test_expressions(declared, expression):
+    """P52."""
     assert reading("c", declared, "string").expressions == (expression,)
 
 
@@ -170,7 +171,7 @@ def test_a_list_that_an_array_has_no_place_in_names_the_way_out():
 
 
 def test_the_end_of_utcs_day_became_its_beginning():
-    """timetz '24:00+00' was 00:00:00Z in loads, and 24:00:00Z from the log."""
+    """P43: timetz '24:00+00' was 00:00:00Z in loads, and 24:00:00Z from the log."""
     (expression,) = reading("c", "time with time zone", "string").expressions
     assert expression.startswith("CASE WHEN \"c\" = '24:00+00' THEN '24:00:00' ")
 

@@ -104,10 +104,12 @@ def test_the_primary_key_is_a_key():
     ],
 )
 def test_keys_that_cannot_be_kept_right_are_refused(declared, key, expected):
+    """P7, P8, P9, S10, S11."""
     assert names(check_key(declared, key)) == expected
 
 
 def test_names_that_a_connector_does_not_survive():
+    """P67, T1, T2."""
     assert check_names(table()) == []
     (case,) = check_names(table(Name=("text", True, False)))
     assert (case.name, case.gap) == ("column_case", True)
@@ -221,6 +223,7 @@ def test_a_table_that_is_not_there_is_a_finding_of_its_own_like_its_key():
 
 
 def test_the_publication_names_the_tables_and_only_quotes():
+    """P16."""
     source = configuration(POSTGRES | {"tables": [*POSTGRES["tables"], {"source": 's."a""b"', "key": ["id"]}]}).sources[
         0
     ]

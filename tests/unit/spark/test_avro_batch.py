@@ -114,7 +114,7 @@ NUMBERED = record("N", ("id", "long"), ("t", "string"))
 
 @pytest.mark.parametrize("broken", [b"\0", b"", b"\xff\xff", FRAME], ids=repr)
 def test_no_message_is_read_from_where_it_does_not_begin(broken: bytes) -> None:
-    """K11: of a message that is too long or too short, all of a batch is left to Spark, which says which one it is."""
+    """K12: of a message that is too long or too short, all of a batch is left to Spark, which says which one it is."""
     good = encoded(fastavro.parse_schema(NUMBERED), {"id": 5, "t": "abc"})
     bad = good + broken if broken else good[:-1]
     messages = pa.chunked_array([pa.array([bad, good, good], pa.binary())])

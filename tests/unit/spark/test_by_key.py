@@ -81,7 +81,7 @@ def test_keys_of_another_width_are_the_same(one: pa.DataType, other: pa.DataType
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("seed", range(20))
 def test_the_newest_of_each_key_is_the_last_of_its_run(seed: int, *, ordered: bool) -> None:
-    """Events that do not come in their order are rare, and right all the same."""
+    """S8: events that do not come in their order are rare, and right all the same."""
     print("seed", seed)
     rng = random.Random(seed)
     count = rng.randrange(60)

@@ -191,6 +191,7 @@ def test_only_deletes_that_were_published_count() -> None:
     ids=str,
 )
 def test_keys_are_equal_where_spark_finds_them_so(kind: pa.DataType, values: list[Any], groups: list[int]) -> None:
+    """S11."""
     column = (
         pa.array(values, pa.int32() if kind == pa.date32() else pa.int64()).cast(kind)
         if (pa.types.is_temporal(kind))

@@ -126,7 +126,7 @@ def test_a_table_whose_changes_never_end_is_not_read_for_ever() -> None:
 
 
 def test_a_micro_batch_does_not_become_larger_than_one_may_be() -> None:
-    """Whoever wants batches of 300 messages got 500 of each table."""
+    """S40: whoever wants batches of 300 messages got 500 of each table."""
     log, turns = rig(12)
     turns.most = 12 * 5 + 30
     taken = work(log, turns, planned(log), seconds=0.25, grow=100)

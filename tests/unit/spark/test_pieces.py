@@ -29,6 +29,7 @@ def backlog(*messages: int) -> Ranges:
 
 
 def test_pieces_put_together_are_the_whole() -> None:
+    """S40."""
     rng = random.Random(5)
     for _ in range(300):
         ranges = {
