@@ -11,7 +11,7 @@ from typing import Any
 from cdc.config.sources import OracleSource
 from cdc.core.errors import CdcError, ConfigError, PreflightError, TransientError
 from cdc.core.names import TableName, quote_table
-from cdc.core.preflight import Finding, LogRoom, SourceColumn, SourceTable, each_declared, of_table
+from cdc.core.preflight import Finding, LogRoom, SourceColumn, SourceTable, each_declared, of_history, of_table
 
 COLUMNS = """
 SELECT column_name AS name, LOWER(data_type) AS type, nullable, virtual_column,
@@ -33,7 +33,10 @@ SELECT COUNT(*) AS log_groups FROM all_log_groups
 WHERE owner = :namespace AND table_name = :name AND log_group_type = 'ALL COLUMN LOGGING'
 """
 
-SERVER = "SELECT log_mode, force_logging, supplemental_log_data_min, current_scn FROM v$database"
+SERVER = """
+SELECT log_mode, force_logging, supplemental_log_data_min, current_scn, dbid, resetlogs_change# AS resetlogs
+FROM v$database
+"""
 
 STATEMENTS = (COLUMNS, UNIQUE_KEYS, TABLE, SUPPLEMENTAL, SERVER)
 
@@ -51,12 +54,13 @@ class OracleDatabase:
     def table(self, namespace: str, table: str) -> SourceTable:
         """Return the table's declarations; raises PreflightError if it is not there or may not be read."""
         with self._connection() as connection:
-            return self._declared(connection, TableName(namespace, table))
+            return of_history(self._declared(connection, TableName(namespace, table)), _history(connection))
 
     def tables(self, names: Sequence[TableName]) -> dict[TableName, SourceTable | PreflightError]:
         """Return the declarations of tables, or why there are none."""
         with self._connection() as connection:
-            return each_declared(names, lambda name: self._declared(connection, name))
+            history = _history(connection)
+            return each_declared(names, lambda name: of_history(self._declared(connection, name), history))
 
     def _declared(self, connection: Any, table: TableName) -> SourceTable:  # noqa: ANN401
         self._relation(connection, *table)
@@ -140,6 +144,12 @@ def _rows(connection: Any, statement: str, **values: object) -> list[dict[str, A
         cursor.execute(statement, values)
         names = [description[0].lower() for description in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _history(connection: Any) -> str:  # noqa: ANN401
+    """Return which history of which database the log is of: its numbers are used again once logs were reset."""
+    server = _rows(connection, SERVER)[0]
+    return f"database {server['dbid']}, logs reset at {server['resetlogs']}"
 
 
 def _server_findings(server: Mapping[str, Any]) -> Iterator[Finding]:

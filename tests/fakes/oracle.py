@@ -12,7 +12,13 @@ class FakeOracle:
         """What the driver raises."""
 
     def __init__(self) -> None:
-        self.server = {"log_mode": "ARCHIVELOG", "force_logging": "YES", "supplemental_log_data_min": "YES"}
+        self.server = {
+            "log_mode": "ARCHIVELOG",
+            "force_logging": "YES",
+            "supplemental_log_data_min": "YES",
+            "dbid": 7,
+            "resetlogs": 1,
+        }
         self.table = {"iot_type": None, "temporary": "N", "logging": "YES"}
         self.all_columns_logged = 1
         self.columns = {"ID": "number"}

@@ -5,6 +5,8 @@ import sys
 import pytest
 
 from cdc.core.errors import PreflightError, TransientError
+from cdc.core.identity import Identity
+from cdc.core.names import TableName
 from cdc.sources.oracle import SUPPLEMENTAL, OracleDatabase
 from tests.fakes.configuration import ORACLE, configuration
 from tests.fakes.oracle import FakeOracle
@@ -81,6 +83,19 @@ def test_loads_that_are_not_logged_are_remarked_and_logs_that_are_not_archived_f
 def test_a_position_is_exact_beyond_53_bits():
     """O1."""
     assert OracleDatabase(configuration(ORACLE).sources[0]).position() == "9007199254740993"
+
+
+def test_a_database_whose_logs_were_reset_has_another_history(oracle):
+    """O32: change numbers are used again, also behind a flashback or a switch that lost some."""
+    database, name = OracleDatabase(configuration(ORACLE).sources[0]), TableName("SALES", "ORDERS")
+    ids = [database.table(*name).id]
+    for changed in ({"resetlogs": 2}, {"dbid": 8}):
+        oracle.server |= changed
+        ids.append(database.table(*name).id)
+    before, *others = map(Identity.parse, ids)
+    assert [one.another_history(before) for one in others] == [True, True]
+    (declared,) = database.tables([name]).values()
+    assert declared.id == ids[-1]
 
 
 @pytest.mark.parametrize(("code", "kind"), [("ORA-01017", PreflightError), ("ORA-12541", TransientError)])
