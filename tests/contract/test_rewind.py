@@ -209,7 +209,7 @@ def test_a_publish_that_comes_between_makes_the_rewind_try_again(operated: Any) 
 
 
 def test_a_column_that_was_dropped_and_added_again_holds_its_former_values(operated: Any) -> None:
-    """S30: the current schema follows only then: a column that was merely added or widened since stays."""
+    """The current schema follows only then: a column that was merely added or widened since stays."""
     columns = [*NUMBERED, column("note", TEXT)]
     table, operator = operated("readded", columns)
     topic = Topic()

@@ -223,7 +223,7 @@ SILENT = {
 
 
 def test_what_changes_rows_without_an_event_marks_the_table_until_it_is_reset(shop: Watched) -> None:
-    """T10, T18, M19: the target showed the old values for ever."""
+    """T10, T18, M19, S30: the target showed the old values for ever."""
     shop.sql(*SILENT[shop.database.engine])
     shop.await_named("outdated")
     assert shop.await_states({"sick": "running"})

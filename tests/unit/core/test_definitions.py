@@ -67,7 +67,7 @@ BEFORE = table(column("n"), column("e", "enum", "2", labels={"9": "red", "10": "
     ],
 )
 def test_columns(now, expected):
-    """P57, S31, T18."""
+    """P57, S31, T18, S30."""
     assert changes(BEFORE, now) == expected
 
 
