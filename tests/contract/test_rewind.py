@@ -27,8 +27,7 @@ from tests.contract.sequences import PARTITIONS, history
 from tests.contract.test_equivalence import COLUMNS, renumbered, spark_rows
 from tests.fakes.control import MemoryControl
 from tests.fakes.operations import MemoryAudit, MemoryTopics
-from tests.file_catalog import FileCatalog
-from tests.lake import EVERY_PLACE, LakeTable, Message
+from tests.lake import EVERY_PLACE, LakeTable, Message, writable_catalog
 
 NewTable = Callable[..., LakeTable]
 _attempts = count(1)
@@ -45,7 +44,7 @@ class Operator:
     audit: MemoryAudit = field(default_factory=MemoryAudit)
 
     def __post_init__(self) -> None:
-        self.catalog: Any = FileCatalog(self.config)
+        self.catalog: Any = writable_catalog(self.config)
         self.histories = Histories(self.catalog)
 
     @property
