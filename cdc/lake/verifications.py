@@ -10,7 +10,7 @@ from pyiceberg.expressions import EqualTo
 from pyiceberg.schema import Schema
 from pyiceberg.types import BooleanType, DoubleType, IcebergType, LongType, NestedField, StringType, TimestamptzType
 
-from cdc.core.proof import Kind, TableProof
+from cdc.core.proof import LAKE, Kind, TableProof
 from cdc.lake.audit import append_rows, operator
 from cdc.lake.foreign import lake_errors
 
@@ -57,14 +57,15 @@ class Verifications:
         append_rows(self._catalog, self._name, _SCHEMA, [proof.figures() | told])
 
     def last(self, target: str) -> Proved | None:
-        """Return the newest proof of a table that found it equal, None if there is none."""
+        """Return the newest proof of a table that found it equal to its source, None if there is none."""
         try:
             with lake_errors("read the table of proofs"):
                 table = self._catalog.load_table(self._name)
                 rows = table.scan(
-                    EqualTo(term="target", value=target), selected_fields=("position", "at", "equal")
+                    EqualTo(term="target", value=target), selected_fields=("source", "position", "at", "equal")
                 ).to_arrow()
         except NoSuchTableError:
             return None
-        found = [Proved(row["position"], row["at"]) for row in rows.to_pylist() if row["equal"]]
+        of_source = [row for row in rows.to_pylist() if not row["source"].startswith(LAKE)]
+        found = [Proved(row["position"], row["at"]) for row in of_source if row["equal"]]
         return max(found, key=lambda one: one.at, default=None)
