@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import count
 from typing import Any
 
@@ -15,6 +15,8 @@ SERVERS = ("database", "catalog", "kafka", "connect", "registry", "service", "se
 """What is killed and paused; the catalog is in PostgreSQL, where the tables may be too."""
 MOST_PAUSED = 8.0
 """Seconds; a lease of the service lasts four."""
+RESTS = (0.0, 0.0, 0.5, 1.0, 2.0, 4.0)
+"""Seconds between two actions: some meet in one batch, others find the service at rest."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Action:
     ``transaction``: ``changes``, then those ``undone`` by a savepoint, then commit or (``committed`` false) rollback.
     ``add``: a column for ``target``, of a type and with or without a default as ``seed`` draws. ``kill``, ``pause``: a
     server, or the service, paused for ``seconds``. ``replay``, ``rewind``, ``reload``: ``target`` is a table, ``part``
-    how far back.
+    how far back. ``rest`` are the seconds that pass before the next one.
     """
 
     number: int
@@ -45,6 +47,7 @@ class Action:
     seed: int = 0
     seconds: float = 0.0
     part: float = 0.0
+    rest: float = 0.0
 
     def __str__(self) -> str:
         said = [f"{self.number} {self.kind}", self.target, *(f"{one.how} {one.table}" for one in self.changes)]
@@ -60,7 +63,7 @@ def action(seed: int, number: int) -> Action:
         return Action(number, "compare")
     r = random.Random(f"{seed}:{number}")
     made = r.choices([one for one, _ in _KINDS], [weight for _, weight in _KINDS])[0]
-    return made(r, number)
+    return replace(made(r, number), rest=r.choice(RESTS))
 
 
 def actions(seed: int) -> Iterator[Action]:

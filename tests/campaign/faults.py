@@ -77,6 +77,10 @@ class Faults:
         if self._failures:
             raise self._failures.pop()
 
+    def recent(self, seconds: float) -> bool:
+        """Return whether something is paused or starting, or was within so many seconds."""
+        return self.going_on() or time.monotonic() - self.last < seconds
+
     def going_on(self) -> bool:
         """Return whether something is paused, or has not started again yet."""
         return any(thread.is_alive() for thread in self._threads)

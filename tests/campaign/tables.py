@@ -38,7 +38,8 @@ FORMS = ("Zo\u00eb", "Zoe\u0308", "trailing ", " leading", "", "🦊🦊", "line
 class Captured:
     """A table: ``key`` has pools of values, ``columns`` the types and draws of either database.
 
-    ``hows`` are the changes that are drawn for it. Where rows are ``deferred``, PostgreSQL checks keys at the commit.
+    ``hows`` are the changes that are drawn for it. Where rows are ``deferred``, PostgreSQL checks keys at the commit;
+    a table with ``deltas`` is written like a large one, whose rows are deleted by position.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Captured:
     weight: int = 4
     nulls: float = 0.15
     deferred: bool = False
+    deltas: bool = False
 
     def types(self, engine: str) -> dict[str, Typed]:
         """Return the columns beside the key with their types and draws."""
@@ -76,8 +78,13 @@ def _special_doubles() -> Draw:
     return lambda r: r.choice((float("nan"), float("inf"), float("-inf"))) if r.random() < 0.1 else drawn(r)
 
 
-def _either(first: Draw, *others: object) -> Draw:
-    return lambda r: r.choice(others) if r.random() < 0.1 else first(r)
+def _either(first: Draw, *others: object, share: float = 0.1) -> Draw:
+    return lambda r: r.choice(others) if r.random() < share else first(r)
+
+
+def _infinite(first: Draw) -> Draw:
+    """Seldom: a batch with such a value is merged by Spark, and others are to go the other ways."""
+    return _either(first, "infinity", "-infinity", share=0.003)
 
 
 _MOMENTS = moments("1000-01-01 00:00:00", "9999-12-30 00:00:00")
@@ -97,10 +104,10 @@ ORDERS = Captured(
         "ratio": (("double precision", _special_doubles()), ("double", _doubles())),
         "single": _both("real", choice(0.5, -1.25, 0.1, 3.0e30, 16777217.0, 1e-30), "float"),
         "active": _both("boolean", choice(True, False)),
-        "day": (("date", _either(dates("0001-01-01"), "infinity", "-infinity")), ("date", dates())),
-        "moment": (("timestamp", _either(_MOMENTS, "infinity", "-infinity")), ("datetime(6)", _MOMENTS)),
+        "day": (("date", _infinite(dates("0001-01-01"))), ("date", dates())),
+        "moment": (("timestamp", _infinite(_MOMENTS)), ("datetime(6)", _MOMENTS)),
         "instant": (
-            ("timestamptz", _either(moments("1800-01-01 00:00:00", "9999-12-30 00:00:00"), "infinity", "-infinity")),
+            ("timestamptz", _infinite(moments("1800-01-01 00:00:00", "9999-12-30 00:00:00"))),
             ("timestamp(6) NULL", moments("1970-01-02 00:00:00", "2038-01-18 00:00:00")),
         ),
         "clock": _both("time", times(), "time(6)"),
@@ -120,6 +127,7 @@ LINES = Captured(
         "note": _both("text", _texts(60), "varchar(80)"),
     },
     weight=6,
+    deltas=True,
 )
 DOCUMENTS = Captured(
     "documents",
@@ -134,6 +142,7 @@ DOCUMENTS = Captured(
     },
     hows=(*COMMON, "touch", "touch", "touch", "touch and move"),
     weight=5,
+    deltas=True,
 )
 SEATS = Captured(
     "seats",
