@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -142,9 +143,10 @@ class Ground:
         self.counts["rewinds" if done is not None else "rewinds that failed"] += 1
 
     def _checkpoint(self, action: Action) -> str:
-        """Return a checkpoint of the table that can be had by a rewind, an empty text if nobody can tell one."""
+        """Return a checkpoint since the last load that can be had by a rewind, an empty text if nobody can tell one."""
         listed: Any = self._commands.ask("checkpoint", "list", "-t", f"{NAME}.{action.target}", "-n", "60", "--json")
-        found = [one["table_snapshot"] for one in listed or () if one["reach"].startswith("rewind")]
+        since = takewhile(lambda one: one["kind"] != "load", listed or ())
+        found = [one["table_snapshot"] for one in since if one["reach"].startswith("rewind")]
         return found[int(action.part * len(found))] if found else ""
 
     def _end_command(self) -> bool:
