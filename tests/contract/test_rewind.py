@@ -125,6 +125,35 @@ def test_every_snapshot_can_be_gone_back_to(operated: Any) -> None:
     assert [entry[0] for entry in operator.audit.entries] == ["rewind"] * len(batches)
 
 
+@pytest.mark.parametrize("deltas", [False, True])
+def test_a_rewind_to_the_deletes_of_a_truncate_lost_the_rows_of_its_batch_p14(operated: Any, *, deltas: bool) -> None:
+    """Spark deletes and merges in two commits; with the batch's progress in both, each was listed as a checkpoint.
+
+    Whichever snapshot of the table a rewind goes to, by its id, the stream brings it to the same rows.
+    """
+    table, operator = operated(f"halves_{deltas}", NUMBERED, deltas=deltas)
+    table.rewrites, table.indexes = False, None  # all of it by Spark
+    topic = Topic()
+    batches = [
+        [topic.change("c", {"id": i, "n": i}, (0, 100 + i)) for i in range(1, 9)],
+        [
+            topic.truncate((400, 410), partition=1),
+            *(topic.change("c", {"id": i, "n": 7}, (400, 420 + i)) for i in (7, 8)),
+        ],
+        [topic.change("c", {"id": 9, "n": 9}, (500, 510))],
+    ]
+    for batch in batches:
+        table.apply(batch)
+    messages, final = [message for batch in batches for message in batch], rows(table)
+    assert sorted(final) == [7, 8, 9]
+    made = operator.histories.read(table.spec.target)
+    assert len(list(checkpoints_of(made))) == len(batches)
+    for version in list(made.ancestry(made.head))[1:]:
+        operator.rewind(version.snapshot_id)
+        table.apply(unread(table, messages))
+        assert rows(table) == final, f"after a rewind to {version}"
+
+
 def test_a_rewind_can_be_undone_and_repeated(operated: Any) -> None:
     table, operator = operated("undone", NUMBERED)
     topic = Topic()
