@@ -1,10 +1,13 @@
 """An Oracle driver whose database is a few rows of the catalog; it knows the statements of the checks alone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
+
+from cdc.sources.bulk_oracle import session, source
 from cdc.sources.oracle import COLUMNS, LOGS, SERVER, SUPPLEMENTAL, TABLE, UNIQUE_KEYS
 
 Row = dict[str, Any]
@@ -47,6 +50,17 @@ class FakeOracle:
     log_groups: set[tuple[str, str]] = field(default_factory=set)
     fails: str = ""
     asked: list[Mapping[str, Any]] = field(default_factory=list)
+    sizes: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    """Rows and bytes of tables."""
+    extremes: tuple[str, str] = ("0", "0")
+    cuts: list[Row] = field(default_factory=list)
+    """The first keys of ranges."""
+    data: list[pa.Table] = field(default_factory=list)
+    """What reading rows brings, frame by frame."""
+    read: list[str] = field(default_factory=list)
+    sessions: list[list[str]] = field(default_factory=list)
+    """What was set in each connection."""
+    open: int = 0
     Error = Error
 
     @classmethod
@@ -57,43 +71,85 @@ class FakeOracle:
         table = {"IOT_TYPE": None, "TEMPORARY": "N", "LOGGING": "YES", "OBJECT_ID": 77}
         return cls(tables={name: table}, columns={name: kinds}, keys={name: [["ID"]]}, log_groups={name})
 
-    @contextmanager
-    def connect(self, **asked: Any) -> Iterator["FakeOracle"]:
+    def connect(self, **asked: Any) -> "Connection":
         self.asked.append(asked)
         if self.fails:
             raise Error(Denied(self.fails))
-        yield self
-
-    @contextmanager
-    def cursor(self) -> Iterator["Cursor"]:
-        yield Cursor(self)
+        self.open += 1
+        self.sessions.append([])
+        return Connection(self)
 
     def rows(self, statement: str, values: Mapping[str, str]) -> tuple[tuple[str, ...], list[Row]]:
         """Return the names and rows that a statement selects."""
-        if statement == SERVER:
-            return tuple(server()), [self.server]
-        if statement == LOGS:
-            return ("OLDEST",), [{"OLDEST": self.oldest}]
-        name = (values["namespace"], values["name"])
-        if statement == TABLE:
-            return ("IOT_TYPE", "TEMPORARY", "LOGGING", "OBJECT_ID"), [r for n, r in self.tables.items() if n == name]
-        if statement == COLUMNS:
-            return tuple(column("", "")), self.columns[name]
-        if statement == UNIQUE_KEYS:
-            named = [{"NAME": f"K{n}", "COLUMNS": "\0".join(key)} for n, key in enumerate(self.keys[name])]
-            return ("NAME", "COLUMNS"), named
-        assert statement == SUPPLEMENTAL, statement
-        return ("LOG_GROUPS",), [{"LOG_GROUPS": int(name in self.log_groups)}]
+        if values:
+            return self._of_table(statement, (values["namespace"], values["name"]))
+        if statement.startswith("ALTER SESSION SET "):
+            self.sessions[-1].append(statement)
+            return (), []
+        if "ROW_NUMBER()" in statement:
+            return tuple(self.cuts[0]), self.cuts
+        if "MIN(" in statement and statement != LOGS:
+            return ("LOW", "HIGH"), [dict(zip(("LOW", "HIGH"), self.extremes, strict=True))]
+        (found,) = {
+            SERVER: [self.server],
+            LOGS: [{"OLDEST": self.oldest}],
+            session.POSITION: [{"CURRENT_SCN": self.server["CURRENT_SCN"]}],
+        }[statement]
+        return tuple(found), [found]
+
+    def _of_table(self, statement: str, name: tuple[str, str]) -> tuple[tuple[str, ...], list[Row]]:
+        columns = self.columns.get(name, [])
+        keys = [{"NAME": f"K{n}", "COLUMNS": "\0".join(key)} for n, key in enumerate(self.keys[name])]
+        sizes = [{"FOUND": rows, "BYTES": size} for one, (rows, size) in self.sizes.items() if one == name]
+        names, rows = {
+            TABLE: (
+                ("IOT_TYPE", "TEMPORARY", "LOGGING", "OBJECT_ID"),
+                [self.tables[name]] if name in self.tables else [],
+            ),
+            COLUMNS: (tuple(column("", "")), columns),
+            UNIQUE_KEYS: (("NAME", "COLUMNS"), keys),
+            SUPPLEMENTAL: (("LOG_GROUPS",), [{"LOG_GROUPS": int(name in self.log_groups)}]),
+            source.SIZE: (("FOUND", "BYTES"), sizes),
+            source.COLUMNS: (
+                ("NAME", "KIND", "SCALE", "NULLABLE"),
+                [{**c, "KIND": c["TYPE"].upper()} for c in columns],
+            ),
+        }[statement]
+        return names, rows
+
+
+@dataclass
+class Connection:
+    database: FakeOracle
+    call_timeout: int = 0
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.database.open -= 1
+
+    @contextmanager
+    def cursor(self) -> Iterator["Cursor"]:
+        yield Cursor(self.database)
+
+    def fetch_df_batches(self, statement: str, size: int) -> Iterator[pa.Table]:
+        assert size > 0
+        self.database.read.append(statement)
+        yield from self.database.data
 
 
 @dataclass
 class Cursor:
     database: FakeOracle
-    description: list[tuple[str]] = field(default_factory=list)
+    description: Sequence[tuple[str]] = ()
     found: list[tuple[Any, ...]] = field(default_factory=list)
 
-    def execute(self, statement: str, values: Mapping[str, str]) -> None:
-        names, rows = self.database.rows(statement, values)
+    def execute(self, statement: str, values: Mapping[str, str] | None = None) -> None:
+        names, rows = self.database.rows(statement, values or {})
         self.description = [(name,) for name in names]
         self.found = [tuple(row[name] for name in names) for row in rows]
 
