@@ -47,12 +47,20 @@ public class LoggedColumns implements Transformation<SourceRecord> {
             return record;
         }
         String statement = source.getString(STATEMENT);
-        source.put(STATEMENT, null);
+        envelope.put("source", without(source)); // both halves of a key change have the same one
         Struct row = envelope.schema().field("after") == null ? null : envelope.getStruct("after");
         if (row != null && statement != null && statement.startsWith("update ")) {
             mark(record, row, NamedColumns.of(statement));
         }
         return record;
+    }
+
+    private static Struct without(Struct source) {
+        Struct copy = new Struct(source.schema());
+        for (Field field : source.schema().fields()) {
+            copy.put(field, field.name().equals(STATEMENT) ? null : source.getWithoutDefault(field.name()));
+        }
+        return copy;
     }
 
     private void mark(SourceRecord record, Struct row, Set<String> logged) {
