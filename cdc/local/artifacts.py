@@ -25,7 +25,7 @@ _LAYOUT = 3
 """Counted up when what is unpacked, or where to, changes."""
 
 _CONVERTER = (*sorted(unpack.CONVERTER.iterdir()), *sorted((unpack.SERVICES / "META-INF" / "services").iterdir()))
-_VALUES = tuple(sorted(unpack.VALUES.rglob("*.java")))
+_VALUES = tuple(sorted(file for file in unpack.VALUES.rglob("*") if file.is_file()))
 
 OnStep = Callable[[str], None]
 

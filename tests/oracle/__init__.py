@@ -100,9 +100,10 @@ class Registry:
         self._server.server_close()
 
 
-def settings(registry: str, tables: Sequence[dict[str, Any]], **connector: str) -> dict[str, str]:
+def settings(registry: str, tables: Sequence[dict[str, Any]], name: str = "erp", **connector: str) -> dict[str, str]:
     """Return what the project renders for an Oracle source with these tables; only its history is kept in memory."""
-    config = configuration(ORACLE | {"tables": list(tables), "connector": connector}, registry={"url": registry})
+    source = {"name": name, "tables": list(tables), "connector": connector}
+    config = configuration(ORACLE | source, registry={"url": registry})
     rendered = render(config.sources[0], config)
     return {
         **rendered,

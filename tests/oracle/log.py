@@ -63,8 +63,8 @@ class Transaction:
         """Add what Oracle logs when it takes a change back: to a savepoint, or after a violated constraint."""
         return self.add(operation, statement, row_id=row_id, rollback=1)
 
-    def ddl(self, statement: str, row_id: str = "") -> "Transaction":
-        return self.add("DDL", statement, row_id=row_id)
+    def ddl(self, statement: str) -> "Transaction":
+        return self.add("DDL", statement, row_id="AAAAAAAAAAAAAAAAAA")
 
     def add(self, operation: str, statement: str, *, row_id: str = "", rollback: int = 0) -> "Transaction":
         """Add a row."""

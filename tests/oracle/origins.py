@@ -34,6 +34,7 @@ _SESSION = {
 class Origin(Protocol):
     """A source of changes of one table, ``TABLE`` of ``owner``."""
 
+    name: str
     owner: str
     environment: Mapping[str, str]
     """What processes of the service need beside secrets of the stack."""
@@ -65,22 +66,24 @@ class Mined:
         "CDC_ORACLE_PASSWORD": "none",
     }
 
-    def __init__(self, stack: LocalStack, connector: Connector) -> None:
+    def __init__(self, stack: LocalStack, connector: Connector, name: str) -> None:
+        self.name = name
         self._at, self._connector = stack.addresses(), connector
         kafka = {"bootstrap.servers": self._at.kafka}
         self._producer = Producer({**kafka, "partitioner": "murmur2_random", "enable.idempotence": True})
-        self._topic = f"erp.{self.owner}.{TABLE}"
+        self._topic = f"{name}.{self.owner}.{TABLE}"
         admin = AdminClient(kafka)
         admin.create_topics([NewTopic(self._topic, PARTITIONS, 1, config={"retention.ms": "604800000"})])[
             self._topic
         ].result(30)
 
     def source(self) -> dict[str, Any]:
-        common = {"type": "oracle", "name": "erp", "host": "127.0.0.1", "database": "ORCLCDB", "pdb": "ORCLPDB1"}
+        common = {"type": "oracle", "name": self.name, "host": "127.0.0.1", "database": "ORCLCDB", "pdb": "ORCLPDB1"}
         return {**common, "password": "${env:CDC_ORACLE_PASSWORD}", "user": "C##CDC"}
 
     def make(self, columns: Mapping[str, Declared]) -> None:
-        self._connector.open(settings(self._at.registry, [{"source": f"{self.owner}.{TABLE}", "key": ["ID"]}]))
+        tables = [{"source": f"{self.owner}.{TABLE}", "key": ["ID"]}]
+        self._connector.open(settings(self._at.registry, tables, self.name))
         self._connector.mine(Transaction("0100010001000000", 10).ddl(statement(TABLE, columns, self.owner)).commit(20))
 
     def run(self, log: Log) -> None:
@@ -104,7 +107,8 @@ class Mined:
 class Real:
     """An Oracle database whose owner may create a table; its connector is registered and removed by the test."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, name: str) -> None:
+        self.name = name
         parts, more = urlsplit(url), parse_qs(urlsplit(url).query)
         self.owner = unquote(parts.username or "").upper()
         self._user, self._password = more["user"][0], more["password"][0]
@@ -114,11 +118,11 @@ class Real:
         self._connection = import_module("oracledb").connect(
             user=self.owner, password=unquote(parts.password or ""), service_name=parts.path.strip("/"), **self._where
         )
-        for name, setting in _SESSION.items():
-            self._execute(f"ALTER SESSION SET {name} = '{setting}'")
+        for parameter, setting in _SESSION.items():
+            self._execute(f"ALTER SESSION SET {parameter} = '{setting}'")
 
     def source(self) -> dict[str, Any]:
-        common = {"type": "oracle", "name": "erp", "user": self._user, "password": "${env:CDC_ORACLE_PASSWORD}"}
+        common = {"type": "oracle", "name": self.name, "user": self._user, "password": "${env:CDC_ORACLE_PASSWORD}"}
         return {**common, **self._where, **self._names}
 
     def make(self, columns: Mapping[str, Declared]) -> None:
@@ -150,11 +154,11 @@ class Real:
             cursor.execute(statement_)
 
 
-def real() -> Real:
+def real(name: str) -> Real:
     """Return the Oracle database that the environment names; skips the test if it names none."""
     url = os.environ.get(URL)  # noqa: TID251 - of the test run
     if not url:
         pytest.skip(
             f"{URL} names no Oracle database (docs/connectors.md, Oracle): what Debezium mines there was not seen"
         )
-    return Real(url)
+    return Real(url, name)

@@ -17,7 +17,7 @@ import org.apache.kafka.connect.transforms.Transformation;
  *
  * <p>Without supplemental logging of all columns Debezium makes NULL of the others, or a zero where a column is never
  * NULL. The statement that LogMiner hands out names every column that is logged or changed; one that it does not name
- * is unchanged, and gets the placeholder of an unchanged value: docs/decisions/0040. The statement itself is dropped.
+ * is unchanged, and gets the placeholder of an unchanged value: docs/decisions/0036. The statement itself is dropped.
  */
 public class LoggedColumns implements Transformation<SourceRecord> {
 
@@ -47,12 +47,20 @@ public class LoggedColumns implements Transformation<SourceRecord> {
             return record;
         }
         String statement = source.getString(STATEMENT);
-        source.put(STATEMENT, null);
+        envelope.put("source", without(source)); // both halves of a key change have the same one
         Struct row = envelope.schema().field("after") == null ? null : envelope.getStruct("after");
         if (row != null && statement != null && statement.startsWith("update ")) {
             mark(record, row, NamedColumns.of(statement));
         }
         return record;
+    }
+
+    private static Struct without(Struct source) {
+        Struct copy = new Struct(source.schema());
+        for (Field field : source.schema().fields()) {
+            copy.put(field, field.name().equals(STATEMENT) ? null : source.getWithoutDefault(field.name()));
+        }
+        return copy;
     }
 
     private void mark(SourceRecord record, Struct row, Set<String> logged) {
