@@ -53,7 +53,7 @@ CHANGES = {
     "name": "concat(name, ' ')",
     "note": "CASE WHEN note IS NULL THEN '' WHEN note = '' THEN NULL ELSE upper(note) END",
     "amount": "amount + 0.0001",
-    "huge": "CAST(huge + 0.0000000001 AS DECIMAL(38, 10))",
+    "huge": "CAST(CAST(huge AS DECIMAL(20, 10)) + 0.0000000001 AS DECIMAL(38, 10))",
     "at": "at + INTERVAL '0.000001' SECOND",
     "seen": "seen - INTERVAL '0.000001' SECOND",
     "ratio": "ratio + 0.00000000001",
@@ -268,11 +268,11 @@ def test_a_key_that_is_deleted_again_and_again_is_told_by_its_tombstone(fed: Fed
     stones = f"{fed.two.config.catalog.name}.cdc.tombstones_ns__{fed.two.name}"
     fed.two.sql(f"CREATE TABLE {stones} (id INT, _cdc_position STRING) USING iceberg")
     fed.two.sql("INSERT INTO THEIRS VALUES (77, 'comes and goes')")
-    now = [0.0]
+    now, deletes = [0.0], count(1)
 
     def pause(seconds: float) -> None:
         now[0] += seconds
-        fed.two.sql(f"INSERT INTO {stones} VALUES (77, '{now[0]:09.3f}'), (77, '000000000')")
+        fed.two.sql(f"INSERT INTO {stones} VALUES (77, '{next(deletes):09}'), (77, '000000000')")
 
     proof = fed.two.compare(behind=0.1, pause=pause, clock=lambda: now[0])
     assert (proof.differences, proof.unsettled) == ((), 1)
