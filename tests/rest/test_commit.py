@@ -1,4 +1,4 @@
-"""The suites of the commit protocol once more, on a REST catalog."""
+"""The suites of the commit protocol and of the lease once more, on a REST catalog."""
 
 from tests.contract.test_commit import (
     test_a_key_change_was_lost_after_a_crash_between_tombstones_and_publish_s14_p12,
@@ -7,12 +7,7 @@ from tests.contract.test_commit import (
     test_what_cannot_be_right_stops_the_table,
     test_what_operators_do_to_a_tables_history,
 )
-from tests.contract.test_crashes import (
-    test_whoever_comes_after_a_crash_finds_the_table_whole_and_no_reader_saw_it_go_back,
-)
 from tests.contract.test_lease import *  # noqa: F403
-from tests.contract.test_row_delta import *  # noqa: F403
-from tests.contract.test_status_tables import *  # noqa: F403
 
 __all__ = [
     "test_a_key_change_was_lost_after_a_crash_between_tombstones_and_publish_s14_p12",
@@ -20,5 +15,4 @@ __all__ = [
     "test_small_tables_drowned_in_small_files",
     "test_what_cannot_be_right_stops_the_table",
     "test_what_operators_do_to_a_tables_history",
-    "test_whoever_comes_after_a_crash_finds_the_table_whole_and_no_reader_saw_it_go_back",
 ]
