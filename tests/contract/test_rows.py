@@ -332,8 +332,8 @@ def test_a_snapshot_after_streaming_opens_a_new_epoch(new_table: Callable[..., L
     second = table.apply([*again, topic.change("u", {"id": 2, "n": 4}, (0, 45))])
     assert second.progress.of(0).epoch == 1
     assert {row.id: row.n for row in table.rows()} == {1: 3, 2: 4, 3: 1}
-    only = topic.read({"id": 1, "n": 6}, (0, 7), snapshot="first")
-    third = table.apply([topic.change("u", {"id": 1, "n": 5}, (45, 60)), only])
+    change = topic.change("u", {"id": 1, "n": 5}, (45, 60))
+    third = table.apply([change, topic.read({"id": 1, "n": 6}, (0, 7), snapshot="first")])
     assert third.progress.of(0).epoch == 2
     assert {row.id: row.n for row in table.rows()} == {1: 6, 2: 4, 3: 1}
 
