@@ -3,6 +3,8 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 SOURCES ?= postgres
+DB ?= postgres
+ACTIONS ?= 200
 STAMP := .venv/.installed
 RUN := .venv/bin
 COMPILE := $(RUN)/pip-compile --quiet --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --strip-extras
@@ -10,7 +12,7 @@ COMPILE := $(RUN)/pip-compile --quiet --generate-hashes --allow-unsafe --no-emit
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test campaign check unit format docs lock bench bench-apply bench-fresh bench-load bench-converter bench-sources soak clean
+.PHONY: help venv demo test test-long campaign check unit format docs lock bench bench-apply bench-fresh bench-load bench-converter bench-sources soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -34,9 +36,13 @@ demo: $(STAMP) ## Start the stack, stream a live workload into Iceberg, verify e
 test: $(STAMP) ## Run every test: unit, contract, integration, end to end
 	@$(RUN)/python -m pytest
 
-campaign: $(STAMP) ## Run the long tests that `make test` leaves out: more kills, replays, rewinds, the other database
+test-long: $(STAMP) ## Run the long tests that `make test` leaves out: more kills, replays, rewinds, the other database
 	@CDC_TEST_KILLS=10 CDC_TEST_HISTORY=20 CDC_TEST_LOAD_KILLS=10 CDC_TEST_REWINDS=20 CDC_TEST_REPLAYS=100 \
-		$(RUN)/python -m pytest -m "" tests/e2e tests/contract/test_replay.py tests/contract/test_wide.py tests/integration/test_stream_service.py
+		CDC_TEST_CRASHES=6 $(RUN)/python -m pytest -m "" tests/e2e tests/rest tests/contract/test_replay.py \
+		tests/contract/test_crashes.py tests/contract/test_wide.py tests/integration/test_stream_service.py
+
+campaign: $(STAMP) ## Do random things to sources, servers and service, and compare; DB, ACTIONS, SEED, CAMPAIGN_OPTIONS
+	@$(RUN)/python -m tests.campaign --db $(DB) --actions $(ACTIONS) $(if $(SEED),--seed $(SEED)) $(CAMPAIGN_OPTIONS)
 
 unit: $(STAMP) ## Run the unit tests only
 	@$(RUN)/python -m pytest tests/unit

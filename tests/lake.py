@@ -42,14 +42,14 @@ EVERY_PLACE = "ffffffffffffffff-f-ffffffffffffffff"
 """Sorts behind every place in a log."""
 
 
-def lake_config(folder: Path) -> Config:
-    """Return a configuration whose catalog is a folder."""
+def lake_config(folder: Path, catalog: dict[str, str] | None = None) -> Config:
+    """Return a configuration whose catalog is a folder, if it is no other."""
     return Config.model_validate(
         {
             "kafka": {"bootstrap_servers": "127.0.0.1:1"},
             "registry": {"url": "http://127.0.0.1:1"},
             "connect": {"url": "http://127.0.0.1:1"},
-            "catalog": {"type": "hadoop", "warehouse": f"{folder}/warehouse"},
+            "catalog": catalog or {"type": "hadoop", "warehouse": f"{folder}/warehouse"},
             "spark": {"master": "local[2]", "driver_memory": "2g"},
             "sources": [
                 {
@@ -144,7 +144,7 @@ class LakeTable:
         self.pending: list[Message] = []
         self.token = token
         self.blocked_keys = 1000
-        self.files: Any = direct_catalog(config.catalog) or FileCatalog(config)
+        self.files = writable_catalog(config)
         self.rewrites = True
         self.index_folder = Path(config.catalog.warehouse).with_name("index")
         self.indexes = KeyIndexes(self.index_folder) if deltas else None
@@ -276,9 +276,14 @@ def killed_before_publish(table: LakeTable) -> Iterator[None]:
         table.before_publish = lambda: None
 
 
-def start_session(folder: Path) -> tuple[SparkSession, Config]:
-    """Return a Spark session whose lake is in the folder."""
-    config = lake_config(folder)
+def writable_catalog(config: Config) -> Any:
+    """Return the lake's catalog as pyiceberg writes to it; that of plain files is made so for tests."""
+    return direct_catalog(config.catalog) or FileCatalog(config)
+
+
+def start_session(folder: Path, catalog: dict[str, str] | None = None) -> tuple[SparkSession, Config]:
+    """Return a Spark session whose lake is in the folder, or in another catalog."""
+    config = lake_config(folder, catalog)
     return build_session(config, fetch_spark()), config
 
 

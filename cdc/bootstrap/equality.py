@@ -14,6 +14,8 @@ from pyspark.sql import functions as f
 
 from cdc.arrow import plain_type
 from cdc.bootstrap.by_value import column_texts, differing_values, joined_keys, key_values
+from cdc.bootstrap.deleted import tombstones
+from cdc.bootstrap.standing import Standing
 from cdc.core.canonical import Form
 from cdc.core.ddl import spark_type
 from cdc.core.errors import PreflightError, TransientError
@@ -21,12 +23,10 @@ from cdc.core.evolution import CDC_COLUMNS
 from cdc.core.fingerprint import WHOLE, DigestSource, Fingerprint, KeyRange, Rendering, RowDigests, parted
 from cdc.core.history import DELETED, INSERTED, UPDATED, TableHistory
 from cdc.core.load import Range, RangeReader
-from cdc.core.names import TableName, quote, quote_table, tombstones_of
+from cdc.core.names import TableName, quote, quote_table
 from cdc.core.proof import Seen, Texts, changed_share
 from cdc.kafka.ranges import RangeReader as KafkaRanges
 from cdc.lake.checkpoints import Histories
-from cdc.lake.held import HeldTable
-from cdc.lake.tombstones import Tombstones
 from cdc.pipeline.catch_up import RangeEngine
 from cdc.pipeline.table import TableSpec
 from cdc.spark.digests import NO_DIGESTS, differing, digested, digests_of, fingerprints
@@ -73,6 +73,7 @@ class Sides:
     def __init__(self, parts: SidesParts) -> None:
         self._parts = parts
         self._passed = ("", dict[int, int]())
+        self._standing = Standing(parts.catalog, parts.namespace, parts.spec.target)
 
     @cached_property
     def _digests(self) -> RowDigests:
@@ -122,8 +123,8 @@ class Sides:
         return bool(found["value"].null_count == len(found))
 
     def trouble(self) -> str:
-        """Return what is wrong with the connector."""
-        return self._parts.trouble()
+        """Return why the table does not go on, or what is wrong with the connector; each with what helps."""
+        return self._standing.why() or self._parts.trouble()
 
     def ranges(self) -> Sequence[KeyRange]:
         """Return ranges of the key; raises PreflightError for a table without any that is too large for that."""
@@ -222,7 +223,7 @@ class Sides:
 
     def _within(self, rows: DataFrame, parts: Sequence[KeyRange]) -> DataFrame:
         """Return the rows in some ranges; in conditions that Iceberg prunes files by."""
-        conditions = [_condition(part, self._types) for part in _merged(parts)]
+        conditions = [condition_of(part, self._types) for part in merged(parts)]
         bounded = [one for one in conditions if one is not None]
         return rows.where(reduce(lambda a, b: a | b, bounded)) if len(bounded) == len(conditions) else rows
 
@@ -233,19 +234,11 @@ class Sides:
 
     def _tombstones(self, wanted: DataFrame) -> dict[str, str]:
         """Return the newest position of those of the keys that were deleted and are remembered."""
-        key = list(self._parts.spec.key)
-        name = tombstones_of(self._parts.namespace, self._parts.spec.target)
-        own, target = HeldTable(self._parts.catalog, name), HeldTable(self._parts.catalog, self._parts.spec.target)
-        target.look()
-        waiting = Tombstones(own, target).waiting(key)
-        frames = [] if waiting is None else [self._parts.session.createDataFrame(waiting)]
-        if own.look() is not None:
-            sql = quote_table((self._parts.catalog_name, *name), "`")
-            self._parts.session.catalog.refreshTable(sql)
-            frames.append(self._parts.session.table(sql).select(*(self._column(one) for one in (*key, _POSITION))))
-        if not frames:
+        key, parts = list(self._parts.spec.key), self._parts
+        known = tombstones(parts.session, parts.catalog, parts.catalog_name, parts.namespace, parts.spec.target, key)
+        if known is None:
             return {}
-        stones = reduce(DataFrame.unionByName, frames).join(f.broadcast(wanted), key, "left_semi").toArrow()
+        stones = known.join(f.broadcast(wanted), key, "left_semi").toArrow()
         found: dict[str, str] = {}
         for one, position in zip(self._keys(stones), stones[_POSITION].to_pylist(), strict=True):
             found[one] = max(position, found.get(one, ""))
@@ -307,7 +300,7 @@ def _together(found: Sequence[pa.Table], empty: pa.Table) -> pa.Table:
     return pa.concat_tables(filled) if filled else empty
 
 
-def _merged(parts: Sequence[KeyRange]) -> list[KeyRange]:
+def merged(parts: Sequence[KeyRange]) -> list[KeyRange]:
     """Return ranges that hold the same rows, neighbours put together."""
     found: list[KeyRange] = []
     for part in parts:
@@ -318,7 +311,7 @@ def _merged(parts: Sequence[KeyRange]) -> list[KeyRange]:
     return found
 
 
-def _condition(part: KeyRange, types: Mapping[str, str]) -> Column | None:
+def condition_of(part: KeyRange, types: Mapping[str, str]) -> Column | None:
     """Return what holds for the rows of a range, None where that is every row."""
     if part.after is None and part.through is None:
         return None

@@ -342,6 +342,11 @@ class OracleSource(SourceSection):
         description="Who reads a table's first rows: the connector; load is not implemented for Oracle.",
     )
 
+    @property
+    def large_objects(self) -> bool:
+        """Return whether the connector captures large objects."""
+        return self.connector.get("lob.enabled", "").strip().lower() == "true"
+
     @model_validator(mode="after")
     def _known_tables(self) -> Self:
         if any(table.pattern for table in self.tables):

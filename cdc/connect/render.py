@@ -33,8 +33,21 @@ def render(source: SourceConfig, config: Config) -> dict[str, str]:
     values = _values(source, config)
     settings = filled("common", values) | filled(source.type, values) | _format_settings(source, config, values)
     settings |= _history_security(source, config.kafka) | _particular(source) | _snapshot_tables(source)
-    empty = {"database.pdb.name"} if isinstance(source, OracleSource) and source.pdb is None else set()
-    return {key: value for key, value in (settings | source.connector).items() if key not in empty}
+    left_out = _left_out(source)
+    return {key: value for key, value in (settings | source.connector).items() if key not in left_out}
+
+
+def _left_out(source: SourceConfig) -> set[str]:
+    """Return the settings that do not go with others: statements are not to be had together with large objects."""
+    if not isinstance(source, OracleSource):
+        return set()
+    statements = {
+        "log.mining.include.redo.sql",
+        "transforms",
+        "transforms.logged.type",
+        "transforms.logged.placeholder",
+    }
+    return ({"database.pdb.name"} if source.pdb is None else set()) | (statements if source.large_objects else set())
 
 
 def history_topic(source: SourceConfig) -> str | None:

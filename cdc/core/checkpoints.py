@@ -50,9 +50,10 @@ class Checkpoint:
 
 
 def checkpoints_of(history: TableHistory) -> Iterator[Checkpoint]:
-    """Yield the checkpoints in the ancestry of ``main``, newest first."""
+    """Yield the checkpoints in the ancestry of ``main``, newest first; none that holds a part of a batch."""
+    parts = history.parts()
     for version in history.ancestry(history.head):
-        if version.is_batch or REWOUND_FROM in version.summary:
+        if version.snapshot_id not in parts and (version.is_batch or REWOUND_FROM in version.summary):
             recorded = history.recorded(version.snapshot_id)
             if recorded and PROGRESS in recorded:
                 yield _checkpoint(history, version, recorded)

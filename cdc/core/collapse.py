@@ -209,7 +209,8 @@ def unavailable(column: str, table: str) -> UnavailableValue:
     """Return the error for a row whose value no event and no row of the table has."""
     return UnavailableValue(
         f"column {column!r} of {table} was left out as unchanged and is known nowhere",
-        hint="set REPLICA IDENTITY FULL on the source table, then `cdc tables reset TABLE`",
+        hint="let the source log whole rows (PostgreSQL: REPLICA IDENTITY FULL; Oracle: SUPPLEMENTAL LOG DATA (ALL) "
+        "COLUMNS), then `cdc tables reset TABLE`",
     )
 
 

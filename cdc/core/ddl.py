@@ -13,9 +13,14 @@ def spark_type(iceberg: str) -> str:
     if iceberg.startswith("list<"):
         return f"array<{spark_type(iceberg[5:-1])}>"
     if iceberg.startswith("struct<"):
-        fields = (part.split(": ", 1) for part in _split(iceberg[7:-1]))
-        return struct_ddl((name, spark_type(kind)) for name, kind in fields)
+        return struct_ddl((name, spark_type(kind)) for name, kind in members(iceberg))
     return _SPARK.get(iceberg, iceberg)
+
+
+def members(struct: str) -> list[tuple[str, str]]:
+    """Return name and type of a struct's members, by Iceberg's name of its type."""
+    fields = (part.partition(": ") for part in _split(struct[7:-1]))
+    return [(name, kind) for name, _, kind in fields]
 
 
 def struct_ddl(fields: Iterable[tuple[str, str]]) -> str:

@@ -40,6 +40,14 @@ def carried(recorded: Mapping[str, str], kind: str) -> dict[str, str]:
     return {**{name: value for name, value in recorded.items() if name not in _OF_ONE_COMMIT}, KIND: kind}
 
 
+def part_of_batch(summary: Mapping[str, str]) -> dict[str, str]:
+    """Return what a commit bears that is one of several of a batch, and not the last: whose it is, as a fence does.
+
+    With the batch's progress it would be taken for all of it: a table that is rewound to it would lack the other rows.
+    """
+    return {**{name: summary[name] for name in (TOKEN, PIPELINE) if name in summary}, FENCE: "true"}
+
+
 @dataclass(frozen=True)
 class Version:
     """One snapshot of a table: its parent, time (UTC) and summary; ``schema_id`` is the schema it was written with."""
@@ -113,6 +121,18 @@ class TableHistory:
         text = self.properties.get(ACCEPTED)
         states = Progress.from_json(text).partitions if text else {}
         return any(progress.of(p).epoch < state.epoch for p, state in states.items())
+
+    def parts(self) -> dict[int, int]:
+        """Return the snapshots that hold the first part of a batch, each with the one that holds the whole of it.
+
+        Earlier versions of the service gave both the same entries: the deletes of a truncate, and what was merged then.
+        """
+        found: dict[int, int] = {}
+        for whole in self.versions.values():
+            part = None if whole.parent is None else self.versions.get(whole.parent)
+            if part is not None and part.is_batch and part.entries == whole.entries:
+                found[part.snapshot_id] = whole.snapshot_id
+        return found
 
     def loaded_where(self) -> str:
         """Return the condition that a row had to fulfil to be loaded; empty if the whole table was."""

@@ -26,11 +26,12 @@ class Seen(NamedTuple):
 
 
 class Kind(StrEnum):
-    """How a key differs."""
+    """How a key differs; what is a duplicate has several rows in one of two tables of the lake."""
 
     MISSING = "missing"
     EXTRA = "extra"
     DIFFERENT = "different"
+    DUPLICATE = "duplicate"
 
 
 @dataclass(frozen=True)
@@ -109,14 +110,22 @@ def changed_share(changes_per_second: float, rows: int, rows_per_range: int, sec
     return 1 - exp(-changes_per_second * seconds * rows_per_range / max(rows, 1))
 
 
+LAKE = "lake:"
+"""What the ``source`` of a proof begins with that compared two tables of the lake; no source's name has a colon."""
+
+
 @dataclass(frozen=True)
 class TableProof:
-    """What became of the proof of one table.
+    """What became of the proof of one table, beside its source or beside another table of the lake.
 
     Every change up to ``position`` is in the lake as it is in the source, but for ``differences`` and the ``unsettled``
     keys, which changed whenever they were looked at. ``rows`` were there in the source, ``read`` were read of it in
     all. ``by_value`` are columns that the database could not digest, ``where`` is the condition of the part that was
     loaded, ``repaired`` are rows that differed and do no more.
+
+    Beside another table, which stands in for the source, ``position`` names the table snapshots that were compared
+    first (decision 0035). ``one_sided`` are columns that only one of both has, ``apart`` those whose types have no form
+    in common, with their types; ``held`` is why the target did not go on meanwhile.
     """
 
     source: str
@@ -132,11 +141,19 @@ class TableProof:
     repaired: int = 0
     seconds: float = 0.0
     error: str = ""
+    one_sided: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
+    held: str = ""
 
     @property
     def equal(self) -> bool:
-        """Return whether nothing differs, and the proof came to its end."""
-        return not (self.differences or self.error)
+        """Return whether nothing differs, every column could be compared, and the proof came to its end."""
+        return not (self.differences or self.apart or self.error)
+
+    @property
+    def other(self) -> str:
+        """Return the table of the lake that the target was compared with, empty where it was the source."""
+        return self.source.removeprefix(LAKE) if self.source.startswith(LAKE) else ""
 
     def figures(self) -> dict[str, Any]:
         """Return what it says beside the differences themselves, as it is told to machines and kept."""

@@ -56,12 +56,17 @@ def plan_rewind(
 ) -> RewindPlan:
     """Return what a rewind to the snapshot does.
 
-    Raises TerminalError if the table is there already, PositionLost if nobody knows the snapshot's progress or the
-    topic lacks messages after it.
+    Raises TerminalError if the table is there already or the snapshot holds a part of a batch, PositionLost if nobody
+    knows the snapshot's progress or the topic lacks messages after it.
     """
     head = history.head
     if head is None or head == to_snapshot or _rewound_to(history) == to_snapshot:
         raise TerminalError(f"{history.target} is at snapshot {to_snapshot} already", hint="there is nothing to rewind")
+    if to_snapshot in (parts := history.parts()):
+        raise TerminalError(
+            f"snapshot {to_snapshot} of {history.target} holds a part of a batch, and says that it is the whole",
+            hint=f"the whole of it is {parts[to_snapshot]}",
+        )
     here, there = history.recorded(head), history.recorded(to_snapshot)
     if there is None or here is None:
         raise PositionLost(

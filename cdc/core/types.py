@@ -40,6 +40,10 @@ _TEXT_IN_BYTES = re.compile(
 )
 """PostgreSQL types that Debezium has no mapping for: in events that our converter has not made, bytes of their text."""
 _DECIMAL_SOURCES = ("NUMERIC", "DECIMAL", "NUMBER", "DEC", "FIXED")
+_LOCAL_TEXT = "io.debezium.time.IsoTimestamp"
+"""Oracle's DATE and TIMESTAMP: a local time as text, whose Z means nothing."""
+_MICROSECONDS = 6
+"""Digits of a second's fraction that a timestamp of Iceberg holds, and that Debezium reads of an interval."""
 
 
 def unfit_text(placeholder: str) -> str:
@@ -80,14 +84,14 @@ class EventField:
         if self.semantic == DECIMAL:
             return self._exact(self._precision(), int(self.parameters.get("scale", "0")))
         if self.physical == "string" and self.decimal_source:
-            return self._exact(self._length("length"), self._length("scale") or 0)
+            return self._exact(self._length("length"), self._scale())
         if self._mysql_boolean():
             return "int"
         if self.physical == "bytes" and _TEXT_IN_BYTES.fullmatch(self.source_type):
             return "string"
         if self.physical == "map":
             return "map<string, string>"
-        known = _SEMANTIC.get(self.semantic or "") or _PHYSICAL.get(self.physical)
+        known = self._oracle_time() or _SEMANTIC.get(self.semantic or "") or _PHYSICAL.get(self.physical)
         if known is None:
             raise IncompatibleSchema(
                 f"column {self.name!r} has type {self.semantic or self.physical}, which has no exact Iceberg type",
@@ -116,6 +120,28 @@ class EventField:
         if "BIGINT UNSIGNED" in self.source_type or self.source_type == "SERIAL":
             return 20
         return int(self.parameters.get("connect.decimal.precision", "0"))
+
+    def _oracle_time(self) -> str | None:
+        """Return the type of one of Oracle's times whose digits decide it; None for all others."""
+        if self.semantic == _LOCAL_TEXT:
+            return "timestamp" if self._fraction("length") <= _MICROSECONDS else "string"
+        if self.source_type.startswith("INTERVAL DAY") and self._fraction("scale") > _MICROSECONDS:
+            raise IncompatibleSchema(
+                f"column {self.name!r} is an interval with more than {_MICROSECONDS} digits of a second, which "
+                "Debezium reads as other seconds",
+                hint="exclude the column with column.exclude.list, or declare it as .. TO SECOND(6)",
+            )
+        return None
+
+    def _scale(self) -> int:
+        # Oracle's NUMBER without one has any; Debezium's parser of definitions makes its length 38, its driver 0.
+        known = self._length("scale")
+        return -1 if known is None and self.source_type == "NUMBER" else known or 0
+
+    def _fraction(self, parameter: str) -> int:
+        """Return how many digits of a second's fraction an Oracle type has; a DATE has none."""
+        declared = re.search(r"(?:TIMESTAMP|SECOND) ?\((\d)\)", self.source_type)
+        return int(declared[1]) if declared else max(self._length(parameter) or 0, 0)
 
     def _length(self, what: str) -> int | None:
         value = self.parameters.get(SOURCE + what, "")

@@ -11,7 +11,7 @@ from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.schema import Schema
 from pyiceberg.types import BooleanType, DoubleType, IcebergType, LongType, NestedField, StringType, TimestamptzType
 
-from cdc.core.proof import Kind, TableProof
+from cdc.core.proof import LAKE, Kind, TableProof
 from cdc.lake.audit import append_rows, operator
 from cdc.lake.foreign import lake_errors
 
@@ -61,17 +61,24 @@ class Verifications:
         append_rows(self._catalog, self._name, _SCHEMA, [proof.figures() | told])
 
     def newest(self) -> dict[str, Proved]:
-        """Return the newest proof of each table by its target, without those that failed; raises TransientError."""
-        told = ("target", "at", "equal", "position", "unsettled", "error", *map(str, Kind))
+        """Return the newest proof of each table by its target: those that failed, or were of two tables, are none.
+
+        Raises TransientError.
+        """
         try:
             with lake_errors("read the table of proofs"):
-                rows = self._catalog.load_table(self._name).scan(selected_fields=told).to_arrow()
+                table = self._catalog.load_table(self._name)
+                told = [name for name in _TOLD if name in table.schema().column_names]
+                rows = table.scan(selected_fields=tuple(told)).to_arrow()
         except NoSuchTableError:
             return {}
-        by_time = rows.filter(pc.equal(rows["error"], "")).sort_by("at")
-        return {row["target"]: _proved(row) for row in by_time.to_pylist()}
+        of_source = pc.and_(pc.equal(rows["error"], ""), pc.invert(pc.starts_with(rows["source"], LAKE)))
+        return {row["target"]: _proved(row) for row in rows.filter(of_source).sort_by("at").to_pylist()}
+
+
+_TOLD = ("source", "target", "at", "equal", "position", "unsettled", "error", *map(str, Kind))
 
 
 def _proved(row: Mapping[str, Any]) -> Proved:
-    differences = sum(row[str(kind)] for kind in Kind)
+    differences = sum(row.get(str(kind)) or 0 for kind in Kind)
     return Proved(row["at"], row["equal"], row["position"], differences, row["unsettled"])

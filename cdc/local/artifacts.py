@@ -25,7 +25,7 @@ _LAYOUT = 3
 """Counted up when what is unpacked, or where to, changes."""
 
 _CONVERTER = (*sorted(unpack.CONVERTER.iterdir()), *sorted((unpack.SERVICES / "META-INF" / "services").iterdir()))
-_VALUES = tuple(sorted(unpack.VALUES.rglob("*.java")))
+_VALUES = tuple(sorted(file for file in unpack.VALUES.rglob("*") if file.is_file()))
 
 OnStep = Callable[[str], None]
 
@@ -84,18 +84,20 @@ def fetch(names: Collection[str], on_step: OnStep) -> dict[str, Path]:
 
     Idempotent. Raises PreflightError for a failed download and for a file whose hash is not the committed one.
     """
-    wanted = {name: distribution(name) for name in names}
-    missing = [one for one in wanted.values() if not one.ready()]
-    if missing:
+    return {name: bring(distribution(name), on_step) for name in names}
+
+
+def bring(one: Distribution, on_step: OnStep) -> Path:
+    """Return the folder of a distribution, as ``fetch`` does."""
+    if not one.ready():
         system.ensure_programs(on_step)
-    for one in missing:
         _check_machine(one)
         with locked(cache() / "fetch.lock", "the download", patient=True):
             if not one.ready():
                 on_step(f"fetching {one.name} ({one.megabytes} MB)")
                 with growth_shown(cache() / "maven", one.megabytes):
                     _build(one)
-    return {name: one.folder for name, one in wanted.items()}
+    return one.folder
 
 
 def spark_jars(on_step: OnStep = lambda _: None) -> Path:
@@ -144,7 +146,7 @@ def _build(one: Distribution) -> None:
 
 def _download(one: Distribution, scratch: Path) -> Path:
     folder = scratch / one.name
-    copy_dependencies(one.pom, None if one.pom == SPARK_POM else one.name, folder)
+    copy_dependencies(one.pom, one.name if one.pom == POM else None, folder)
     return folder
 
 

@@ -15,7 +15,7 @@ from cdc.local.system import java
 SERVICES = REPOSITORY / "debezium" / "services"
 CONVERTER = REPOSITORY / "connectors" / "converter"
 VALUES = REPOSITORY / "connectors" / "values"
-"""Converters of values, a folder for each connector that has some."""
+"""Converters of values, a folder for each connector that has some; ``services`` in it names what Connect looks for."""
 _BUILD_ONLY = ("ecj-", "connect-api-", "kafka-clients-")
 MYSQL_PROGRAMS = ("bin/mysqld", "bin/mysql")
 MYSQL_FOLDERS = ("lib/private/", "lib/plugin/component", "share/")
@@ -42,7 +42,7 @@ def connector_plugins(archives: Path, target: Path) -> None:
         plugin = target / f"debezium-connector-{sources.name}"
         with tempfile.TemporaryDirectory(dir=archives) as classes:
             _compile(sources, [archives, plugin], Path(classes))
-            _pack(plugin / "cdc-values.jar", [Path(classes)])
+            _pack(plugin / "cdc-values.jar", [Path(classes), sources / "services"])
 
 
 def converter_plugin(archives: Path, target: Path) -> None:

@@ -34,7 +34,7 @@ PASSED_SECONDS, TROUBLED_SECONDS = 300.0, 15.0
 """How long the lake is waited for, and how long while it is known why it will not come on."""
 
 SAID_SECONDS = 5.0
-"""After so long it is said that it is waited for."""
+"""After so long it is said that it is waited for; at once, where it is known why."""
 
 
 class Sides(Protocol):
@@ -67,7 +67,7 @@ class Sides(Protocol):
         ...
 
     def trouble(self) -> str:
-        """Return why it may not come to that, empty if nothing is known."""
+        """Return why it may not come to that, and what helps; empty if nothing is known."""
         ...
 
     def ranges(self) -> Sequence[KeyRange]:
@@ -251,13 +251,15 @@ class Proof:
         while not self.sides.applied(high):
             trouble, now = self.sides.trouble(), self.clock()
             well = well if trouble else now
-            if now - began > SAID_SECONDS:
+            if trouble or now - began > SAID_SECONDS:
                 self._tell(detail=f"waiting for the lake to pass {high}: {trouble or 'is `cdc stream` running?'}")
             self._heed_stop()
             if now - began > PASSED_SECONDS or now - well > TROUBLED_SECONDS:
                 what = f"{self.names[1]} has not come to {high} within {now - began:.0f} s"
+                if trouble:  # with what helps
+                    raise TransientError(f"{what}: {trouble}", hint="then `cdc verify` again")
                 hint = "`cdc status` shows how far it is; `cdc stream` has to run, and the connector"
-                raise TransientError(what + (f": {trouble}" if trouble else ""), hint=hint)
+                raise TransientError(what, hint=hint)
             self.pause(0.2)
         if self._progress.detail:
             self._tell(detail="")

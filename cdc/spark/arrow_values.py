@@ -21,6 +21,7 @@ SIGN = 0x80
 """The bit of a number's first byte that is set below zero."""
 
 _NUMBER = r"^-?\d+(\.\d+)?$"
+_LOCAL = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$"
 _WIDER = {("int", "long"), ("float", "double")}
 _MICROS_PER_UNIT = {"io.debezium.time.Timestamp": 1000, "io.debezium.time.MicroTimestamp": 1}
 _NUMBER_TEXTS = {"NAN": "NaN", "POSITIVE_INFINITY": "Infinity", "NEGATIVE_INFINITY": "-Infinity"}
@@ -66,6 +67,8 @@ def _natural(field: EventField, column_type: str) -> Convert:
 def _text(field: EventField, column_type: str) -> Convert:
     if column_type == "timestamptz" and field.semantic == "io.debezium.time.ZonedTimestamp":
         return lambda values: values.cast(pa.string()).cast(arrow_type(column_type))
+    if column_type == "timestamp":
+        return _local
     if column_type.startswith("decimal"):
         return lambda values: _number(values).cast(arrow_type(column_type))
     if column_type != "string":
@@ -109,6 +112,13 @@ def _unscaled(values: pa.Array, scale: int) -> pa.Array:
     made = pa.py_buffer(np.ascontiguousarray(little))
     kind = pa.decimal128(DECIMAL_DIGITS, scale)
     return pc.if_else(whole.is_valid(), pa.Array.from_buffers(kind, len(whole), [None, made]), pa.scalar(None, kind))
+
+
+def _local(values: pa.Array) -> pa.Array:
+    """Return local times that are told as if they were of UTC."""
+    if not pc.all(pc.match_substring_regex(values, _LOCAL)).as_py() and values.null_count < len(values):
+        raise Refused("a time in another form")
+    return pc.utf8_rtrim(values.cast(pa.string()), "Z").cast(pa.timestamp("us"))
 
 
 def _number(values: pa.Array) -> pa.Array:

@@ -102,6 +102,8 @@ def _convert(value: Column, field: EventField, column_type: str) -> Column:
         return _bits(value, int(field.parameters.get("length", "8")), varying=field.source_type == "VARBIT")
     if column_type == "date" and field.physical == "int":
         return f.date_from_unix_date(value) if field.semantic == "io.debezium.time.Date" else value
+    if column_type == "timestamp" and field.physical == "string":
+        return _local(value)
     if column_type == "timestamp":
         micros = value * _MICROS_PER_UNIT.get(field.semantic or "", 1) if field.physical == "long" else value
         return f.timestamp_micros(micros).cast("timestamp_ntz") if _is_debezium(field) else value.cast("timestamp_ntz")
@@ -147,6 +149,11 @@ def _instant(value: Column) -> Column:
         .when(value == "-infinity", f.timestamp_micros(f.lit(MINUS_INFINITY_MICROS)))
         .otherwise(value.try_cast("timestamp"))
     )
+
+
+def _local(value: Column) -> Column:
+    """Return a local time that is told as if it were one of UTC; a year of five digits has a sign before it."""
+    return f.regexp_replace(value, r"Z$", "").try_cast("timestamp_ntz")
 
 
 def _bits(value: Column, length: int, *, varying: bool) -> Column:

@@ -1,5 +1,6 @@
 """Rows of the lake as Spark digests them (``cdc.core.fingerprint``): texts, sums and ranges as a database's."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -8,6 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 
 from cdc.core.canonical import NEGATIVE_INFINITY
+from cdc.core.ddl import members
 from cdc.core.fingerprint import END, MARK, NULL, KeyRange, Rendering
 from cdc.core.names import quote
 
@@ -17,8 +19,19 @@ _BEFORE_ANY_CALENDAR = "-9999-01-01 00:00:00"
 
 def text_of(name: str, column_type: str, rendering: Rendering) -> Column:
     """Return the text of a column that is digested; null for null."""
-    column, kind = _column(name), column_type.partition("(")[0]
+    return _text(_column(name), column_type, rendering)
+
+
+def _text(column: Column, column_type: str, rendering: Rendering = Rendering.PLAIN) -> Column:
+    kind = re.split(r"[(<]", column_type, maxsplit=1)[0]
     match kind:
+        case "list":
+            element = column_type[5:-1]
+            items = f.transform(column, lambda one: joined([_text(one, element)]))
+            return f.when(column.isNotNull(), f.array_join(items, ""))
+        case "struct":
+            parts = [_text(column.getField(name), member) for name, member in members(column_type)]
+            return f.when(column.isNotNull(), joined(parts))
         case "float" | "double":
             return _bits(column, kind)
         case "binary":
@@ -49,14 +62,14 @@ def digested(
     """Return rows with their digests, for ``digests_of`` and ``fingerprints``, beside the columns that they have."""
     texts = {name: text_of(name, types[name], rendering) for name, rendering in columns.items()}
     digits = f.md5(joined(list(texts.values())))
-    with_digits = rows.select("*", joined([texts[name] for name in key]).alias(_KEY), digits.alias(_DIGITS))
+    with_digits = rows.select("*", joined([texts[name] for name in key]).alias(KEY), digits.alias(_DIGITS))
     return with_digits.select("*", *(_half(start).alias(name) for name, start in ((_FIRST, 1), (_SECOND, 17))))
 
 
-def digests_of(rows: DataFrame) -> DataFrame:
-    """Return ``key, first, second`` of rows that are ``digested``."""
-    names = ((_KEY, "key"), (_FIRST, "first"), (_SECOND, "second"))
-    return rows.select(*(f.col(own).alias(name) for own, name in names))
+def digests_of(rows: DataFrame, *more: str) -> DataFrame:
+    """Return ``key, first, second`` of rows that are ``digested``, and ``more`` of their columns."""
+    names = ((KEY, "key"), (_FIRST, "first"), (_SECOND, "second"))
+    return rows.select(*(f.col(own).alias(name) for own, name in names), *map(_column, more))
 
 
 def fingerprints(rows: DataFrame, types: Mapping[str, str], ranges: Sequence[KeyRange]) -> DataFrame:
@@ -89,7 +102,8 @@ def number_of(types: Mapping[str, str], ranges: Sequence[KeyRange]) -> Column:
 NO_DIGESTS = pa.schema([("key", pa.string()), ("first", pa.int64()), ("second", pa.int64())]).empty_table()
 """What ``digests_of`` no rows are."""
 
-_KEY, _DIGITS, _FIRST, _SECOND = "_cdc_key", "_cdc_digits", "_cdc_first", "_cdc_second"
+KEY, _DIGITS, _FIRST, _SECOND = "_cdc_key", "_cdc_digits", "_cdc_first", "_cdc_second"
+"""Columns of rows that are ``digested``; the first is their key, joined."""
 
 
 def _by_characters(column: Column, column_type: str) -> Column:

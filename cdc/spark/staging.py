@@ -11,6 +11,7 @@ from pyspark.sql import functions as f
 
 from cdc.core.batch import Problem
 from cdc.core.ddl import spark_type
+from cdc.core.history import part_of_batch
 from cdc.core.names import quote
 from cdc.core.positions import LAYOUTS, OFFSET_DIGITS, hexadecimal
 from cdc.core.progress import Progress
@@ -116,14 +117,15 @@ def merge_changes(
     bounds: KeyBounds | None,
     summary: Mapping[str, str],
 ) -> None:
-    """Merge the changes into the staging branch; every commit made bears ``summary``."""
+    """Merge the changes into the staging branch; of the commits made the last one bears ``summary``."""
     source = changes if floors is None else changes.join(floors, "k", "left")
     floor = f.lit("") if floors is None else f.coalesce(f.col("floor"), f.lit(""))
     at = f.lit(datetime.now(UTC)).cast("timestamp")
     source.withColumn("floor", floor).withColumn("committed_at", at).createOrReplaceTempView("changes")
-    with snapshot_properties(session, summary):
-        if truncate:
+    if truncate:
+        with snapshot_properties(session, part_of_batch(summary)):
             session.sql(truncate_sql(target.branch, truncate))
+    with snapshot_properties(session, summary):
         layout = LAYOUTS[shape.engine]
         session.sql(merge_sql(target.branch, "changes", shape.key, list(shape.columns), layout, bounds))
 

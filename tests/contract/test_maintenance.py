@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -47,8 +47,7 @@ from cdc.spark.session import sibling_session
 from tests.contract.events import NUMBERED, Topic
 from tests.contract.test_rewind import Operator, unread
 from tests.contract.test_rewind import rows as rows_with_positions
-from tests.file_catalog import FileCatalog
-from tests.lake import Killed, LakeTable, killed_before_publish
+from tests.lake import Killed, LakeTable, killed_before_publish, writable_catalog
 from tests.small_commits import SmallCommits
 
 COMMITS = int(os.environ.get("CDC_TEST_COMMITS", "60"))  # noqa: TID251 - how long a test is
@@ -71,7 +70,7 @@ class Hands:
 
     def __post_init__(self) -> None:
         session, config = self.lake
-        files: Any = FileCatalog(config)
+        files = writable_catalog(config)
         histories, direct = Histories(files), files if self.direct else None
         self.hands = TableMaintainer(session, config.catalog.name, config.metadata_namespace, histories, direct)
         self.histories = histories
@@ -319,7 +318,7 @@ def test_a_rewind_within_its_promise_works_after_maintenance_s21(
 
 
 def test_a_rewind_to_a_snapshot_that_is_expired_meanwhile_is_refused(
-    new_table: Any, hands: Any, lake: tuple[Any, Any]
+    new_table: Any, hands: Any, lake: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Main does not move by an expiry: without a look at the snapshot itself its files would be gone from under it."""
     table = new_table("expired_meanwhile", NUMBERED)
@@ -331,14 +330,17 @@ def test_a_rewind_to_a_snapshot_that_is_expired_meanwhile_is_refused(
     oldest = [version.snapshot_id for version in history.ancestry(history.head)][-2]
     plan = operator.plan(oldest)
 
-    class Meanwhile(FileCatalog):
-        def commit_table(self, *arguments: Any) -> None:
-            hands(table, limits=Limits(SHORT, 64 << 20)).rounds()
-            super().commit_table(*arguments)
+    commit = table.files.commit_table
 
+    def meanwhile(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        hands(table, limits=Limits(SHORT, 64 << 20)).rounds()
+        return commit(*arguments)
+
+    monkeypatch.setattr(table.files, "commit_table", meanwhile)
     before = rows_with_positions(table)
     with pytest.raises(CommitConflict, match="expired meanwhile"):
-        Rewinder(Meanwhile(lake[1])).move(plan)  # type: ignore[arg-type]
+        Rewinder(table.files).move(plan)
     assert rows_with_positions(table) == before
     assert not [name for name in operator.histories.read(table.spec.target).refs if name.startswith("cdc_before")]
 
@@ -460,7 +462,7 @@ def test_the_ledger_stays_small_and_whole(lake: tuple[Any, Any], hands: Any) -> 
     session, config = lake
     made = StatusTables(session, config.catalog.name, "cdc")
     made.create()
-    store = DirectStatusTables(made, cast("Any", FileCatalog(config)), "cdc")
+    store = DirectStatusTables(made, writable_catalog(config), "cdc")
     now = datetime.now(UTC)
     for n in range(12):
         row = LedgerRow("shop", "ns.t", n, n, 1, "", "", "{}", 1, 1, 0, 0, now, now, 0.1)

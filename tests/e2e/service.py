@@ -141,6 +141,10 @@ class Service:
         print(f"after {time.monotonic() - began:.1f} s\n{found}")
         assert report.equal, f"{found}\n{self.tail()}"
 
+    def said_since_start(self) -> str:
+        """Return what the service that was started last has said."""
+        return self.log.read_bytes()[self._began_at :].decode(errors="replace")
+
     def ended(self) -> int | None:
         """Return the exit code of a service that has ended by itself, None while it runs."""
         return None if self._process is None else self._process.poll()

@@ -15,7 +15,7 @@ from tests.e2e.loading import reconfigure
 from tests.e2e.service import Service, await_true
 
 ENGINES = ("postgres", pytest.param("mysql", marks=pytest.mark.campaign))
-"""Both databases: what is alike in them is tried on the second by ``make campaign``."""
+"""Both databases: what is alike in them is tried on the second by ``make test-long``."""
 
 AnyShop = TypeVar("AnyShop", bound="Shop")
 Settings = Callable[[dict[str, Any]], None]

@@ -62,10 +62,14 @@ def promote(shop: Watched) -> None:
 
 
 def replace_server(shop: Watched) -> None:
+    """Give MySQL's data another server, whose first binary log has the last transactions, with the GTIDs of before."""
     data = stop(shop.stack, "mysql")
     (data / "auto.cnf").unlink()
-    for log in data.glob("binlog.*"):
+    *older, last = sorted(data.glob("binlog.[0-9]*"))
+    for log in older:
         log.unlink()
+    last.rename(data / "binlog.000001")
+    (data / "binlog.index").write_text("./binlog.000001\n")
     shop.stack.up(["postgres", "mysql"])
 
 

@@ -3,6 +3,7 @@
 import json
 import random
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -133,6 +134,67 @@ def status(shop: Shop) -> dict[str, Any]:
 
 def troubles(shop: Shop) -> set[str]:
     return {one["name"] for one in seen(shop) if one["state"] == "trouble"}
+
+
+@contextmanager
+def copied(shop: Shop) -> Iterator[str]:
+    """Make another table with the rows of ours, but for the three of the lowest keys, in a wider type."""
+    catalog = open_catalog(shop.service.config.catalog)
+    rows = catalog.load_table((shop.name, "items")).scan().to_arrow().sort_by("id")
+    rows = rows.drop_columns([name for name in rows.column_names if name.startswith("_cdc_")])
+    wider = pa.schema([field.with_type(pa.int64()) if field.name == "id" else field for field in rows.schema])
+    first, second = rows.slice(1, 2).to_pylist()
+    wrong = pa.Table.from_pylist([first | {"name": first["name"] + " "}, second, second], schema=wider)
+    name = (f"old_{shop.name}", "items")
+    catalog.create_namespace_if_not_exists(name[0])
+    table = catalog.create_table(name, wider)
+    try:
+        table.append(pa.concat_tables([rows.slice(3).cast(wider), wrong]))
+        yield ".".join(name)
+    finally:
+        catalog.drop_table(name)
+        catalog.drop_namespace(name[0])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_another_table_is_compared_and_a_paused_one_is_not_waited_for(
+    request: pytest.FixtureRequest, tmp_path: Path, engine: str
+) -> None:
+    stack, rows = stack_for(request, engine), 3_000
+    database = Database(stack.addresses(), engine, f"beside_{engine}", 95)
+    with shop_of(Shop, stack, tmp_path, database, ["items"], settings) as shop:
+        shop.capture(["items"], rows)
+        shop.service.start()
+        shop.await_state("items", "running", rows=rows)
+        shop.service.await_equal()
+        page = tmp_path / "proof.html"
+        with copied(shop) as other:
+            chosen = ("--against", other, "--table", f"{shop.name}.items", "--behind", "1", "--html", str(page))
+            done = shop.service.run("verify", *chosen, "--json", "--show-values")
+            assert done.returncode == 1, done.stdout[-3000:] + done.stderr
+            (table,) = json.loads(done.stdout)["tables"]
+            kinds = sorted((one["kind"], one["columns"]) for one in table["differences"])
+            assert kinds == [("different", ["name"]), ("duplicate", []), ("extra", [])]
+            assert (table["source"], table["rows"], table["error"]) == (f"lake:{other}", rows, "")
+        assert f"DIFFERS: {shop.name}.items" in page.read_text()
+        config = shop.service.config
+        proofs = open_catalog(config.catalog).load_table((config.metadata_namespace, "verifications"))
+        kept = (
+            proofs.scan(row_filter=f"target = '{shop.name}.items' and source = 'lake:{other}'").to_arrow().to_pylist()
+        )
+        assert [(one["source"], one["equal"], one["duplicate"]) for one in kept] == [(f"lake:{other}", False, 1)]
+
+        shop.tables("pause", "items", why="a deploy")
+        shop.sql(f"UPDATE {database.name}.items SET n = n + 1 WHERE id = 10")
+        began = time.monotonic()
+        done = shop.service.run("verify")
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert f"`cdc tables resume {shop.name}.items` lets it go on; then `cdc verify` again" in done.stdout
+        assert "is paused by" in done.stderr  # while it waits
+        assert time.monotonic() - began < 120  # most of it is the start of Spark
+        shop.tables("resume", "items")
+        assert verified(shop, code=0)["differences"] == []
+        shop.service.check_alive()
 
 
 def verified(shop: Shop, code: int) -> dict[str, Any]:

@@ -50,6 +50,7 @@ NOT_THE_CLASS = (
     "topic.creation.default.",
     "values.",
     "driver.",
+    "transforms.",
 )
 
 

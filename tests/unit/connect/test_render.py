@@ -117,6 +117,22 @@ def test_oracle_is_read_by_logminer_and_its_values_are_exact():
         rendered(ORACLE | {"connector": {"database.connection.adapter": "xstream"}})
 
 
+def test_oracles_statements_come_with_the_transform_that_reads_and_drops_them():
+    """O14; Debezium refuses them beside large objects, and so nothing is left of them there."""
+    settings = rendered(ORACLE)
+    assert settings["log.mining.include.redo.sql"] == "true"
+    assert settings["transforms"] == "logged"
+    assert settings["transforms.logged.placeholder"] == settings["unavailable.value.placeholder"]
+    large = rendered(ORACLE | {"connector": {"lob.enabled": "true", "log.mining.strategy": "redo_log_catalog"}})
+    assert not [key for key in large if "transforms" in key or "redo.sql" in key]
+
+
+@pytest.mark.parametrize("setting", ["log.mining.include.redo.sql", "transforms", "transforms.logged.placeholder"])
+def test_the_transform_of_oracle_stays(setting):
+    with pytest.raises(ConfigError, match="is refused"):
+        rendered(ORACLE | {"connector": {setting: "false"}})
+
+
 @pytest.mark.parametrize("source", [POSTGRES, MYSQL, ORACLE], ids=lambda s: s["type"])
 @pytest.mark.parametrize(
     ("key", "value"),

@@ -16,6 +16,7 @@ from cdc.core.checkpoints import (
     reachable,
 )
 from cdc.core.errors import PositionLost, TerminalError
+from cdc.core.history import part_of_batch
 from cdc.core.progress import Progress
 from tests.unit.core.histories import START, TOPIC, batch, fence, history, progress, topic, without
 
@@ -29,6 +30,22 @@ def test_commits_of_the_service_are_checkpoints_fences_and_foreign_ones_are_not(
     assert (newest.events, newest.inserted, newest.updated, newest.deleted) == (3, 2, 1, 0)
     assert newest.progress == progress(5, 2)
     assert first.table_snapshot == 102
+
+
+def test_a_part_of_a_batch_is_no_checkpoint() -> None:
+    """Of the deletes of a truncate and what was merged then: before, both had the batch's entries."""
+    halves = history(batch(1), batch(3, 1), batch(3, 1), batch(5, 2))
+    assert [one.table_snapshot for one in checkpoints_of(halves)] == [104, 103, 101]
+    marked = history(batch(1), part_of_batch(batch(3, 1)), batch(3, 1), batch(5, 2))
+    assert [one.table_snapshot for one in checkpoints_of(marked)] == [104, 103, 101]
+    assert marked.progress(102) == progress(1), "of the batch nothing counts yet"
+
+
+def test_what_a_rewind_has_gone_to_stays_no_checkpoint() -> None:
+    """Its other part is no ancestor of main any more."""
+    made = history(batch(1), batch(3, 1), batch(3, 1), fence())
+    rewound = replace(made, versions={**made.versions, 104: replace(made.versions[104], parent=102)})
+    assert [one.table_snapshot for one in checkpoints_of(rewound)] == [101]
 
 
 def test_kinds() -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from cdc.core.errors import PositionLost, TerminalError
-from cdc.core.history import FENCE, REWOUND_FROM, REWOUND_TO, TableHistory
+from cdc.core.history import FENCE, REWOUND_FROM, REWOUND_TO, TableHistory, part_of_batch
 from cdc.core.rewind import RewindPlan, plan_rewind
 from tests.unit.core.histories import TOPIC, batch, fence, history, progress, topic, without
 
@@ -64,6 +64,21 @@ def test_a_schema_follows_only_where_a_column_has_become_another() -> None:
     assert plan(dropped, 101).schema_id is None
     again = replace(made, schema_id=1, schemas={0: {"id": 1, "n": 2}, 1: {"id": 1, "n": 3}})
     assert (plan(again, 101).schema_id, plan(again, 101).columns) == (0, ("n",))
+
+
+def test_a_rewind_to_the_deletes_of_a_truncate_lost_the_rows_of_its_batch() -> None:
+    """The deletes of the truncate and the rows of its batch were two commits, and both had the batch's progress."""
+    made = history(batch(1, 0), batch(5, 4), batch(5, 4), batch(9, 9))
+    with pytest.raises(TerminalError, match=r"snapshot 102 of .* holds a part of a batch") as raised:
+        plan(made, 102)
+    assert raised.value.hint == "the whole of it is 103"
+    assert plan(made, 103).offsets == {0: (9, 5), 1: (9, 4)}
+
+
+def test_the_deletes_of_a_truncate_bear_no_progress_and_a_rewind_to_them_goes_on_before_the_truncate() -> None:
+    made = history(batch(1, 0), part_of_batch(batch(5, 4)), batch(5, 4), batch(9, 9))
+    assert plan(made, 102).after == progress(1, 0)
+    assert not made.parts()
 
 
 def test_loads_that_are_given_up_are_counted() -> None:

@@ -120,18 +120,38 @@ def test_exact_numbers_are_decimals_where_they_fit(length: int, scale: int, kind
     assert field("string", type="NUMERIC", length=length, scale=scale).column_type == kind
 
 
+ISO = "io.debezium.time.IsoTimestamp"
+
+
 @pytest.mark.parametrize(
-    ("declared", "kind"),
+    ("semantic", "source", "kind"),
     [
-        ({"type": "NUMBER", "length": 10, "scale": 2}, "decimal(10, 2)"),
-        ({"type": "NUMBER", "length": 38, "scale": 0}, "decimal(38, 0)"),
-        ({"type": "NUMBER", "length": 5, "scale": -3}, "string"),
-        ({"type": "NUMBER"}, "string"),
-        ({"type": "FLOAT", "length": 126}, "string"),
+        (None, {"type": "NUMBER", "length": 38}, "string"),  # as a statement declares it
+        (None, {"type": "NUMBER", "length": 0}, "string"),  # as the driver describes it
+        (None, {"type": "NUMBER", "length": 38, "scale": 0}, "decimal(38, 0)"),
+        (None, {"type": "NUMBER", "length": 2, "scale": 5}, "string"),
+        (None, {"type": "NUMBER", "length": 38, "scale": -10}, "string"),
+        (None, {"type": "FLOAT", "length": 126}, "string"),
+        (ISO, {"type": "DATE"}, "timestamp"),
+        (ISO, {"type": "DATE", "length": -1}, "timestamp"),
+        (ISO, {"type": "TIMESTAMP", "length": 6}, "timestamp"),
+        (ISO, {"type": "TIMESTAMP(6)", "length": 6}, "timestamp"),
+        (ISO, {"type": "TIMESTAMP", "length": 7}, "string"),
+        (ISO, {"type": "TIMESTAMP(9)", "length": 9}, "string"),
+        ("io.debezium.time.Interval", {"type": "INTERVAL DAY TO SECOND", "length": 2, "scale": 6}, "string"),
+        ("io.debezium.time.Interval", {"type": "INTERVAL DAY(2) TO SECOND(6)", "length": 2, "scale": 6}, "string"),
+        ("io.debezium.time.Interval", {"type": "INTERVAL YEAR(2) TO MONTH", "length": 9}, "string"),
     ],
 )
-def test_numbers_of_oracle_without_a_bound_are_text_o18(declared: dict[str, Any], kind: str) -> None:
-    assert field("string", **declared).column_type == kind
+def test_oracles_types_have_two_descriptions_and_are_one(semantic: str | None, source: Any, kind: str) -> None:
+    """M27, O18, O19: a statement in the log and the driver tell lengths, scales and names differently."""
+    assert field("string", semantic, **source).column_type == kind
+
+
+@pytest.mark.parametrize("name", ["INTERVAL DAY TO SECOND", "INTERVAL DAY(3) TO SECOND(9)"])
+def test_an_interval_that_debezium_misreads_is_refused_o21(name: str) -> None:
+    with pytest.raises(IncompatibleSchema, match="other seconds"):
+        _ = field("string", "io.debezium.time.Interval", type=name, length=3, scale=9).column_type
 
 
 def test_text_with_a_length_is_no_number() -> None:

@@ -461,9 +461,7 @@ def test_a_table_with_old_values_is_told_of_and_goes_on_until_it_is_loaded_anew(
 
 
 def test_a_promoted_replica_went_on_with_positions_of_before_p23():
-    """P23, M9, P22, O32: the tables have the ids of before, and what came at their old positions was left out in
-    silence.
-    """
+    """P23, M9, P22: the tables have the ids of before, and what came at their old positions was left out in silence."""
     rig = Rig()
     rig.database.ids = dict.fromkeys(KEYS, "1@system 7, timeline 1")
     assert rig.look() == []

@@ -1,0 +1,91 @@
+"""The service on a REST catalog: Iceberg's own server, which is killed, silent, and back again."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdc.local.ports import choose
+from cdc.local.stack import LocalStack
+from tests.e2e.databases import Database
+from tests.e2e.service import await_true
+from tests.e2e.shop import shop_of
+from tests.e2e.test_watch import Watched
+from tests.rest_catalog import RestCatalog, rest_catalog
+
+pytestmark = pytest.mark.timeout(900)
+TABLES, ROWS = ("one", "two"), 400
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[RestCatalog]:
+    with rest_catalog(tmp_path / "rest") as server:
+        yield server
+
+
+@pytest.fixture
+def shop(stack: LocalStack, catalog: RestCatalog, tmp_path: Path) -> Iterator[Watched]:
+    port = choose({"service": 18800}, {})["service"]
+
+    def settings(document: dict[str, Any]) -> None:
+        document["operations"]["http_port"] = port
+        document["catalog"] = {"type": "rest", "uri": catalog.address, "warehouse": str(tmp_path / "rest/warehouse")}
+
+    database = Database(stack.addresses(), "postgres", "rested", 92)
+    with shop_of(Watched, stack, tmp_path, database, TABLES, settings) as made:
+        made.stack, made.port = stack, port
+        made.capture(TABLES, ROWS)
+        made.service.start()
+        made.await_states(dict.fromkeys(TABLES, "running"), rows=ROWS)
+        yield made
+
+
+def change(shop: Watched, numbers: range) -> None:
+    for number in numbers:
+        for table in TABLES:
+            shop.sql(
+                f"UPDATE {{s}}.{table} SET n = n + 1 WHERE id % 3 = {number % 3}",
+                f"DELETE FROM {{s}}.{table} WHERE id = {number + 1}",
+                f"INSERT INTO {{s}}.{table} (id, name) VALUES ({10_000 + number}, 'new')",
+            )
+
+
+def test_a_rest_catalog_that_fails_and_comes_back_loses_nothing(shop: Watched, catalog: RestCatalog) -> None:
+    """S4, S5, S24: killed in the middle of commits, and silent for longer than the lease."""
+    change(shop, range(3))
+    shop.service.await_equal()
+    shop.service.kill()
+    change(shop, range(3, 6))
+    shop.service.start()
+    catalog.stop()  # while the service starts, or commits
+    change(shop, range(6, 9))
+    catalog.start()
+    shop.service.await_equal()
+
+    shop.begin()
+    os.kill(catalog.pid, signal.SIGSTOP)
+    change(shop, range(9, 12))
+    shop.await_told("catalog_away")
+    os.kill(catalog.pid, signal.SIGCONT)
+    await_true(lambda: "catalog_away:" not in shop.get("/health/ready"), 120, "the catalog is there again")
+    shop.service.await_equal()
+    shop.service.check_alive()
+
+
+def test_what_operators_do_works_on_a_rest_catalog(shop: Watched) -> None:
+    change(shop, range(2))
+    shop.service.await_equal()
+    earliest = json.loads(shop.command("checkpoint", "list", "-t", f"{shop.name}.one", "--json"))[-1]
+    shop.command("rewind", "-t", f"{shop.name}.one", "--to", str(earliest["table_snapshot"]))
+    change(shop, range(2, 3))
+    shop.service.await_equal()
+    shop.tables("reset", "two")
+    shop.command("maintain")
+    verified = json.loads(shop.command("verify", "--json"))
+    assert verified["equal"]
+    assert sum(table["rows"] for table in verified["tables"]) == len(TABLES) * ROWS
+    shop.service.await_equal()
