@@ -70,7 +70,7 @@ def test_a_rest_catalog_that_fails_and_comes_back_loses_nothing(shop: Watched, c
     shop.begin()
     os.kill(catalog.pid, signal.SIGSTOP)
     change(shop, range(9, 12))
-    shop.await_told("catalog_away")
+    shop.await_told("catalog_away", 180)  # a request that nobody answers is given half a minute, twice
     os.kill(catalog.pid, signal.SIGCONT)
     await_true(lambda: "catalog_away:" not in shop.get("/health/ready"), 120, "the catalog is there again")
     shop.service.await_equal()
