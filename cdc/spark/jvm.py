@@ -1,5 +1,6 @@
 """The JVM of Spark, started so that whatever is written in it becomes a line of our own log."""
 
+import concurrent.futures.thread  # noqa: F401 - has handlers of forks, which must not come while the JVM is forked
 import json
 import os
 import re

@@ -18,7 +18,7 @@ from cdc.local.stack import LocalStack
 from cdc.local.state import read_state
 from tests.e2e.databases import Database
 from tests.e2e.service import await_true
-from tests.e2e.shop import shop_of, stack_for
+from tests.e2e.shop import ENGINES, shop_of, stack_for
 from tests.e2e.test_watch import Watched
 
 pytestmark = pytest.mark.timeout(900)
@@ -26,7 +26,7 @@ ROWS = 200
 TABLES = ("accepted", "loaded")
 
 
-@pytest.fixture(params=["postgres", "mysql"])
+@pytest.fixture(params=ENGINES)
 def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Watched]:
     stack, port = stack_for(request, request.param), choose({"service": 18700}, {})["service"]
 

@@ -61,7 +61,8 @@ def test_a_rest_catalog_that_fails_and_comes_back_loses_nothing(shop: Watched, c
     shop.service.kill()
     change(shop, range(3, 6))
     shop.service.start()
-    catalog.stop()  # while the service starts, or commits
+    shop.service.await_query(60)
+    catalog.stop()  # in the middle of what came while the service was down
     change(shop, range(6, 9))
     catalog.start()
     shop.service.await_equal()
@@ -69,7 +70,7 @@ def test_a_rest_catalog_that_fails_and_comes_back_loses_nothing(shop: Watched, c
     shop.begin()
     os.kill(catalog.pid, signal.SIGSTOP)
     change(shop, range(9, 12))
-    shop.await_told("catalog_away")
+    shop.await_told("catalog_away", 180)  # a request that nobody answers is given half a minute, twice
     os.kill(catalog.pid, signal.SIGCONT)
     await_true(lambda: "catalog_away:" not in shop.get("/health/ready"), 120, "the catalog is there again")
     shop.service.await_equal()
@@ -79,8 +80,9 @@ def test_a_rest_catalog_that_fails_and_comes_back_loses_nothing(shop: Watched, c
 def test_what_operators_do_works_on_a_rest_catalog(shop: Watched) -> None:
     change(shop, range(2))
     shop.service.await_equal()
-    earliest = json.loads(shop.command("checkpoint", "list", "-t", f"{shop.name}.one", "--json"))[-1]
-    shop.command("rewind", "-t", f"{shop.name}.one", "--to", str(earliest["table_snapshot"]))
+    found = json.loads(shop.command("checkpoint", "list", "-t", f"{shop.name}.one", "--json"))
+    earliest = [one["table_snapshot"] for one in found if one["reach"].startswith("rewind")][-1]
+    shop.command("rewind", "-t", f"{shop.name}.one", "--to", earliest, "--yes")
     change(shop, range(2, 3))
     shop.service.await_equal()
     shop.tables("reset", "two")

@@ -156,6 +156,7 @@ def copied(shop: Shop) -> Iterator[str]:
         catalog.drop_namespace(name[0])
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("engine", ENGINES)
 def test_another_table_is_compared_and_a_paused_one_is_not_waited_for(
     request: pytest.FixtureRequest, tmp_path: Path, engine: str

@@ -1,6 +1,8 @@
 """Lines of a JVM become lines of our own log."""
 
 import json
+import subprocess
+import sys
 from collections import deque
 from collections.abc import Iterator
 
@@ -63,3 +65,10 @@ def test_every_silenced_logger_has_its_reason() -> None:
     groups = [number for number in silenced if not lines[number - 1].startswith("logger.")]
     assert silenced
     assert all(lines[number - 1].startswith("# ") for number in groups)
+
+
+def test_a_fork_beside_imports_wrote_a_traceback_of_an_unlocked_lock() -> None:
+    """Whoever starts the JVM in a thread has the handlers of forks in place, whatever is imported meanwhile."""
+    asked = "import sys, cdc.spark.jvm; print('concurrent.futures.thread' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
