@@ -13,7 +13,7 @@ from cdc.local.places import cache
 from cdc.local.ports import choose
 from tests.e2e.service import await_true
 
-HERE = Path(__file__).with_name("jvm") / "rest"
+HERE = Path(__file__).with_name("rest") / "server"
 JARS = Distribution(
     "rest", cache() / "rest", unpack.copy_jars, HERE / "pom.xml", HERE / "artifacts.sha256", megabytes=80
 )
