@@ -14,7 +14,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 
 from cdc.bootstrap.by_value import column_texts
-from cdc.bootstrap.deleted import tombstones
+from cdc.bootstrap.deleted import newest, tombstones
 from cdc.bootstrap.equality import ROWS, condition_of, merged
 from cdc.bootstrap.specs import spec_of
 from cdc.bootstrap.standing import Standing
@@ -31,7 +31,7 @@ from cdc.lake.java import java_errors
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.pipeline.against import BEHIND_SECONDS, Comparison, Digests, Ours
 from cdc.pipeline.prove import Progressing
-from cdc.spark.digests import KEY, digested, digests_of, fingerprints, joined, text_of
+from cdc.spark.digests import KEY, digested, digests_of, fingerprints_of, joined, text_of
 
 _RANGES, _SAMPLES = 500, 20
 """At most so many ranges, whose bounds are taken of about so many keys of each."""
@@ -122,7 +122,7 @@ class LakePair:
 
     def fingerprints(self, parts: Sequence[KeyRange]) -> tuple[Sequence[Fingerprint], Sequence[Fingerprint]]:
         """Return the fingerprints of ranges in both tables."""
-        ours, theirs = (self._sums(self._digested(self._at(n, self._first)), parts) for n in (0, 1))
+        ours, theirs = (fingerprints_of(self._digested(self._at(n, self._first)), self._types, parts) for n in (0, 1))
         return ours, theirs
 
     def differing(self, parts: Sequence[KeyRange]) -> Sequence[str]:
@@ -145,7 +145,7 @@ class LakePair:
         """Return each of the keys as it is in our table; a deleted one with the position of its tombstone."""
         self._last = _head(self._load(self._parts.target), self._parts.target), self._last[1]
         there = digests_of(self._of_keys(self._digested(self._at(0, self._last)), keys), _POSITION).toArrow()
-        rows, positions = _by_key(there), self._tombstones(keys) | _newest(there)
+        rows, positions = _by_key(there), self._tombstones(keys) | _positions(there)
         return {key: Ours(rows.get(key, ()), positions.get(key, "")) for key in keys}
 
     def texts(self, keys: Sequence[str]) -> tuple[Mapping[str, Sequence[Texts]], Mapping[str, Sequence[Texts]]]:
@@ -182,11 +182,6 @@ class LakePair:
     def _digested(self, rows: DataFrame) -> DataFrame:
         return digested(rows, self._parts.key, self._types, self._renderings)
 
-    def _sums(self, rows: DataFrame, parts: Sequence[KeyRange]) -> Sequence[Fingerprint]:
-        sums = fingerprints(rows, self._types, parts).collect()
-        found = {row["number"]: Fingerprint.of(row["rows"], row["first"], row["second"]) for row in sums}
-        return [found.get(n, Fingerprint()) for n in range(len(parts))]
-
     def _within(self, rows: DataFrame, parts: Sequence[KeyRange]) -> DataFrame:
         """Return the rows in some ranges; a key without a value, which the other table may have, is in the first."""
         conditions = []
@@ -210,7 +205,7 @@ class LakePair:
         typed = known.select(*(_cast(known, name, self._types[name]) for name in key), _POSITION)
         text = joined([text_of(name, self._types[name], self._renderings[name]) for name in key])
         found = self._of_keys(typed.select(text.alias(KEY), _POSITION), keys)
-        return _newest(found.withColumnRenamed(KEY, "key").toArrow())
+        return _positions(found.withColumnRenamed(KEY, "key").toArrow())
 
 
 class Comparisons:
@@ -296,11 +291,8 @@ def _by_key(rows: pa.Table) -> dict[str, Digests]:
     return {key: tuple(sorted(digests)) for key, digests in found.items()}
 
 
-def _newest(rows: pa.Table) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for key, position in zip(rows["key"].to_pylist(), rows[_POSITION].to_pylist(), strict=True):
-        found[key] = max(position or "", found.get(key, ""))
-    return found
+def _positions(rows: pa.Table) -> dict[str, str]:
+    return newest(rows["key"].to_pylist(), rows[_POSITION].to_pylist())
 
 
 def _texts(rows: pa.Table, names: Sequence[str]) -> dict[str, list[Texts]]:

@@ -1,6 +1,6 @@
 """The keys of a table that were deleted and are remembered, as Spark sees them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 
 from pyiceberg.catalog import Catalog
@@ -26,3 +26,11 @@ def tombstones(
         session.catalog.refreshTable(sql)
         frames.append(session.table(sql).select(*(f.col(quote(one, "`")) for one in (*key, POSITION))))
     return reduce(DataFrame.unionByName, frames) if frames else None
+
+
+def newest(keys: Iterable[str], positions: Iterable[str | None]) -> dict[str, str]:
+    """Return the greatest position of each key; empty where it has none."""
+    found: dict[str, str] = {}
+    for key, position in zip(keys, positions, strict=True):
+        found[key] = max(position or "", found.get(key, ""))
+    return found

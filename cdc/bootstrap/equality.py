@@ -14,7 +14,7 @@ from pyspark.sql import functions as f
 
 from cdc.arrow import plain_type
 from cdc.bootstrap.by_value import column_texts, differing_values, joined_keys, key_values
-from cdc.bootstrap.deleted import tombstones
+from cdc.bootstrap.deleted import newest, tombstones
 from cdc.bootstrap.standing import Standing
 from cdc.core.canonical import Form
 from cdc.core.ddl import spark_type
@@ -29,7 +29,7 @@ from cdc.kafka.ranges import RangeReader as KafkaRanges
 from cdc.lake.checkpoints import Histories
 from cdc.pipeline.catch_up import RangeEngine
 from cdc.pipeline.table import TableSpec
-from cdc.spark.digests import NO_DIGESTS, differing, digested, digests_of, fingerprints
+from cdc.spark.digests import NO_DIGESTS, differing, digested, digests_of, fingerprints_of
 
 ROWS = 10_000
 """Rows of a range."""
@@ -153,10 +153,7 @@ class Sides:
 
     def in_lake(self, parts: Sequence[KeyRange]) -> Sequence[Fingerprint]:
         """Return the fingerprints of ranges in the lake."""
-        rows = self._digested(self._within(self._lake(), parts))
-        sums = fingerprints(rows, self._types, parts).collect()
-        found = {row["number"]: Fingerprint.of(row["rows"], row["first"], row["second"]) for row in sums}
-        return [found.get(n, Fingerprint()) for n in range(len(parts))]
+        return fingerprints_of(self._digested(self._within(self._lake(), parts)), self._types, parts)
 
     def read_digests(self, parts: Sequence[KeyRange]) -> "FromSource":
         """Read the digests of the rows of ranges in the source."""
@@ -239,10 +236,7 @@ class Sides:
         if known is None:
             return {}
         stones = known.join(f.broadcast(wanted), key, "left_semi").toArrow()
-        found: dict[str, str] = {}
-        for one, position in zip(self._keys(stones), stones[_POSITION].to_pylist(), strict=True):
-            found[one] = max(position, found.get(one, ""))
-        return found
+        return newest(self._keys(stones), stones[_POSITION].to_pylist())
 
     def _keys(self, rows: pa.Table) -> list[str]:
         return joined_keys(rows, self._parts.spec.key)

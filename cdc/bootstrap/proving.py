@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cached_property
 
 from pyspark.sql import SparkSession
 
@@ -27,10 +28,14 @@ class ServiceProver:
     """Proves tables of the pipelines of this process; implements ``pipeline.proving.Prover``."""
 
     def __init__(self, config: Config, pipelines: Sequence[Pipeline], session: SparkSession) -> None:
-        self._pipelines = pipelines
-        self._session = sibling_session(session, config.catalog)
+        self._pipelines, self._parent = pipelines, session
         self._stop = threading.Event()
         self._take(config, {source.name: source for source in config.sources})
+
+    @cached_property
+    def _session(self) -> SparkSession:
+        """Return a session of its own, from the first proof on."""
+        return sibling_session(self._parent, self._config.catalog)
 
     def reconfigure(self, config: Config, source: SourceConfig) -> None:
         """Take up another configuration of a source; a proof that is under way comes to its end first."""
@@ -38,14 +43,20 @@ class ServiceProver:
 
     def _take(self, config: Config, sources: dict[str, SourceConfig]) -> None:
         self._config, self._sources = config, sources
-        self._verification = Verification(
-            config,
-            self._session,
-            stopping=self._stop.is_set,
-            rows_per_second=config.verify.rows_per_second,
-            whole_rows=PART,
-            pause=self._stop.wait,
-        )
+        self._verification: Verification | None = None
+
+    def _verify(self) -> Verification:
+        """Return what makes proofs by the configuration as it is; its parts are made once."""
+        if self._verification is None:
+            self._verification = Verification(
+                self._config,
+                self._session,
+                stopping=self._stop.is_set,
+                rows_per_second=self._config.verify.rows_per_second,
+                whole_rows=PART,
+                pause=self._stop.wait,
+            )
+        return self._verification
 
     def end(self) -> None:
         """Tell a proof that is under way to end."""
@@ -67,7 +78,7 @@ class ServiceProver:
 
     def prove(self, table: Provable) -> TableProof:
         """Prove a table, and write down what was found."""
-        source, verification = self._sources[table.pipeline], self._verification
+        source, verification = self._sources[table.pipeline], self._verify()
         found = [one for one in source.tables if str(source.target_of(one)) == table.target]
         if not found:
             raise TerminalError(f"{table.target} is in the configuration no more", hint="its next turn does not come")

@@ -101,9 +101,9 @@ class Verification:
         namespace = self.config.metadata_namespace
         try:
             Verifications(self._catalog, namespace).write(proof)
-            control = Control(self._catalog, namespace)
             if proof.other:
                 return  # of the source it says nothing
+            control = Control(self._catalog, namespace)
             if proof.differences:
                 what = f"{len(proof.differences):,} of its rows are not the source's: {proof.summary()}"
                 control.differs(proof.target, f"{what}, at {proof.position}")

@@ -4,18 +4,16 @@
 2. Look at the keys that differ until each is equal, differs at rest, or has changed at every look.
 """
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple, Protocol
 
 from cdc.core.canonical import Form
-from cdc.core.errors import TransientError
 from cdc.core.fingerprint import Digest, Fingerprint, KeyRange
 from cdc.core.pairing import Pairing
 from cdc.core.proof import LOOKS, Difference, Kind, TableProof, Texts, unequal
-from cdc.pipeline.prove import Progressing
+from cdc.pipeline.prove import Told
 
 BEHIND_SECONDS = 60.0
 """How long a change of the source may take until it is in both tables, unless it is said otherwise."""
@@ -81,7 +79,7 @@ class Pair(Protocol):
 
 
 @dataclass
-class Comparison:
+class Comparison(Told):
     """The comparison of one table; ``names`` are the other's, as a source, and ours, for the report.
 
     ``behind`` is how long, in seconds, a change of the source may take until it is in both. ``limit`` bounds the
@@ -92,12 +90,11 @@ class Comparison:
     names: tuple[str, str]
     behind: float = BEHIND_SECONDS
     limit: int = 10_000
-    on_progress: Callable[[Progressing], None] = lambda _progress: None
-    stopping: Callable[[], bool] = lambda: False
-    pause: Callable[[float], object] = time.sleep
-    clock: Callable[[], float] = time.monotonic
-    _progress: Progressing = field(default_factory=Progressing)
-    _read: int = 0
+
+    @property
+    def what(self) -> str:
+        """Return whose comparison it is."""
+        return f"the comparison of {self.names[1]}"
 
     def run(self) -> TableProof:
         """Carry the comparison out; raises TransientError when told to stop."""
@@ -176,14 +173,6 @@ class Comparison:
             self._heed_stop()
             self.pause(min(left, 0.2))
         self._heed_stop()
-
-    def _heed_stop(self) -> None:
-        if self.stopping():
-            raise TransientError(f"the comparison of {self.names[1]} was told to stop", hint="start it again")
-
-    def _tell(self, **changes: int | str) -> None:
-        self._progress = replace(self._progress, **changes)  # type: ignore[arg-type]
-        self.on_progress(self._progress)
 
 
 def _kind(theirs: Digests, ours: Digests) -> Kind:

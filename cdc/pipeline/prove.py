@@ -127,8 +127,33 @@ class Progressing:
     detail: str = ""
 
 
+@dataclass(kw_only=True)
+class Told:
+    """Long work that tells how far it is, and ends when it is told to."""
+
+    on_progress: Callable[[Progressing], None] = lambda _progress: None
+    stopping: Callable[[], bool] = lambda: False
+    pause: Callable[[float], object] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    _progress: Progressing = field(default_factory=Progressing)
+    _read: int = 0
+
+    @property
+    def what(self) -> str:
+        """Return what it is, for messages."""
+        raise NotImplementedError
+
+    def _heed_stop(self) -> None:
+        if self.stopping():
+            raise TransientError(f"{self.what} was told to stop", hint="start it again")
+
+    def _tell(self, **changes: int | str) -> None:
+        self._progress = replace(self._progress, **changes)  # type: ignore[arg-type]
+        self.on_progress(self._progress)
+
+
 @dataclass
-class Proof:
+class Proof(Told):
     """The proof of one table; ``names`` are those of source and target for the report.
 
     ``limit`` bounds the differences that are named, ``rows_per_second`` what is read of the source, if it is not zero.
@@ -138,13 +163,12 @@ class Proof:
     names: tuple[str, str]
     limit: int = 10_000
     rows_per_second: int = 0
-    on_progress: Callable[[Progressing], None] = lambda _progress: None
-    stopping: Callable[[], bool] = lambda: False
-    pause: Callable[[float], object] = time.sleep
-    clock: Callable[[], float] = time.monotonic
-    _progress: Progressing = field(default_factory=Progressing)
-    _read: int = 0
-    _rested: float = 0.0
+    _rested: float = field(default=0.0, init=False)
+
+    @property
+    def what(self) -> str:
+        """Return whose proof it is."""
+        return f"the proof of {self.names[1]}"
 
     def run(self) -> TableProof:
         """Carry the proof out; raises TransientError when told to stop, or when the lake does not come on."""
@@ -271,11 +295,3 @@ class Proof:
         if self.rows_per_second and (rest := self._rested + rows / self.rows_per_second - now) > 0:
             self.pause(rest)
         self._rested = self.clock()
-
-    def _heed_stop(self) -> None:
-        if self.stopping():
-            raise TransientError(f"the proof of {self.names[1]} was told to stop", hint="start it again")
-
-    def _tell(self, **changes: int | str) -> None:
-        self._progress = replace(self._progress, **changes)  # type: ignore[arg-type]
-        self.on_progress(self._progress)

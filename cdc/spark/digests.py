@@ -10,7 +10,7 @@ from pyspark.sql import functions as f
 
 from cdc.core.canonical import NEGATIVE_INFINITY
 from cdc.core.ddl import members
-from cdc.core.fingerprint import END, MARK, NULL, KeyRange, Rendering
+from cdc.core.fingerprint import END, MARK, NULL, Fingerprint, KeyRange, Rendering
 from cdc.core.names import quote
 
 _BEFORE_ANY_CALENDAR = "-9999-01-01 00:00:00"
@@ -78,6 +78,13 @@ def fingerprints(rows: DataFrame, types: Mapping[str, str], ranges: Sequence[Key
     sums = (f.sum(f.col(own).cast("decimal(20, 0)")).cast("string").alias(name) for own, name in halves)
     numbered = rows.select(number_of(types, ranges).alias("number"), _FIRST, _SECOND)
     return numbered.groupBy("number").agg(f.count("*").alias("rows"), *sums)
+
+
+def fingerprints_of(rows: DataFrame, types: Mapping[str, str], ranges: Sequence[KeyRange]) -> list[Fingerprint]:
+    """Return the fingerprint of each of the ranges; of rows that are ``digested``."""
+    sums = fingerprints(rows, types, ranges).collect()
+    found = {row["number"]: Fingerprint.of(row["rows"], row["first"], row["second"]) for row in sums}
+    return [found.get(number, Fingerprint()) for number in range(len(ranges))]
 
 
 def number_of(types: Mapping[str, str], ranges: Sequence[KeyRange]) -> Column:

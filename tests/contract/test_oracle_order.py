@@ -1,6 +1,6 @@
 """In which order Oracle's changes count, and what is not logged: redo logs through Debezium's classes into the lake."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +10,7 @@ from cdc.core.errors import UnavailableValue
 from cdc.core.names import TableName
 from cdc.core.positions import connector_place
 from cdc.pipeline.aside import culprits
-from tests.oracle import Connector, Record, Refused, Registry, connector, settings
+from tests.oracle import Connector, Record, Refused, Registry, settings
 from tests.oracle.lake import OracleTable
 from tests.oracle.log import INFO, STATUS, Log, Transaction, text
 from tests.oracle.tables import Declared, described, number
@@ -18,19 +18,6 @@ from tests.oracle.tables import Declared, described, number
 TABLES = [{"source": "SALES.ORDERS", "key": ["ID"]}]
 COLUMNS = {"N": number("NUMBER(9)", 9, 0), "V": Declared("VARCHAR2(20)", "VARCHAR2", 12, 20, None)}
 ROW_ID = "AAAR3sAAEAAAACXAAA"
-
-
-@pytest.fixture(scope="module")
-def registry() -> Iterator[Registry]:
-    one = Registry()
-    yield one
-    one.close()
-
-
-@pytest.fixture(scope="module")
-def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connector]:
-    with connector(tmp_path_factory.mktemp("oracle")) as one:
-        yield one
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from cdc.sources.bulk_oracle.session import POSITION, SESSION, OracleServer
 from cdc.sources.bulk_oracle.source import COLUMNS, SIZE, OracleRangeReader
 from cdc.sources.oracle import STATEMENTS
 from tests.fakes.configuration import ORACLE, configuration
-from tests.oracle import Connector, connector
+from tests.oracle import Connector
 
 NAME = TableName("SALES", "Odd table")
 TARGETS = {
@@ -77,9 +77,8 @@ EVERY = dict(statements())
 
 
 @pytest.fixture(scope="module")
-def parser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connector]:
-    with connector(tmp_path_factory.mktemp("oracle")) as one:
-        yield one
+def parser(process: Connector) -> Connector:
+    return process
 
 
 @pytest.mark.parametrize("name", EVERY)

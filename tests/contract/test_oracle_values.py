@@ -6,7 +6,6 @@ driver hands out in a snapshot has to become the same.
 """
 
 import math
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ import pytest
 
 from cdc.core.errors import IncompatibleSchema
 from tests.oracle import LARGE as LARGE_OBJECTS
-from tests.oracle import Connector, Refused, Registry, connector, settings
+from tests.oracle import Connector, Refused, Registry, settings
 from tests.oracle.lake import OracleTable
 from tests.oracle.log import Transaction, text
 from tests.oracle.tables import COLUMNS, LARGE, described, number, statement
@@ -148,16 +147,8 @@ WAYS = [f"{known} {decoder}" for known in ("statement", "driver") for decoder in
 
 
 @pytest.fixture(scope="module")
-def registry() -> Iterator[Registry]:
-    one = Registry()
-    yield one
-    one.close()
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connector]:
-    with connector(tmp_path_factory.mktemp("oracle")) as one:
-        yield one
+def source(process: Connector) -> Connector:
+    return process
 
 
 @pytest.fixture(scope="module")

@@ -8,18 +8,16 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from cdc.local.ports import choose
 from cdc.local.processes import alive
 from cdc.local.stack import LocalStack
 from cdc.local.state import read_state
 from tests.e2e.databases import Database
 from tests.e2e.service import await_true
-from tests.e2e.shop import ENGINES, shop_of, stack_for
-from tests.e2e.test_watch import Watched
+from tests.e2e.shop import ENGINES, stack_for
+from tests.e2e.test_watch import Watched, watched
 
 pytestmark = pytest.mark.timeout(900)
 ROWS = 200
@@ -28,14 +26,9 @@ TABLES = ("accepted", "loaded")
 
 @pytest.fixture(params=ENGINES)
 def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Watched]:
-    stack, port = stack_for(request, request.param), choose({"service": 18700}, {})["service"]
-
-    def settings(document: dict[str, Any]) -> None:
-        document["operations"]["http_port"] = port
-
+    stack = stack_for(request, request.param)
     database = Database(stack.addresses(), request.param, f"history_{request.param}", 93)
-    with shop_of(Watched, stack, tmp_path, database, TABLES, settings) as made:
-        made.stack, made.port = stack, port
+    with watched(stack, tmp_path, database, TABLES, 18700, lambda _document: None) as made:
         made.capture(TABLES, ROWS)
         made.service.start()
         made.await_states(dict.fromkeys(TABLES, "running"), rows=ROWS)

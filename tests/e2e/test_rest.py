@@ -9,12 +9,10 @@ from typing import Any
 
 import pytest
 
-from cdc.local.ports import choose
 from cdc.local.stack import LocalStack
 from tests.e2e.databases import Database
 from tests.e2e.service import await_true
-from tests.e2e.shop import shop_of
-from tests.e2e.test_watch import Watched
+from tests.e2e.test_watch import Watched, watched
 from tests.rest_catalog import RestCatalog, rest_catalog
 
 pytestmark = pytest.mark.timeout(900)
@@ -29,15 +27,11 @@ def catalog(tmp_path: Path) -> Iterator[RestCatalog]:
 
 @pytest.fixture
 def shop(stack: LocalStack, catalog: RestCatalog, tmp_path: Path) -> Iterator[Watched]:
-    port = choose({"service": 18800}, {})["service"]
-
     def settings(document: dict[str, Any]) -> None:
-        document["operations"]["http_port"] = port
         document["catalog"] = {"type": "rest", "uri": catalog.address, "warehouse": str(tmp_path / "rest/warehouse")}
 
     database = Database(stack.addresses(), "postgres", "rested", 92)
-    with shop_of(Watched, stack, tmp_path, database, TABLES, settings) as made:
-        made.stack, made.port = stack, port
+    with watched(stack, tmp_path, database, TABLES, 18800, settings) as made:
         made.capture(TABLES, ROWS)
         made.service.start()
         made.await_states(dict.fromkeys(TABLES, "running"), rows=ROWS)

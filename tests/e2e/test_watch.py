@@ -11,8 +11,10 @@ import signal
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -27,7 +29,7 @@ from cdc.pipeline.connector_state import parse_status
 from tests.e2e.databases import Database
 from tests.e2e.loading import reconfigure
 from tests.e2e.service import await_true
-from tests.e2e.shop import ENGINES, Shop, shop_of, stack_for
+from tests.e2e.shop import ENGINES, Settings, Shop, shop_of, stack_for
 
 pytestmark = pytest.mark.timeout(900)
 ROWS = 200
@@ -120,18 +122,31 @@ class Watched(Shop):
         return next((int(one["events"]) for one in self.status() if one.get("target") == target), 0)
 
 
+@contextmanager
+def watched(
+    stack: LocalStack, folder: Path, database: Database, tables: Sequence[str], first_port: int, settings: Settings
+) -> Iterator[Watched]:
+    """Make a source whose service answers for its health, on a port at or behind the first one; nothing runs yet."""
+    port = choose({"service": first_port}, {})["service"]
+
+    def all_settings(document: dict[str, Any]) -> None:
+        document["operations"]["http_port"] = port
+        settings(document)
+
+    with shop_of(Watched, stack, folder, database, tables, all_settings) as made:
+        made.stack, made.port = stack, port
+        yield made
+
+
 @pytest.fixture(scope="module", params=ENGINES)
 def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     stack, folder = stack_for(request, request.param), tmp_path_factory.mktemp("watch")
-    port = choose({"service": 18600}, {})["service"]
 
     def settings(document: dict[str, Any]) -> None:
-        document["operations"]["http_port"] = port
         document["stream"]["reload_interval"] = "2s"
 
     database = Database(stack.addresses(), request.param, f"watch_{request.param}", 97)
-    with shop_of(Watched, stack, folder, database, TABLES, settings) as made:
-        made.stack, made.port = stack, port
+    with watched(stack, folder, database, TABLES, 18600, settings) as made:
         if request.param == "mysql":
             hidden = f"CREATE TABLE {made.name}_old.hidden (id bigint PRIMARY KEY, n int)"
             database.sql(f"CREATE DATABASE {made.name}_old", hidden, role="root")
