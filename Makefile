@@ -12,7 +12,7 @@ COMPILE := $(RUN)/pip-compile --quiet --generate-hashes --allow-unsafe --no-emit
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-long campaign check unit format docs lock bench bench-apply bench-fresh bench-load bench-converter bench-sources soak clean
+.PHONY: help venv demo test test-long campaign check unit format docs lock bench bench-apply bench-fresh bench-load bench-converter bench-sources bench-verify soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -78,6 +78,9 @@ bench-fresh: $(STAMP) ## Measure the time from a commit in the source to its row
 
 bench-sources: $(STAMP) ## Measure what a further source costs in one process; BENCH_OPTIONS
 	@$(RUN)/python -m tests.bench.sources $(BENCH_OPTIONS)
+
+bench-verify: $(STAMP) ## Plant rows that are wrong in a large table that changes; prove, repair, prove again; BENCH_OPTIONS
+	@$(RUN)/python -m tests.bench.prove $(BENCH_OPTIONS)
 
 bench-load: $(STAMP) ## Measure the bulk load of a table beside its database's own client, Spark JDBC and a snapshot; BENCH_OPTIONS
 	@$(RUN)/python -m tests.bench.load $(BENCH_OPTIONS)

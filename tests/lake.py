@@ -189,7 +189,7 @@ class LakeTable:
         ]
         self.memory.progress = None  # a batch made by hand is the first one of a query, wherever the table is by then
         with self.batch(rows, writers) as batch:
-            applier = Applier(self.token, self.blocked_keys, self.before_publish)
+            applier = Applier(self.token, self.blocked_keys, self.before_publish, judges=True)
             return applier.apply(self.spec, self.target, batch, self.memory)
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -9,13 +10,15 @@ from cdc.bootstrap.declared import settings_of
 from cdc.config.models import Config
 from cdc.config.sources import MySqlSource, OracleSource, PostgresSource, SourceConfig
 from cdc.connect.client import ConnectClient
-from cdc.connect.render import render, table_pattern
+from cdc.connect.render import history_topic, render, table_pattern
 from cdc.core.errors import CdcError
 from cdc.core.names import TableName
 from cdc.core.preflight import Finding
 from cdc.kafka.topics import KafkaTopics
 from cdc.pipeline.capture import Capture, CaptureSource
+from cdc.pipeline.control import Notes
 from cdc.pipeline.register import Connectors
+from cdc.pipeline.stretches import Stretches
 from cdc.sources.mysql import MySqlDatabase
 from cdc.sources.postgres import PostgresDatabase
 
@@ -52,6 +55,13 @@ def watched_capture(config: Config, stop: threading.Event) -> Capture:
 
     threading.Thread(target=watch, name="capture", daemon=True).start()
     return capture
+
+
+def places_now(config: Config, source: SourceConfig, notes: Notes) -> Mapping[str, str]:
+    """Return how far logs of a source were read, after a look at whether its connector has begun anew (K16)."""
+    if topic := history_topic(source):
+        Stretches(KafkaTopics(config.kafka), notes).follow(source, topic, notes.read().places)
+    return notes.read().places
 
 
 def capture_of(config: Config) -> Capture:

@@ -13,7 +13,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from cdc.bootstrap.connectors import SourceCapture, capture_of
+from cdc.bootstrap.connectors import SourceCapture, capture_of, places_now
 from cdc.bootstrap.databases import source_database
 from cdc.bootstrap.engine import SparkEngine
 from cdc.bootstrap.range_task import RangeFailure, RangeTask
@@ -305,6 +305,7 @@ class SourceLoads:
             declared=self._declared,
             identity=lambda spec: source_database(self.source).table(*name_of(self.source, spec)).id,
             moved=self._moved,
+            places=lambda: places_now(self.config, self.source, self._control),
             quiet=lambda spec: quiet(self._control, spec.target, operator(), "rows that were read take their place"),
             still_holder=self._lease.check,
             rows_per_range=lambda size: rows_per_range(self.config, size),

@@ -6,12 +6,14 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 
+import structlog
 from pyspark.sql import SparkSession
 
+from cdc.bootstrap.quality import Quality
 from cdc.bootstrap.verify import Verification, can_prove
 from cdc.config.models import Config
-from cdc.config.sources import SourceConfig
-from cdc.core.errors import TerminalError
+from cdc.config.sources import SourceConfig, TableConfig
+from cdc.core.errors import CdcError, TerminalError
 from cdc.core.proof import PART, TableProof
 from cdc.lake.pyiceberg_catalog import by_spark_alone, open_catalog
 from cdc.lake.verifications import Verifications
@@ -20,6 +22,8 @@ from cdc.pipeline.proving import Provable, Proving
 from cdc.pipeline.stream import DRAIN_SECONDS, Pipeline
 from cdc.spark.session import sibling_session
 
+log = structlog.get_logger()
+
 POOL = "proofs"
 """Jobs of proofs share the processors with batches, and not more of them."""
 
@@ -27,8 +31,8 @@ POOL = "proofs"
 class ServiceProver:
     """Proves tables of the pipelines of this process; implements ``pipeline.proving.Prover``."""
 
-    def __init__(self, config: Config, pipelines: Sequence[Pipeline], session: SparkSession) -> None:
-        self._pipelines, self._parent = pipelines, session
+    def __init__(self, config: Config, pipelines: Sequence[Pipeline], session: SparkSession, metrics: Metrics) -> None:
+        self._pipelines, self._parent, self._metrics = pipelines, session, metrics
         self._stop = threading.Event()
         self._take(config, {source.name: source for source in config.sources})
 
@@ -86,7 +90,30 @@ class ServiceProver:
         proof = verification.prove(source, found[0])
         if not self._stop.is_set():
             verification.record(proof)
+        if found[0].quality and not self._stop.is_set():
+            self._judge(source, found[0])
         return proof
+
+    def _judge(self, source: SourceConfig, table: TableConfig) -> None:
+        """Look at the table by its rules of quality, too."""
+        quality, target = Quality(self._config, self._session), source.target_of(table)
+        try:
+            verdicts = quality.look(source, table)
+        except CdcError as error:
+            log.warning("quality not looked at", pipeline=source.name, table=str(target), error=str(error))
+            return
+        quality.record(target, verdicts)
+        for verdict in verdicts:
+            self._metrics.rule_looked(source.name, str(target), verdict.rule.name, verdict.broken)
+            if not verdict.holds:
+                log.warning(
+                    "rule broken in table",
+                    pipeline=source.name,
+                    table=str(target),
+                    rule=verdict.rule.name,
+                    rows=verdict.broken,
+                    error=verdict.error or None,
+                )
 
 
 @contextmanager

@@ -135,7 +135,7 @@ def run_stream(
                     for source in config.sources
                     if capture is not None
                 ]
-                prover = ServiceProver(config, pipelines, session)
+                prover = ServiceProver(config, pipelines, session, metrics)
                 followers = Followers(pipelines, watches, running, prover, session)
                 with (
                     kept_small(partial(shrink, session)),

@@ -22,6 +22,7 @@ def specs_of(source: SourceConfig) -> list[TableSpec]:
             transactional=source.connector.get("exactly.once.support", "required") == "required",
             load_priority=table.load_priority,
             freshness=source.freshness_of(table),
+            rules=tuple(rule.rule() for rule in table.quality),
         )
         for table in source.captured
     ]

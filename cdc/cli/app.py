@@ -44,6 +44,7 @@ GROUPS = (
     "maintain",
     "quarantine",
     "verify",
+    "quality",
     "doctor",
     "capacity",
     "demo",

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from cdc.config.addresses import host_name
+from cdc.config.quality import RuleConfig, require_distinct
 from cdc.config.services import Section
 from cdc.config.table_properties import problem_of
 from cdc.config.targets import check_template, default_target, from_template, pairs_alike, same_target
@@ -81,6 +82,9 @@ class TableConfig(Section):
         "such values all the same.",
     )
     properties: Settings = Field(default_factory=dict, description="Iceberg table properties set at creation.")
+    quality: tuple[RuleConfig, ...] = Field(
+        (), description="Rules that its rows have to hold; of a pattern those of every table that it fits."
+    )
 
     @field_validator("mode")
     @classmethod
@@ -88,6 +92,12 @@ class TableConfig(Section):
         if mode is not Mode.MIRROR:
             raise ValueError(f"mode {mode.value} is reserved and not implemented; use mirror")
         return mode
+
+    @field_validator("quality")
+    @classmethod
+    def _distinct_rules(cls, rules: tuple[RuleConfig, ...]) -> tuple[RuleConfig, ...]:
+        require_distinct(rules)
+        return rules
 
     @field_validator("partition_by")
     @classmethod

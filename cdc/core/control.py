@@ -3,7 +3,8 @@
 ``paused.<target>`` holds who paused a table, when and why. ``moved.<target>`` holds a random id, new whenever somebody
 other than the pipeline has moved the table's ``main``. ``stale.<target>`` holds since when and why a table has to be
 loaded anew before it may go on; ``outdated.<target>`` the same of one that goes on, and has old values in some columns
-meanwhile; ``differs.<target>`` the same of one that a proof has found not to be equal to its source;
+meanwhile; ``differs.<target>`` the same of one that a proof has found not to be equal to its source,
+``broken.<target>`` of one with rows that break rules of quality;
 ``relation.<target>`` the identity of the source's table that it was loaded from; ``trouble.<source>`` what
 is wrong with a source, as the service saw it last; ``read.<source>.<log>`` how far its watch has read a log of the
 source (docs/decisions/0020).
@@ -15,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 PAUSED, MOVED, STALE, RELATION, TROUBLE = "paused.", "moved.", "stale.", "relation.", "trouble."
-OUTDATED, READ, DIFFERS = "outdated.", "read.", "differs."
+OUTDATED, READ, DIFFERS, BROKEN = "outdated.", "read.", "differs.", "broken."
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class ControlState:
     outdated: Mapping[str, Stale] = field(default_factory=dict)
     differs: Mapping[str, Stale] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
+    broken: Mapping[str, Stale] = field(default_factory=dict)
 
     @classmethod
     def of(cls, properties: Mapping[str, str]) -> "ControlState":
@@ -108,6 +110,7 @@ class ControlState:
             {name: Stale.from_json(text) for name, text in _under(OUTDATED, properties).items()},
             {name: Stale.from_json(text) for name, text in _under(DIFFERS, properties).items()},
             _under(READ, properties),
+            {name: Stale.from_json(text) for name, text in _under(BROKEN, properties).items()},
         )
 
 

@@ -13,6 +13,7 @@ CdcError
     ├── PreflightError       the source, cluster or catalog is not fit for the configuration
     ├── IncompatibleSchema   the event schema cannot be merged into the table
     ├── PositionLost         the offsets needed are no longer there, or belong to another topic
+    ├── RuleBroken           rows of a batch break a rule that stops their table; tried again later
     ├── UnavailableValue     an unchanged value that Debezium left out is known nowhere
     └── Fenced               another instance took over; this one must publish nothing more
         └── LeaseHeld        another instance holds the lease
@@ -88,6 +89,10 @@ class PositionLost(TerminalError):
 
 class UnavailableValue(TerminalError):
     """A value that the source left out as unchanged is known neither in the batch nor in the table."""
+
+
+class RuleBroken(TerminalError):
+    """Rows that are to be published break a rule of their table that stops it."""
 
 
 class Fenced(TerminalError):

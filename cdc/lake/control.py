@@ -14,6 +14,7 @@ from pyiceberg.table import Table, Transaction
 from pyiceberg.types import NestedField, StringType
 
 from cdc.core.control import (
+    BROKEN,
     DIFFERS,
     MOVED,
     OUTDATED,
@@ -117,6 +118,15 @@ class Control:
             change.set_properties({f"{DIFFERS}{target}": Stale(first, why, at).to_json()})
 
         self._change(change)
+
+    def breaks(self, target: TableName | str, why: str) -> None:
+        """Mark a table with rows that break a rule of quality; reasons stay as with ``stale``."""
+        self._mark(f"{BROKEN}{target}", why)
+
+    def keeps(self, target: TableName | str) -> None:
+        """Take away the mark of a table with rows that broke rules, if it has one."""
+        if str(target) in self.read().broken:
+            self._take_away(f"{BROKEN}{target}")
 
     def equal(self, target: TableName | str) -> None:
         """Take away the mark of a table that differed, if it has one."""

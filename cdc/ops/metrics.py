@@ -58,6 +58,14 @@ class Metrics:
         self._of(names.QUARANTINED, pipeline, table).inc(count)
         self._of(names.BLOCKED_KEYS, pipeline, table).set(blocked_keys)
 
+    def rule_broken(self, pipeline: str, table: str, rule: str, rows: int) -> None:
+        """Count rows of batches that break a rule of quality."""
+        self._of(names.RULE_BREAKS, pipeline, table, rule).inc(rows)
+
+    def rule_looked(self, pipeline: str, table: str, rule: str, broken: int) -> None:
+        """Record how many rows of a whole table break a rule of quality."""
+        self._of(names.RULE_BROKEN_ROWS, pipeline, table, rule).set(broken)
+
     def schema_changed(self, pipeline: str, table: str, changes: int) -> None:
         """Count changes of the definition of a target's table in the source."""
         self._of(names.SCHEMA_CHANGES, pipeline, table).inc(changes)
@@ -142,9 +150,7 @@ class Metrics:
         return generate_latest(self._registry)
 
     def _forget(self, metric: Metric, pipeline: str, table: str) -> None:
-        for more in names.STATES if metric is names.TABLE_STATE else (None,):
-            with suppress(KeyError):  # never set
-                self._collectors[metric.name].remove(pipeline, table, *([more] if more else []))
+        self._collectors[metric.name].remove_by_labels(dict(zip(names.TABLE, (pipeline, table), strict=True)))
 
     def _of(self, metric: Metric, *labels: str) -> Any:  # noqa: ANN401 - counter, gauge or histogram, by the metric
         return self._collectors[metric.name].labels(*labels)

@@ -30,6 +30,16 @@ ROWS_COMMITTED = Metric(
 )
 COMMITS = Metric("cdc_commits_total", "counter", "commits", "Published commits.")
 QUARANTINED = Metric("cdc_quarantined_total", "counter", "messages", "Messages put into the quarantine table.")
+RULE_BREAKS = Metric(
+    "cdc_rule_breaks_total", "counter", "rows", "Rows of batches that break a rule of quality.", (*TABLE, "rule")
+)
+RULE_BROKEN_ROWS = Metric(
+    "cdc_rule_broken_rows",
+    "gauge",
+    "rows",
+    "Rows that break a rule of quality, as of the last look at the whole table.",
+    (*TABLE, "rule"),
+)
 SCHEMA_CHANGES = Metric(
     "cdc_schema_changes_total", "counter", "changes", "Changes of the table's definition in the source."
 )
@@ -160,6 +170,8 @@ METRICS = (
     ROWS_COMMITTED,
     COMMITS,
     QUARANTINED,
+    RULE_BREAKS,
+    RULE_BROKEN_ROWS,
     SCHEMA_CHANGES,
     BLOCKED_KEYS,
     TABLE_BATCH_SECONDS,

@@ -11,18 +11,20 @@
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 import structlog
 
+from cdc.core.added import Wait, added, reached
 from cdc.core.batch import Collapsed, Problem, Skip
-from cdc.core.errors import CommitConflict, Fenced, Moved, TerminalError
+from cdc.core.errors import CommitConflict, Fenced, Moved, RuleBroken, TerminalError
 from cdc.core.evolution import SchemaPlan, filled, plan_schema, unify
 from cdc.core.history import DELETED, INSERTED, LAST_DELETE, PIPELINE, PROGRESS, TOKEN, TRUNCATED, UPDATED
 from cdc.core.progress import PartitionEvents, PartitionProgress, Progress, after, epochs, short_of
+from cdc.core.quality import Verdict, broken, checks, stopping
+from cdc.pipeline.stopwatch import Stopwatch
 from cdc.pipeline.table import Epochs, TableBatch, TableSpec, TargetState, TargetTable
 
 log = structlog.get_logger()
@@ -39,7 +41,8 @@ class TableMemory:
     ``blocked`` maps raw keys to the (partition, offset) of the quarantined message that later ones wait behind.
     ``torn`` is the place of a key change that is waited for since ``torn_since``, ``given_up`` the last one waited for
     in vain. ``progress`` is the table's as this pipeline last saw or made it, None before the first look, ``intended``
-    that of a commit whose outcome it does not know yet.
+    that of a commit whose outcome it does not know yet. ``partitions`` are those that the topic had when it was looked
+    at: of a table that has read nothing yet all of them are known, and none was added.
     """
 
     topic_id: str = ""
@@ -49,6 +52,9 @@ class TableMemory:
     given_up: str = ""
     progress: Progress | None = None
     intended: Progress | None = None
+    partitions: frozenset[int] = frozenset()
+    wait: Wait | None = None
+    """For what messages of partitions that were added wait."""
 
 
 @dataclass(frozen=True)
@@ -70,22 +76,8 @@ class Applied:
     """How the rows were staged, nothing where there were none."""
     schema: SchemaPlan | None = None
     """What was changed in the target's columns for the batch."""
-
-
-class Stopwatch:
-    """Seconds per named stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add the time of the block to a stage."""
-        started = time.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
+    broken: Mapping[str, Verdict] = field(default_factory=dict)
+    """The rules that rows of the batch break, by their names."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +99,10 @@ class Applier:
     clock: Callable[[], float] = time.monotonic
     outdated: Callable[[TableSpec, Sequence[str]], None] = lambda _spec, _columns: None
     """Told of added columns that hold something in the source's rows from before; may raise TransientError."""
+    ends: Callable[[str], Mapping[int, int]] = lambda _topic: {}
+    """Asked for the ends of a topic's partitions as they are now; may raise TransientError."""
+    judges: bool = False
+    """Whether rows are judged by the rules of their tables; what was read by a load or came before is not."""
 
     def apply(self, spec: TableSpec, table: TargetTable, batch: TableBatch, memory: TableMemory) -> Applied:
         """Return what became of the batch; raises the errors of ``cdc.core.errors`` as they concern this table."""
@@ -122,7 +118,8 @@ class Applier:
         with watch.stage("schema"):
             state, plan = self._prepare(spec, table, batch, state)
         with watch.stage("collapse"):
-            collapsed, following, held = self._whole(state, batch, progress, memory)
+            waiting = self._waiting(spec, batch, progress, memory)
+            collapsed, following, held = self._whole(state, batch, progress, memory, waiting)
         if state is None:
             return Applied(collapsed, following, seconds=watch.seconds)
         applied = self._commit(spec, table, batch, state, (collapsed, following, memory), watch)
@@ -145,11 +142,34 @@ class Applier:
         table.evolve(plan)
         return table.read(), plan
 
+    def _waiting(
+        self, spec: TableSpec, batch: TableBatch, progress: Progress, memory: TableMemory
+    ) -> Mapping[int, int]:
+        """Return from where on messages of added partitions wait for older ones in others (K4)."""
+        new = added(progress, batch.first_offsets)
+        if not new:
+            return {}
+        if memory.wait is None:
+            memory.wait = Wait(self.ends(spec.topic), self.clock())
+            log.info("partitions were added", topic=spec.topic, partitions=sorted(new))
+        elif batch.last_offsets.keys() - new:
+            memory.wait = replace(memory.wait, since=self.clock())
+        if reached(progress, batch.last_offsets, memory.wait.ends, markers=spec.transactional):
+            memory.wait = None
+        elif self.clock() - memory.wait.since >= self.hold_seconds:
+            log.warning("partitions that were added are read, others came not to their ends", topic=spec.topic)
+            memory.wait = None
+        return new if memory.wait else {}
+
     def _whole(
-        self, state: TargetState | None, batch: TableBatch, progress: Progress, memory: TableMemory
+        self,
+        state: TargetState | None,
+        batch: TableBatch,
+        progress: Progress,
+        memory: TableMemory,
+        held: Mapping[int, int],
     ) -> tuple[Collapsed, Progress, bool]:
         """Collapse as far as the batch holds both halves of its key changes; return whether something is held back."""
-        held: Mapping[int, int] = {}
         collapsed, following = self._collapse(state, batch, progress, memory, held)
         while self._given_up(memory, collapsed.torn):
             collapsed, following = self._collapse(state, batch, progress, memory, held)
@@ -197,6 +217,8 @@ class Applier:
             truncated = max(truncated, batch.truncate_place())
             collapsed = replace(batch.collapse(columns, skip, actual, truncated), truncates=collapsed.truncates)
         following = {p: after(progress.of(p), e) for p, e in events.items()}
+        if not progress.partitions:
+            following = dict.fromkeys(memory.partitions, PartitionProgress(0)) | following
         return collapsed, progress.advanced(_never_back(progress, following))
 
     def _quarantine(self, batch: TableBatch, skip: Skip, memory: TableMemory) -> Skip:
@@ -242,6 +264,7 @@ class Applier:
         changed = bool(collapsed.keys or truncate)
         if not changed and not (collapsed.problems and self.published is None):
             return Applied(collapsed, progress, seconds=watch.seconds)
+        broken = self._judged(spec, batch, collapsed, watch)
         summary = self._summary(spec, state, collapsed, progress, truncate)
         with watch.stage("merge"):
             if changed:
@@ -261,7 +284,24 @@ class Applier:
             memory.progress = progress
         merged = {name: int(counts.get(key, "0")) for name, key in _COUNTS.items()}
         way, blocked = batch.way if changed else "", len(memory.blocked)
-        return Applied(collapsed, progress, staged, state.snapshot_id, merged, watch.seconds, blocked, way=way)
+        return Applied(
+            collapsed, progress, staged, state.snapshot_id, merged, watch.seconds, blocked, way=way, broken=broken
+        )
+
+    def _judged(
+        self, spec: TableSpec, batch: TableBatch, collapsed: Collapsed, watch: Stopwatch
+    ) -> Mapping[str, Verdict]:
+        """Return the rules that rows of the batch break; raises RuleBroken if one of them stops the table."""
+        if not (self.judges and collapsed.upserts and checks(spec.rules)):
+            return {}
+        with watch.stage("quality"):
+            verdicts = batch.judge(spec.rules)
+        if why := stopping(verdicts):
+            raise RuleBroken(
+                f"{why} of a batch of {spec.target}",
+                hint="mend them in the source, or the rule in the configuration: it is tried again by itself",
+            )
+        return broken(verdicts)
 
     def _summary(
         self, spec: TableSpec, state: TargetState, collapsed: Collapsed, progress: Progress, truncate: str

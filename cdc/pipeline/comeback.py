@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from cdc.core.errors import CommitStateUnknown, TransientError
+from cdc.core.errors import CommitStateUnknown, RuleBroken, TransientError
 from cdc.core.restarts import Pauses
 from cdc.pipeline.roster import Roster
 from cdc.pipeline.table import TableSpec
@@ -21,8 +21,9 @@ FIRST_SECONDS = 15.0
 class Comeback:
     """Lets stopped tables begin again with the next query, with growing pauses.
 
-    One that stopped because something was away is tried for ever. The others are tried only while no table is read,
-    when it costs nobody anything: a stopped service would be started again by its supervisor just so. ``stale_of``
+    One that stopped because something was away, or for rows that may be mended, is tried for ever. The others are tried
+    only while no table is read, when it costs nobody anything: a stopped service would be started again by its
+    supervisor just so. ``stale_of``
     tells of a table whether it has to be loaded anew, which no try can help.
     """
 
@@ -59,5 +60,5 @@ class Comeback:
 
 
 def may_pass(error: BaseException) -> bool:
-    """Return whether an error is of something that did not answer."""
-    return isinstance(error, (TransientError, CommitStateUnknown))
+    """Return whether an error is of something that did not answer, or of rows that may be mended by now."""
+    return isinstance(error, (TransientError, CommitStateUnknown, RuleBroken))

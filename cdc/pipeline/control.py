@@ -10,6 +10,7 @@ import structlog
 from cdc.core.control import ControlState
 from cdc.core.errors import CdcError, TransientError
 from cdc.core.names import TableName
+from cdc.core.quality import Verdict
 from cdc.pipeline.table import TableSpec
 
 log = structlog.get_logger()
@@ -31,6 +32,10 @@ class Control(Protocol):
 
     def outdated(self, target: TableName, why: str) -> None:
         """Mark a table that goes on, and has old values until it is loaded anew. Raises as ``read`` does."""
+        ...
+
+    def breaks(self, target: TableName, why: str) -> None:
+        """Mark a table that goes on, with rows that break a rule. Raises as ``read`` does."""
         ...
 
 
@@ -107,6 +112,17 @@ class Marks:
         except Exception as error:  # catalogs raise what they like
             what = f"{spec.target} is not marked as outdated: {type(error).__name__}"
             raise TransientError(what, hint="is the catalog up, and catalog.uri right?") from error
+
+    def breaks(self, spec: TableSpec, verdicts: Iterable[Verdict]) -> None:
+        """Mark a table whose rows break rules, once for each rule; a mark that fails comes with a later batch."""
+        mark = self.state.broken.get(str(spec.target))
+        for verdict in verdicts:
+            why = f"rule {verdict.rule.name!r} is broken"
+            if mark is None or why not in mark.why:
+                try:
+                    self.control.breaks(spec.target, why)
+                except Exception as error:  # noqa: BLE001 - it is told by log and metrics as well
+                    log.warning("broken rule not noted", pipeline=self.pipeline, error=_sentence(error))
 
     def _compare(self, specs: tuple[TableSpec, ...], state: ControlState) -> Heard:
         before, moves = self.state, state.moved if self.known else {}

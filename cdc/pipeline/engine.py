@@ -7,13 +7,17 @@ from typing import Protocol
 
 from cdc.core.names import heartbeat_topic
 from cdc.core.progress import Progress, TopicState
+from cdc.core.stretch import name_of
 from cdc.pipeline.table import TableBatch, TableSpec, TargetTable
 
 
-def capture_id(topics: Mapping[str, TopicState], pipeline: str) -> str:
-    """Return what names the stretch of the log that the connector captures now; empty where that is not known."""
+def capture_id(topics: Mapping[str, TopicState], pipeline: str, places: Mapping[str, str]) -> str:
+    """Return what names the stretch of the log that the connector captures now; empty where that is not known.
+
+    ``places`` are those of the control table.
+    """
     found = topics.get(heartbeat_topic(pipeline))
-    return found.topic_id if found else ""
+    return name_of(places, pipeline, found.topic_id) if found else ""
 
 
 class Query(Protocol):

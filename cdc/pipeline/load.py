@@ -124,7 +124,7 @@ class Load:
     def _topic(self) -> tuple[TopicState | None, str]:
         """Return the topic, and what names the stretch of the log that is captured into it now."""
         found = self.parts.engine.topics([self.spec.topic, heartbeat_topic(self.spec.pipeline)])
-        return found.get(self.spec.topic), capture_id(found, self.spec.pipeline)
+        return found.get(self.spec.topic), capture_id(found, self.spec.pipeline, self.parts.places())
 
     def _begin(self) -> LoadPlan:
         columns = self.parts.declared(self.spec)  # what is wrong with the table itself is said now, not waited for
@@ -283,7 +283,13 @@ class Load:
     def _publish(self, plan: LoadPlan) -> None:
         """Catch up until nothing is missing, and swap; whoever publishes to the target meanwhile is caught up with."""
         memory = self._memory(plan.progress.topic_id)
-        applier = Applier(0, self.parts.blocked_keys, self.parts.still_holder, doubtful="r" + READ_AGAIN)
+        applier = Applier(
+            0,
+            self.parts.blocked_keys,
+            self.parts.still_holder,
+            doubtful="r" + READ_AGAIN,
+            ends=self.parts.engine.ends,
+        )
         catch_up = CatchUp(
             self.parts.engine, applier, on_applied=self._applied, stopping=self.stopping, pause=self.pause
         )

@@ -119,6 +119,7 @@ class LoadParts:
     ``read`` carries out ranges of a plan and yields results as they come. ``shadow`` gives a table's shadow,
     ``declared`` the columns that the source declares now, ``identity`` which table it is; ``moved`` tells a running
     service that a table was swapped, and by which plan; ``quiet`` keeps it from a table while that is swapped in;
+    ``places`` tells how far the logs of the source were read, up to now;
     ``still_holder`` raises Fenced once another load of the source has begun. Whoever starts loads has waited for
     capture before; ``capture_seconds`` are for a connector that has only just lost it.
     """
@@ -133,6 +134,7 @@ class LoadParts:
     moved: Callable[[TableSpec, LoadPlan], None]
     still_holder: Callable[[], None]
     rows_per_range: Callable[[TableSize], int]
+    places: Callable[[], Mapping[str, str]] = dict
     quiet: Callable[[TableSpec], AbstractContextManager[None]] = lambda _spec: nullcontext()
     blocked_keys: int = 1000
     capture_seconds: float = 10.0

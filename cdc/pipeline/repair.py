@@ -72,7 +72,7 @@ class Repair(Load):
         self._carried = _carried(state)
         self._shadow.create({REPAIR: "true"}, snapshot=state.snapshot_id)
         self._shadow.append([], {**self._carried, PROGRESS: head.to_json()})
-        applier = Applier(0, self.parts.blocked_keys, self.parts.still_holder)
+        applier = Applier(0, self.parts.blocked_keys, self.parts.still_holder, ends=self.parts.engine.ends)
         catch_up = CatchUp(self.parts.engine, applier, stopping=self.stopping, pause=self.pause)
         reached = catch_up.run(self._shadow_spec, self._memory(head.topic_id), self._ends())
         ends = {p: one.next_offset for p, one in reached.partitions.items()}

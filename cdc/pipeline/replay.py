@@ -217,7 +217,9 @@ class Replay:
 
     def _catch_up(self, published: Progress | None) -> CatchUp:
         parts, told = self.parts, self.on_problems
-        applier = Applier(0, parts.blocked_keys, parts.still_holder, published=published, on_problems=told)
+        applier = Applier(
+            0, parts.blocked_keys, parts.still_holder, published=published, on_problems=told, ends=parts.engine.ends
+        )
         return CatchUp(self.parts.engine, applier, on_applied=self._applied, stopping=self.stopping, pause=self.pause)
 
     def _fresh_memory(self, blocked: Mapping[bytes, tuple[int, int]] | None) -> TableMemory:

@@ -59,6 +59,10 @@ class Metrics(Protocol):
         """Record quarantined messages."""
         ...
 
+    def rule_broken(self, pipeline: str, table: str, rule: str, rows: int) -> None:
+        """Count rows of batches that break a rule of quality."""
+        ...
+
     def table_state(self, pipeline: str, table: str, state: str) -> None:
         """Show a table's state."""
         ...
@@ -163,6 +167,9 @@ class Report:
             newest = result.collapsed.newest_at_ms
             at = None if newest is None else newest / 1000
             self.metrics.committed(self.pipeline, table, at=now.timestamp(), newest_change_at=at)
+        for name, verdict in result.broken.items():
+            self.metrics.rule_broken(self.pipeline, table, name, verdict.broken)
+            log.warning("rule broken", pipeline=self.pipeline, table=table, rule=name, rows=verdict.broken)
         if counts["quarantined"]:
             self.metrics.quarantined(self.pipeline, table, counts["quarantined"], blocked_keys=result.blocked)
 

@@ -131,7 +131,14 @@ class Pipeline:
         self.holding = True
         try:
             with beating(self.lease, self.limits.lease_ttl.total_seconds() / 4, self.name, self._end_with):
-                applier = Applier(token, self.limits.blocked_keys, self.lease.check, outdated=self._marks.outdate)
+                applier = Applier(
+                    token,
+                    self.limits.blocked_keys,
+                    self.lease.check,
+                    outdated=self._marks.outdate,
+                    ends=self._ends,
+                    judges=True,
+                )
                 self._run_queries(applier, stop)
         finally:
             self.holding = False
@@ -254,9 +261,12 @@ class Pipeline:
             heartbeat, reading = heartbeat_topic(self.name), self._roster.of_batch(self._roster.reading)
             with suppress(CdcError):
                 topics = self.engine.topics([heartbeat, *(spec.topic for spec in reading)])
-                self._again = self._again or not same_capture(capture_id(topics, self.name), self._capture)
+                self._again = self._again or not same_capture(self._captured(topics), self._capture)
                 alive_at = self.engine.newest_at(heartbeat) if heartbeat in topics else None
                 self._measure(reading, topics, alive_at)
+
+    def _captured(self, topics: Mapping[str, TopicState]) -> str:
+        return capture_id(topics, self.name, self._marks.state.places) if self._marks.known else ""
 
     def _measure(self, specs: Sequence[TableSpec], topics: Mapping[str, TopicState], alive_at: datetime | None) -> None:
         for spec in specs:
@@ -288,7 +298,7 @@ class Pipeline:
             else:
                 active.append(spec)
         topics = self.engine.topics([*(spec.topic for spec in active), heartbeat_topic(self.name)])
-        self._capture = capture_id(topics, self.name)
+        self._capture = self._captured(topics)
         blocked = self.engine.blocked([spec.topic for spec in active if spec.topic in topics])
         found: dict[str, tuple[Progress, frozenset[int]]] = {}
         for spec in active:
@@ -323,6 +333,7 @@ class Pipeline:
     ) -> tuple[Progress, frozenset[int]] | None:
         memory = self._roster.remember(spec)
         memory.topic_id = topic.topic_id if topic else ""
+        memory.partitions = frozenset(topic.watermarks) if topic else frozenset()
         memory.blocked = dict(blocked.get(spec.topic, {}))
         with self.engine.table(spec) as table:
             progress = begin(spec, table, applier.token, memory, partial(self._declared, spec))
@@ -346,6 +357,10 @@ class Pipeline:
         except TransientError as error:
             log.warning("table not made yet", pipeline=self.name, table=str(spec.target), error=str(error))
             return None  # its first events bring its columns
+
+    def _ends(self, topic: str) -> Mapping[int, int]:
+        found = self.engine.topics([topic]).get(topic)
+        return {p: end for p, (_, end) in found.watermarks.items()} if found else {}
 
     def _on_batch(self, applier: Applier, batch: Batch) -> None:
         self._idle.clear()  # before the look at what goes on: whoever drains waits for this batch, or it does nothing
@@ -376,10 +391,12 @@ class Pipeline:
         if error is None:
             applied = future.result()
             self.report.applied(spec, applier.token, applied)
+            self._marks.breaks(spec, applied.broken.values())
             if applied.held:
                 self._held = HeldBack(
-                    f"{spec.target} holds messages back until a key change is whole",
-                    hint="large changes of keys make this ordinary: the query starts again where the tables say",
+                    f"{spec.target} holds messages back until what belongs to them has come",
+                    hint="ordinary with large changes of keys, and when partitions were added to a topic that is "
+                    "behind: the query starts again where the tables say",
                 )
         elif isinstance(error, Moved):
             self._held = error

@@ -105,6 +105,22 @@ def differing(source: SourceConfig, marks: Mapping[str, Stale]) -> list[Finding]
     ]
 
 
+def broken(source: SourceConfig, marks: Mapping[str, Stale]) -> list[Finding]:
+    """Return the tables with rows that break rules of quality; ``marks`` by target."""
+    named = [(table.source, str(source.target_of(table))) for table in source.tables]
+    return [
+        Finding(
+            "rule_broken",
+            marks[target].why,
+            f"`cdc quality -t {target}` counts the rows, and ends this when every rule holds",
+            table=name,
+            stops=False,
+        )
+        for name, target in named
+        if target in marks
+    ]
+
+
 def late(source: SourceConfig, tables: Sequence[Late]) -> list[Finding]:
     """Return the tables that are later than they may be."""
     named = {str(source.target_of(table)): table.source for table in source.tables}

@@ -9,6 +9,7 @@ from cdc.core.evolution import SchemaPlan
 from cdc.core.names import TableName
 from cdc.core.positions import Layout
 from cdc.core.progress import PartitionEvents
+from cdc.core.quality import Rule, Verdict
 from cdc.core.types import EventSchema
 
 Epochs = Mapping[int, tuple[tuple[int, int], ...]]
@@ -36,6 +37,7 @@ class TableSpec:
     transactional: bool = False
     load_priority: int = 0
     freshness: float = 300.0
+    rules: tuple[Rule, ...] = ()
 
 
 class TargetTable(Protocol):
@@ -160,6 +162,10 @@ class TableBatch(Protocol):
 
     def quarantine(self, problems: Sequence[Problem]) -> None:
         """Write the messages to the quarantine table; idempotent."""
+        ...
+
+    def judge(self, rules: Sequence[Rule]) -> Sequence[Verdict]:
+        """Return what the rules for single rows say of the rows that the batch inserts and updates."""
         ...
 
     def stage(self, summary: Mapping[str, str], truncate: str, branch: Callable[[], None]) -> None:

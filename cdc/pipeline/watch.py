@@ -25,7 +25,8 @@ from cdc.pipeline.aside import Aside
 from cdc.pipeline.connector_state import ConnectorStatus, parse_status
 from cdc.pipeline.definitions import Definitions
 from cdc.pipeline.preflight import check_tables, unfit_topics
-from cdc.pipeline.symptoms import connector_findings, differing, gone, late, outdated, recreated, silent
+from cdc.pipeline.stretches import Stretches
+from cdc.pipeline.symptoms import broken, connector_findings, differing, gone, late, outdated, recreated, silent
 from cdc.pipeline.untold import Untold
 from cdc.pipeline.watch_parts import WatchParts
 
@@ -67,6 +68,7 @@ class Watch:
     def __post_init__(self) -> None:
         parts = self.parts
         self._aside = Aside(parts.cluster, parts.pattern, parts.render)
+        self._stretches = Stretches(parts.topics, parts.notes)
         self._untold = Untold(parts.topics, parts.notes, self._leave_out)
         self._definitions = Definitions(parts.definitions, parts.notes.outdated, parts.metrics.schema_changed, self.now)
 
@@ -123,7 +125,11 @@ class Watch:
                 findings += self._aside.findings(source, present, known.stale)
             database = self._database(source, (stored, present), status, known.relations)
             findings += [*database.findings, *topics.result(), *registry.result(), *outdated(source, known.outdated)]
-            findings += [*differing(source, known.differs), *late(source, self.parts.late())]
+            findings += [
+                *differing(source, known.differs),
+                *broken(source, known.broken),
+                *late(source, self.parts.late()),
+            ]
             if status is None or not status.tasks:  # it makes them, or is asked to
                 findings = [finding for finding in findings if finding.name != "topic_missing"]
         return database._replace(status=status, findings=causes(findings))
@@ -273,6 +279,7 @@ class Watch:
         marked = False
         try:
             if topic := self.parts.history(source):
+                self._stretches.follow(source, topic, known.places)
                 marked |= self._untold.follow_history(source, topic, known.places)
             if server := self.parts.log(source):
                 marked |= self._untold.follow_transactions(source, server, known.places)

@@ -11,6 +11,7 @@ from pyspark.sql import functions as f
 from cdc.core.batch import Collapsed, Problem, Skip
 from cdc.core.positions import LAYOUTS
 from cdc.core.progress import PartitionEvents, Progress
+from cdc.core.quality import Rule, Verdict
 from cdc.core.types import EventSchema
 from cdc.spark import collapse, staging
 from cdc.spark.arrow_decode import decode_here
@@ -18,6 +19,7 @@ from cdc.spark.decode import Epochs, RowShape, decode, unusable
 from cdc.spark.envelope import Writer, open_avro, open_json
 from cdc.spark.large import collapse_large
 from cdc.spark.microbatch import SchemaPair, TopicSlice, messages_of, schema_marks
+from cdc.spark.quality import FEW, judged
 from cdc.spark.small import collapse_small, is_small
 from cdc.spark.ways import MERGE, staged, write_tombstones
 from cdc.spark.work import LARGE, Direct, Share, Work, planned
@@ -179,6 +181,14 @@ class SparkTableBatch:
     def quarantine(self, problems: Sequence[Problem]) -> None:
         """Write the messages to the quarantine table, once each."""
         staging.write_quarantine(self._session, self._target, self._format.pipeline, self._messages(), problems)
+
+    def judge(self, rules: Sequence[Rule]) -> Sequence[Verdict]:
+        """Return what the rules for single rows say of the rows that the batch inserts and updates."""
+        work = self._current
+        if work.changes is None:
+            raise RuntimeError("a torn batch cannot be judged")
+        count = work.collapsed.upserts
+        return judged(work.changes().where("NOT deleted").select("v.*"), rules, count, few=count <= FEW)
 
     def stage(self, summary: Mapping[str, str], truncate: str, branch: Callable[[], None]) -> None:
         """Stage the changes with ``summary``, keep tombstones; ``branch`` makes the staging branch ready."""

@@ -69,8 +69,12 @@ class Run:
 
     def finish(self, timeout: float) -> None:
         """Wait for its end; raises RuntimeError with the end of its output if it fails."""
-        if self._process.wait(timeout):
+        if self.wait(timeout):
             raise RuntimeError(f"{self.name} failed:\n{self.tail()}")
+
+    def wait(self, timeout: float) -> int:
+        """Wait for its end, and return its exit code."""
+        return self._process.wait(timeout)
 
     def stop(self) -> None:
         """End it as an operator does."""

@@ -98,6 +98,17 @@ def test_a_mark_as_outdated_outlives_loads_that_began_before_it(opened: Callable
     assert opened().read().outdated == {}
 
 
+def test_a_table_with_rows_that_break_rules_is_marked_with_each_until_all_hold(opened: Callable[[], Any]) -> None:
+    control = opened()
+    for rule in ("amount", "mail", "amount"):
+        control.breaks("shop.a", f"rule {rule!r} is broken")
+    assert opened().read().broken["shop.a"].why == "rule 'amount' is broken; rule 'mail' is broken"
+    control.keeps("shop.b")
+    assert set(opened().read().broken) == {"shop.a"}
+    control.keeps("shop.a")
+    assert opened().read().broken == {}
+
+
 def test_a_table_differs_until_a_proof_finds_it_equal_or_it_is_loaded_anew(opened: Callable[[], Any]) -> None:
     control = opened()
     control.differs("shop.a", "1 of its rows is not the source's")

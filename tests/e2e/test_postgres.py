@@ -1,12 +1,16 @@
 """PostgreSQL, end to end: real server, Debezium, Kafka, registry, `cdc stream`, Iceberg; every column of every row."""
 
 import pytest
+from confluent_kafka.admin import AdminClient, NewPartitions
 
 from cdc.core.history import PROGRESS
 from cdc.core.progress import Progress
+from cdc.kafka.client import librdkafka_settings
+from cdc.kafka.topics import KafkaTopics
 from cdc.lake.pyiceberg_catalog import open_catalog
 from tests.e2e.conftest import DECLARED, SCHEMA
 from tests.e2e.scenario import Scenario
+from tests.e2e.service import await_true
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -96,6 +100,38 @@ def test_large_key_change_cut_into_many_batches_p6(postgres: Scenario) -> None:
     postgres.service.start(CDC_STREAM__MAX_OFFSETS_PER_BATCH="300")
     postgres.service.await_equal()
     assert "holds messages back" in postgres.service.tail(10_000)
+
+
+def test_partitions_are_added_to_a_topic_that_is_behind_k4(postgres: Scenario) -> None:
+    """The newer changes are in other partitions, and leave out the large value that only the older ones bring."""
+    rows, more = 400, "id BETWEEN 40001 AND 40400"
+    postgres.apply(
+        "INSERT INTO documents (id, title, body) SELECT n, 'old', repeat(md5('a'), 300)"
+        f" FROM generate_series(40001, {40000 + rows}) n"
+    )
+    postgres.service.await_equal()
+    assert postgres.service.stop() == 0
+    (source,) = postgres.service.config.sources
+    topic = source.topic_of(next(one for one in source.tables if one.source.table == "documents"))
+    before = messages(postgres, topic)
+    postgres.apply(f"UPDATE documents SET body = repeat(md5('b'), 300) WHERE {more}")
+    await_true(lambda: messages(postgres, topic) >= before + rows, 60, "the large values are in the topic")
+    settings = librdkafka_settings(postgres.service.config.kafka)
+    AdminClient(settings).create_partitions([NewPartitions(topic, 4)])[topic].result()
+    assert postgres.service.run("connectors", "restart", source.name).returncode == 0
+    postgres.apply(f"UPDATE documents SET title = 'new' WHERE {more}")
+    await_true(lambda: messages(postgres, topic) >= before + 2 * rows, 60, "all changes are in the topic")
+    postgres.service.start(CDC_STREAM__MAX_OFFSETS_PER_BATCH="300")
+    postgres.service.await_equal()
+    said = postgres.service.said_since_start()
+    assert "partitions were added" in said
+    assert "holds messages back" in said
+
+
+def messages(postgres: Scenario, topic: str) -> int:
+    """Return how many offsets a topic has."""
+    found = KafkaTopics(postgres.service.config.kafka).describe([topic])[topic]
+    return sum(marks.high for marks in found.watermarks.values())
 
 
 def test_a_service_that_is_killed_after_each_first_commit_gets_on(postgres: Scenario) -> None:

@@ -87,9 +87,10 @@ class FakeTopics:
         self.partitions: dict[str, int] = {}
         self.records: dict[str, list[bytes]] = {}
         self.newest: dict[str, int] = {}
+        self.ids: dict[str, str] = {}
 
     def end(self, name: str) -> tuple[str, int] | None:
-        return (f"id of {name}", len(self.records[name])) if name in self.records else None
+        return (self.ids.get(name, f"id of {name}"), len(self.records[name])) if name in self.records else None
 
     def values(self, name: str, start: int, end: int) -> list[bytes]:
         return self.records[name][start:end]

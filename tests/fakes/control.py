@@ -19,6 +19,7 @@ class MemoryControl:
         self.old: dict[str, Stale] = {}
         self.different: dict[str, Stale] = {}
         self.places: dict[str, str] = {}
+        self.broken: dict[str, Stale] = {}
         self.failures: list[Exception] = []
         self.reads = 0
 
@@ -30,7 +31,7 @@ class MemoryControl:
         if self.failures:
             raise self.failures.pop(0)
         kept = (self.paused, self.moves, self.marks, self.relations, self.troubles, self.old, self.different)
-        return ControlState(*map(dict, kept), dict(self.places))  # type: ignore[arg-type]
+        return ControlState(*map(dict, kept), dict(self.places), dict(self.broken))  # type: ignore[arg-type]
 
     def pause(self, target: str, who: str, why: str) -> None:
         self.paused[target] = Pause(who, "2026-01-02T00:00:00+00:00", why)
@@ -59,6 +60,12 @@ class MemoryControl:
     def differs(self, target: str, why: str) -> None:
         known = self.different.get(str(target))
         self.different[str(target)] = Stale(known.at if known else "2026-01-04T00:00:00+00:00", why)
+
+    def breaks(self, target: str, why: str) -> None:
+        self._mark(self.broken, str(target), why)
+
+    def keeps(self, target: str) -> None:
+        self.broken.pop(str(target), None)
 
     def equal(self, target: str) -> None:
         self.different.pop(str(target), None)

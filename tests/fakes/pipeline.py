@@ -17,6 +17,7 @@ from cdc.core.evolution import SchemaPlan
 from cdc.core.names import TableName
 from cdc.core.positions import LAYOUTS
 from cdc.core.progress import PartitionEvents, Progress, TopicState
+from cdc.core.quality import Rule, Verdict
 from cdc.core.status import LedgerRow, StatusRow
 from cdc.core.types import EventField, EventSchema
 from cdc.pipeline.table import TableSpec
@@ -97,6 +98,7 @@ class MemoryBatch:
     counts: dict[str, str] = field(default_factory=lambda: {INSERTED: "1", DELETED: "1"})
     place: str = ""
     torn_offsets: dict[str, Mapping[int, int]] = field(default_factory=dict)
+    verdicts: Sequence[Verdict] = ()
     asked: list[tuple[Skip, Mapping[int, Any], str]] = field(default_factory=list)
     staged: tuple[Mapping[str, str], str] | None = None
     way: str = "merge"
@@ -121,6 +123,10 @@ class MemoryBatch:
 
     def quarantine(self, problems: Sequence[Problem]) -> None:
         self.table.calls.append(f"quarantine {len(problems)}")
+
+    def judge(self, rules: Sequence[Rule]) -> Sequence[Verdict]:
+        self.table.calls.append(f"judge by {', '.join(rule.name for rule in rules)}")
+        return self.verdicts
 
     def stage(self, summary: Mapping[str, str], truncate: str, branch: Callable[[], None]) -> None:
         branch()

@@ -17,7 +17,8 @@ def value(metrics: Metrics, line: str) -> float:
 def test_names_labels_and_documentation_follow_the_rules(metric: Metric) -> None:
     assert re.fullmatch(r"cdc_[a-z_]+", metric.name)
     assert metric.name.endswith("_total") == (metric.kind == "counter")
-    assert set(metric.labels) <= {"pipeline", "table", "operation", "stage", "state", "dependency", "trouble", "step"}
+    known = {"pipeline", "table", "operation", "stage", "state", "dependency", "trouble", "step", "rule"}
+    assert set(metric.labels) <= known
     assert metric.meaning.endswith(".")
     assert f"`{metric.name}`" in render_metrics()
 

@@ -6,9 +6,18 @@ from typing import Any
 import pytest
 
 from cdc.core.batch import Collapsed, Problem
-from cdc.core.errors import CommitConflict, CommitStateUnknown, Fenced, IncompatibleSchema, Moved, TerminalError
+from cdc.core.errors import (
+    CommitConflict,
+    CommitStateUnknown,
+    Fenced,
+    IncompatibleSchema,
+    Moved,
+    RuleBroken,
+    TerminalError,
+)
 from cdc.core.history import TOMBSTONES
 from cdc.core.progress import PartitionEvents, PartitionProgress, Progress
+from cdc.core.quality import Action, Rule, Verdict
 from cdc.core.types import EventField, EventSchema
 from cdc.pipeline.apply import LAST_DELETE, PROGRESS, TOKEN, TRUNCATED, Applied, Applier, TableMemory
 from tests.fakes.pipeline import DELETED, INSERTED, UPDATED, MemoryBatch, MemoryTable, spec_of
@@ -339,6 +348,93 @@ def test_what_is_waited_for_in_vain_is_applied_as_it_is() -> None:
     assert applied.held
     assert [(asked[0].given_up, asked[0].held) for asked in later.asked] == [("", {}), ("5", {}), ("5", {0: 2})]
     assert applied.progress.of(0).next_offset == 2
+
+
+def added(table: MemoryTable, last: int | None) -> MemoryBatch:
+    """A batch of a table that has read partition 0: up to an offset of it, and three messages of partition 1."""
+    batch = MemoryBatch(table, [WHOLE], counts={INSERTED: "1"})
+    known = {} if last is None else {0: last}
+    batch.first_offsets, batch.last_offsets = {**dict.fromkeys(known, 0), 1: 0}, {**known, 1: 2}
+    return batch
+
+
+def test_messages_of_an_added_partition_wait_for_older_ones_in_the_others_k4() -> None:
+    """A newer change that left a large value out was applied before the older one that alone had brought it."""
+    table, memory, asked = table_at(), TableMemory("id"), []
+
+    def ends(topic: str) -> dict[int, int]:
+        asked.append(topic)
+        return {0: 10, 1: 3}
+
+    first = added(table, 4)
+    applied = apply(table, first, memory, ends=ends)
+    assert applied.held
+    assert first.asked[0][0].held == {1: 0}
+    assert dict(applied.progress.partitions) == {0: PartitionProgress(5, 0, streaming=True)}
+    last = added(table, 9)
+    applied = apply(table, last, memory, ends=ends)
+    assert not applied.held
+    assert last.asked[0][0].held == {}
+    assert {p: s.next_offset for p, s in applied.progress.partitions.items()} == {0: 10, 1: 3}
+    assert asked == [SPEC.topic]
+
+
+def test_the_marker_of_a_transaction_at_the_end_of_a_partition_holds_nothing_back_k4() -> None:
+    table = table_at()
+    applier = Applier(5, 2, lambda: None, ends=lambda _topic: {0: 6, 1: 3})
+    assert not applier.apply(replace(SPEC, transactional=True), table, added(table, 4), TableMemory("id")).held
+    table = table_at()
+    assert applier.apply(SPEC, table, added(table, 4), TableMemory("id")).held
+
+
+def test_an_added_partition_is_read_when_the_others_do_not_come_to_their_ends_k4() -> None:
+    """What is left there is of a transaction that was given up: no message will ever be at the end."""
+    table, memory, now = table_at(5), TableMemory("id"), [100.0]
+    options: dict[str, Any] = {"clock": lambda: now[0], "hold_seconds": 30.0, "ends": lambda _topic: {0: 10}}
+    assert apply(table, added(table, None), memory, **options).held
+    now[0] += 29
+    assert apply(table, added(table, 7), memory, **options).held
+    now[0] += 29
+    assert apply(table, added(table, None), memory, **options).held
+    now[0] += 1
+    assert not apply(table, added(table, None), memory, **options).held
+
+
+def test_no_partition_was_added_to_a_topic_that_is_read_from_its_beginning() -> None:
+    """Connectors fill one partition after another: each would have made the query begin again."""
+    table = MemoryTable().holding({"id": "int", "n": "int"}, {TOKEN: "1"})
+    memory = TableMemory("id", partitions=frozenset({0, 1}))
+    applied = apply(table, MemoryBatch(table), memory, ends=lambda _topic: {0: 10})
+    assert {p: s.next_offset for p, s in applied.progress.partitions.items()} == {0: 3, 1: 0}
+    assert not apply(table, added(table, 4), memory, ends=lambda _topic: {0: 10}).held
+
+
+RULES = (Rule("amount", check="n >= 0", action=Action.STOP), Rule("mail", unique=("mail",)), Rule("n", check="n > 1"))
+
+
+def judged(table: MemoryTable, *verdicts: Verdict, rules: tuple[Rule, ...] = RULES, judges: bool = True) -> Applied:
+    batch = MemoryBatch(table, verdicts=verdicts)
+    applier = Applier(5, 2, lambda: None, judges=judges)
+    return applier.apply(replace(SPEC, rules=rules), table, batch, TableMemory("id"))
+
+
+def test_a_batch_is_judged_before_anything_of_it_is_staged() -> None:
+    table = table_at()
+    with pytest.raises(RuleBroken, match=r"rule 'amount' is broken by 2 rows of a batch of ns\.t"):
+        judged(table, Verdict(RULES[0], 2, 2), Verdict(RULES[2], 2, 1))
+    assert table.calls == ["read", "collapse", "judge by amount, mail, n"]
+    table = table_at()
+    applied = judged(table, Verdict(RULES[0], 2), Verdict(RULES[2], 2, 1))
+    assert list(applied.broken) == ["n"]
+    assert table.calls[-1] == "publish"
+
+
+def test_only_the_rules_for_single_rows_judge_a_batch_and_only_rows_that_a_stream_brings() -> None:
+    """A load, a replay and a repair bring what the source has, or what was judged when it came."""
+    for rules, judges in ((RULES, False), (RULES[1:2], True)):
+        table = table_at()
+        assert judged(table, Verdict(RULES[0], 2, 2), rules=rules, judges=judges).broken == {}
+        assert not [call for call in table.calls if call.startswith("judge")]
 
 
 def test_nothing_is_quarantined_of_a_batch_that_is_cut_short_first() -> None:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from cdc.core.control import Pause
+from cdc.core.control import ControlState, Pause, Stale
 from cdc.core.errors import TerminalError, TransientError
 from cdc.core.names import TableName
+from cdc.core.quality import Rule, Verdict
 from cdc.core.status import TableState
 from cdc.pipeline.apply import TOKEN
 from cdc.pipeline.control import Marks
@@ -216,6 +217,24 @@ def test_a_pause_that_could_not_be_read_at_the_start_is_heeded_once_it_can() -> 
     rig.run()
     assert rig.started_at(A) == [0, None]
     assert (rig.next_offset(A), rig.next_offset(B)) == (0, 10)
+
+
+def test_a_broken_rule_is_marked_once_and_one_that_cannot_be_is_marked_with_a_later_batch() -> None:
+    control, told = MemoryControl(), []
+    marks = Marks("shop", control)
+    control.breaks = lambda target, why: told.append((str(target), why))  # type: ignore[method-assign]
+    verdicts = [Verdict(Rule(name, check="n > 0"), 5, 1) for name in ("amount", "mail")]
+    marks.breaks(A, verdicts)
+    marks.state = ControlState(broken={str(A.target): Stale("2026-01-01", "rule 'amount' is broken")})
+    marks.breaks(A, verdicts)
+    name = str(A.target)
+    assert told == [(name, "rule 'amount' is broken"), (name, "rule 'mail' is broken"), (name, "rule 'mail' is broken")]
+
+    def away(_target: object, _why: str) -> None:
+        raise TransientError("the catalog is away")
+
+    control.breaks = away  # type: ignore[method-assign,assignment]
+    marks.breaks(A, verdicts)
 
 
 def test_marks_are_read_once_an_interval_and_a_change_is_told_once() -> None:

@@ -516,6 +516,19 @@ def test_a_table_that_is_late_is_named_from_the_second_look_on():
     assert rig.look() == []
 
 
+def test_a_table_whose_rows_break_rules_is_named_until_a_look_finds_that_all_hold():
+    rig = Rig()
+    for rule in ("amount", "mail", "amount"):
+        rig.control.breaks(rig.target(CUSTOMERS), f"rule {rule!r} is broken")
+    assert rig.look() == ["rule_broken"]
+    assert rig.judged[-1] == {}
+    (trouble,) = rig.watch.current
+    assert trouble.finding.what == "rule 'amount' is broken; rule 'mail' is broken"
+    assert f"cdc quality -t {rig.target(CUSTOMERS)}" in trouble.finding.hint
+    rig.control.keeps(rig.target(CUSTOMERS))
+    assert rig.look() == []
+
+
 def test_a_table_that_a_proof_found_to_differ_is_named_until_one_finds_it_equal():
     rig = Rig()
     rig.control.differs(rig.target(CUSTOMERS), "3 of its rows are not the source's: 3 missing, at 0/1")
