@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import reduce
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -29,6 +29,7 @@ from cdc.core.pairing import Pairing, paired
 from cdc.core.proof import LAKE, TableProof, Texts
 from cdc.lake.java import java_errors
 from cdc.lake.pyiceberg_catalog import open_catalog
+from cdc.lazy import lazy
 from cdc.pipeline.against import BEHIND_SECONDS, Comparison, Digests, Ours
 from cdc.pipeline.prove import Progressing
 from cdc.spark.digests import KEY, digested, digests_of, fingerprints_of, joined, text_of
@@ -164,11 +165,11 @@ class LakePair:
         except NoSuchTableError:
             raise PreflightError(f"there is no table {name} in the lake", hint="has `cdc stream` run?") from None
 
-    @cached_property
+    @lazy
     def _types(self) -> dict[str, str]:
         return {name: one.type for name, one in self.pairing.columns.items()}
 
-    @cached_property
+    @lazy
     def _renderings(self) -> dict[str, Rendering]:
         return {name: one.rendering for name, one in self.pairing.columns.items()}
 

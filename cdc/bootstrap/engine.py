@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 
 import structlog
@@ -37,6 +36,7 @@ from cdc.lake.rewriting import RewrittenTable
 from cdc.lake.tables import IcebergTable
 from cdc.lake.target import Target
 from cdc.lake.tombstones import Tombstones
+from cdc.lazy import lazy
 from cdc.pipeline.engine import Batch
 from cdc.pipeline.table import TableBatch, TableSpec, TargetTable
 from cdc.spark.batch import SparkTableBatch, TableFormat
@@ -261,7 +261,7 @@ class EngineBatch:
         self._batch = batch
         self._once = once
 
-    @cached_property
+    @lazy
     def _slices(self) -> Mapping[str, TopicSlice]:
         found = self._batch.slices()  # not before it is asked for: a batch that nobody wants costs nothing
         if self._batch.by_spark:

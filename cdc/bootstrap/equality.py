@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, reduce
+from functools import reduce
 from itertools import takewhile
 from typing import Any
 
@@ -27,6 +27,7 @@ from cdc.core.names import TableName, quote, quote_table
 from cdc.core.proof import Seen, Texts, changed_share
 from cdc.kafka.ranges import RangeReader as KafkaRanges
 from cdc.lake.checkpoints import Histories
+from cdc.lazy import lazy
 from cdc.pipeline.catch_up import RangeEngine
 from cdc.pipeline.table import TableSpec
 from cdc.spark.digests import NO_DIGESTS, differing, digested, digests_of, fingerprints_of
@@ -75,7 +76,7 @@ class Sides:
         self._passed = ("", dict[int, int]())
         self._standing = Standing(parts.catalog, parts.namespace, parts.spec.target)
 
-    @cached_property
+    @lazy
     def _digests(self) -> RowDigests:
         parts = self._parts
         return parts.source.digests(parts.table, parts.spec.key, parts.declared)
@@ -90,7 +91,7 @@ class Sides:
         """Return the condition of the part that was loaded."""
         return self._parts.where
 
-    @cached_property
+    @lazy
     def forms(self) -> Mapping[str, Form]:
         """Return what counts as equal of exact numbers without bounds, and of JSON."""
         numbers = [name for name, how in self._digests.columns.items() if how is Rendering.NUMBER]
@@ -193,7 +194,7 @@ class Sides:
         """Return ``key, first, second`` of the lake's rows in some ranges."""
         return digests_of(self._digested(self._within(self._lake(), parts))).toArrow()
 
-    @cached_property
+    @lazy
     def _types(self) -> dict[str, str]:
         """Return the types of the lake's columns, Iceberg's names for them; of those that it has not the source's."""
         with self._parts.engine.table(self._parts.spec) as table:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 
 import structlog
 from py4j.protocol import Py4JJavaError
@@ -53,6 +52,7 @@ from cdc.lake.lease import Lease
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.shadow import Shadow
 from cdc.lake.tables import IcebergTable
+from cdc.lazy import lazy
 from cdc.pipeline.capture import Capture
 from cdc.pipeline.hold import beating, release
 from cdc.pipeline.load import Load
@@ -330,7 +330,7 @@ class SourceLoads:
                 raise PreflightError(finding.what, hint=finding.hint)
         return dict(columns)
 
-    @cached_property
+    @lazy
     def _control(self) -> Control:
         return Control(open_catalog(self.config.catalog), self.config.metadata_namespace)
 

@@ -1,7 +1,6 @@
 """The real parts that operators' commands work with; none of them needs Spark."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from pyiceberg.catalog import Catalog
 
@@ -13,6 +12,7 @@ from cdc.lake.checkpoints import Histories, Ledger
 from cdc.lake.control import Control
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.rewind import Rewinder
+from cdc.lazy import lazy
 from cdc.pipeline.rewind import Operations
 
 
@@ -34,12 +34,12 @@ class OperatorParts:
 
     config: Config
 
-    @cached_property
+    @lazy
     def catalog(self) -> Catalog:
         """Return the catalog."""
         return open_catalog(self.config.catalog)
 
-    @cached_property
+    @lazy
     def operations(self) -> Operations:
         """Return what changes of tables work with."""
         namespace = self.config.metadata_namespace
@@ -50,12 +50,12 @@ class OperatorParts:
             AuditLog(self.catalog, namespace),
         )
 
-    @cached_property
+    @lazy
     def ledger(self) -> Ledger:
         """Return the ledger of commits."""
         return Ledger(self.catalog, self.config.metadata_namespace)
 
-    @cached_property
+    @lazy
     def rewinder(self) -> Rewinder:
         """Return what moves tables."""
         return Rewinder(self.catalog)

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cached_property
 
 import structlog
 from pyspark.sql import SparkSession
@@ -17,6 +16,7 @@ from cdc.core.errors import CdcError, TerminalError
 from cdc.core.proof import PART, TableProof
 from cdc.lake.pyiceberg_catalog import by_spark_alone, open_catalog
 from cdc.lake.verifications import Verifications
+from cdc.lazy import lazy
 from cdc.ops.metrics import Metrics
 from cdc.pipeline.proving import Provable, Proving
 from cdc.pipeline.stream import DRAIN_SECONDS, Pipeline
@@ -36,7 +36,7 @@ class ServiceProver:
         self._stop = threading.Event()
         self._take(config, {source.name: source for source in config.sources})
 
-    @cached_property
+    @lazy
     def _session(self) -> SparkSession:
         """Return a session of its own, from the first proof on."""
         return sibling_session(self._parent, self._config.catalog)

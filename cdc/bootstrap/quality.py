@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import structlog
 from pyiceberg.catalog import Catalog
@@ -18,6 +17,7 @@ from cdc.lake.control import Control
 from cdc.lake.java import java_errors
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.quality import QualityResults
+from cdc.lazy import lazy
 from cdc.spark.quality import Look
 
 log = structlog.get_logger()
@@ -30,7 +30,7 @@ class Quality:
     config: Config
     session: SparkSession
 
-    @cached_property
+    @lazy
     def _catalog(self) -> Catalog:
         return open_catalog(self.config.catalog)
 

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import structlog
 from pyiceberg.catalog import Catalog
@@ -29,6 +28,7 @@ from cdc.lake.control import Control
 from cdc.lake.java import java_errors
 from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.lake.verifications import Verifications
+from cdc.lazy import lazy
 from cdc.pipeline.capture import Capture
 from cdc.pipeline.prove import Progressing, Proof
 from cdc.pipeline.rewind import note
@@ -78,11 +78,11 @@ class Verification:
     pause: Callable[[float], object] = time.sleep
     _engines: dict[str, SparkEngine] = field(default_factory=dict)
 
-    @cached_property
+    @lazy
     def _catalog(self) -> Catalog:
         return open_catalog(self.config.catalog)
 
-    @cached_property
+    @lazy
     def _capture(self) -> Capture:
         return capture_of(self.config)
 

@@ -7,7 +7,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from sys import intern
 from typing import Protocol, runtime_checkable
 
@@ -20,6 +19,7 @@ from pyiceberg.table import Table
 from cdc.core.names import TableName
 from cdc.lake.metadata_text import SnapshotTexts
 from cdc.lake.publishing import Staged
+from cdc.lazy import lazy
 
 HELD_BYTES = 256 << 20
 """What all tables of an engine may keep between batches, about; those that were not used for longest let go first."""
@@ -48,7 +48,7 @@ class Content:
     rows: pa.Table | None = None
     manifests: Sequence[ManifestFile] | None = None
 
-    @cached_property
+    @lazy
     def row_bytes(self) -> int:
         """Return how many bytes the rows take, counted once: it is asked at every look-up."""
         return 0 if self.rows is None else int(self.rows.nbytes)

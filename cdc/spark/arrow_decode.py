@@ -7,7 +7,7 @@ else is Spark's to decode and to judge.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from cdc.core.batch import Skip
 from cdc.core.positions import LAYOUTS
 from cdc.core.types import EventField, unfit_text
 from cdc.cores import cut, on_cores
+from cdc.lazy import lazy
 from cdc.spark.arrow_positions import components_of, epochs_of, position_texts
 from cdc.spark.arrow_values import Convert, Refused, arrow_type, converter
 from cdc.spark.avro_batch import container, read_all
@@ -148,7 +149,7 @@ class _Decoder:
     key_type: pa.StructType
     row_type: pa.StructType
 
-    @cached_property
+    @lazy
     def nothing(self) -> pa.Table:
         """Return no events, in their columns."""
         columns: dict[str, pa.DataType] = {

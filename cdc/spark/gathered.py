@@ -6,7 +6,6 @@ in Arrow, bit by bit what Spark has made of it.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from cdc.core.positions import (
     parse_position,
 )
 from cdc.core.progress import Progress
+from cdc.lazy import lazy
 from cdc.spark.by_key import comparable, key_codes, runs_of
 from cdc.spark.decode import RowShape
 
@@ -121,7 +121,7 @@ class GatheredEvents:
             for number, (key, position, operation) in enumerate(zip(*columns, strict=True))
         }
 
-    @cached_property
+    @lazy
     def _events(self) -> dict[int, ChangeEvent]:
         """Return the events of entangled keys, by their numbers."""
         numbers = [number for of_key in self.entangled.values() for number in of_key]

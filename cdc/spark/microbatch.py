@@ -6,7 +6,6 @@ job for all tables.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Protocol
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -16,6 +15,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 
 from cdc.core.progress import Ranges, messages_in
+from cdc.lazy import lazy
 from cdc.spark.envelope import schema_frame, schema_id
 from cdc.spark.marks import marked
 
@@ -127,7 +127,7 @@ class MicroBatch:
         self._cached = False
         self._slices: dict[str, TopicSlice] = {}
 
-    @cached_property
+    @lazy
     def _raw(self) -> DataFrame:
         # A partition per core is enough: every table scans them all, and each costs it a task.
         cores = self._messages.sparkSession.sparkContext.defaultParallelism

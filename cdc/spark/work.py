@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cached_property
 from typing import Any, Protocol
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -15,6 +14,7 @@ from cdc.core.batch import Collapsed, Skip
 from cdc.core.events import Key
 from cdc.core.positions import LAYOUTS
 from cdc.core.progress import Progress
+from cdc.lazy import lazy
 from cdc.spark import staging
 from cdc.spark.decode import RowShape
 from cdc.spark.delta import IndexedTable
@@ -78,12 +78,12 @@ class Share:
     missing: Sequence[str]
     direct: Direct
 
-    @cached_property
+    @lazy
     def session(self) -> SparkSession:
         """Return the session that the table is written from."""
         return self.lend()
 
-    @cached_property
+    @lazy
     def events(self) -> DataFrame:
         """Return the events as Spark decodes them."""
         return self.decode()
@@ -116,7 +116,7 @@ class Work:
     bounds: KeyBounds | None = None
     cached: Sequence[DataFrame] = field(default=())
 
-    @cached_property
+    @lazy
     def floors(self) -> DataFrame | None:
         """Return the positions of keys deleted before as ``k, floor``, if there are events that may be older."""
         if not self._reaches_back:
@@ -125,7 +125,7 @@ class Work:
         waiting = stones.waiting(share.shape.key) if stones else None
         return staging.tombstone_floors(share.session, share.target, share.shape, self.keys(), self._published, waiting)
 
-    @cached_property
+    @lazy
     def known_floors(self) -> Mapping[Key, str] | None:
         """Return the positions of keys deleted before at the driver, if there are events that may be older.
 

@@ -105,6 +105,9 @@ def mysql_scenario(stack: LocalStack, folder: Path) -> Scenario:
         cursor.execute(
             f"INSERT INTO {SECOND}.accounts (id, name, price, number) VALUES (1, 'a', 1.5, 2), (2, 'b', 2.5, 3)"
         )
+        cursor.execute("SET SESSION sql_generate_invisible_primary_key = ON")
+        cursor.execute(f"CREATE TABLE {SECOND}.hidden (name varchar(20), secret int INVISIBLE)")
+        cursor.execute(f"INSERT INTO {SECOND}.hidden (name, secret) VALUES ('a', 1), ('b', 2), ('c', 3)")
         admin.commit()
     source = {
         "name": "e2e_my",
@@ -116,7 +119,7 @@ def mysql_scenario(stack: LocalStack, folder: Path) -> Scenario:
         "ssl_mode": "disabled",
         "server_id": 5801,
         "heartbeat": "1s",
-        "tables": [*_tables(MYSQL), {"source": f"{SECOND}.accounts"}],
+        "tables": [*_tables(MYSQL), {"source": f"{SECOND}.accounts"}, {"source": f"{SECOND}.hidden"}],
     }
     service = Service.create(folder, stack, [source])
     workload = RandomWorkload(MYSQL, MYSQL_DIALECT, SEED)

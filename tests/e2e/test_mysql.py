@@ -54,6 +54,19 @@ def test_a_table_of_a_second_database_was_never_captured(mysql: Scenario) -> Non
     ]
 
 
+def test_columns_that_are_invisible_are_in_the_lake_m20(mysql: Scenario) -> None:
+    """A primary key that the server has made by itself is one of them, and keys the target."""
+    mysql.apply(
+        f"INSERT INTO {SECOND}.hidden (name, secret) VALUES ('d', 4)",
+        f"UPDATE {SECOND}.hidden SET secret = 20 WHERE name = 'b'",
+        f"DELETE FROM {SECOND}.hidden WHERE name = 'a'",
+    )
+    mysql.service.await_equal()
+    target = open_catalog(mysql.service.config.catalog).load_table(("e2e_my", f"{SECOND}_hidden"))
+    rows = target.scan(selected_fields=("my_row_id", "name", "secret")).to_arrow().sort_by("my_row_id").to_pylist()
+    assert [tuple(row.values()) for row in rows] == [(2, "b", 20), (3, "c", 3), (4, "d", 4)]
+
+
 def test_random_workload(mysql: Scenario) -> None:
     mysql.run_workload()
     mysql.service.await_equal()

@@ -48,6 +48,16 @@ def test_every_operation(postgres: Scenario) -> None:
     postgres.service.await_equal()
 
 
+def test_one_statement_truncates_several_tables_p15(postgres: Scenario) -> None:
+    """Each has an event of its own, in its own topic, and rows that come in the same transaction stay."""
+    postgres.apply(
+        "INSERT INTO counters (name, hits) VALUES ('before', 1)",
+        "TRUNCATE readings, counters, places",
+        "INSERT INTO counters (name, hits) VALUES ('after', 2)",
+    )
+    postgres.service.await_equal()
+
+
 def test_key_change_that_leaves_a_large_value_unchanged_p6(postgres: Scenario) -> None:
     postgres.apply("UPDATE documents SET id = id + 10000 WHERE id IN (901, 902)")
     postgres.service.await_equal()
@@ -116,8 +126,8 @@ def test_partitions_are_added_to_a_topic_that_is_behind_k4(postgres: Scenario) -
     before = messages(postgres, topic)
     postgres.apply(f"UPDATE documents SET body = repeat(md5('b'), 300) WHERE {more}")
     await_true(lambda: messages(postgres, topic) >= before + rows, 60, "the large values are in the topic")
-    settings = librdkafka_settings(postgres.service.config.kafka)
-    AdminClient(settings).create_partitions([NewPartitions(topic, 4)])[topic].result()
+    admin = AdminClient(librdkafka_settings(postgres.service.config.kafka))
+    admin.create_partitions([NewPartitions(topic, 9)])[topic].result()
     assert postgres.service.run("connectors", "restart", source.name).returncode == 0
     postgres.apply(f"UPDATE documents SET title = 'new' WHERE {more}")
     await_true(lambda: messages(postgres, topic) >= before + 2 * rows, 60, "all changes are in the topic")
