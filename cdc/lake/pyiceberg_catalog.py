@@ -24,6 +24,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from cdc.config.services import CatalogConfig, GlueCatalog, HadoopCatalog, HiveCatalog, JdbcCatalog, RestCatalog
 from cdc.core.errors import CdcError, ConfigError, TerminalError
 from cdc.core.names import TableName
+from cdc.deadline import Deadline
 from cdc.lake.foreign import FILES, Reading, lake_errors
 from cdc.lake.metadata_text import SnapshotTexts, write_metadata
 
@@ -36,6 +37,9 @@ _PATIENCE = {
 _HTTP_SECONDS = (10.0, 30.0)
 """How long a catalog may take to be reached, and to answer: one that is silent must not hold a command for ever."""
 
+
+ANSWER_SECONDS = 30.0
+"""So long a catalog's database may take for what is asked of it; each time it is little."""
 
 IDLE_SECONDS = 5.0
 """A connection to a catalog's database that was not used for so long may be broken."""
@@ -111,15 +115,24 @@ def _engine(address: str) -> Engine:
 
 def _returned(_connection: Any, record: ConnectionPoolEntry) -> None:  # noqa: ANN401 - the driver's
     record.info["returned"] = time.monotonic()
+    if bound := record.info.pop("deadline", None):
+        bound.cancel()
 
 
 def _asked_again(dialect: Dialect, connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:  # noqa: ANN401
-    """Ask a connection that was not used for a while whether it lives; of others a failure is an error like any."""
+    """Ask a connection that was not used for a while whether it lives; of others a failure is an error like any.
+
+    From now on until it is returned it has a deadline where its driver knows none.
+    """
+    bound = Deadline(connection.fileno(), ANSWER_SECONDS) if hasattr(connection, "fileno") else None  # psycopg's
     if time.monotonic() - record.info.get("returned", time.monotonic()) > IDLE_SECONDS:
         try:
             dialect.do_ping(connection)
         except Exception as error:
+            if bound:
+                bound.cancel()
             raise DisconnectionError from error
+    record.info["deadline"] = bound
 
 
 _ROW = (

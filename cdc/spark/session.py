@@ -155,7 +155,7 @@ def catalog_properties(catalog: CatalogConfig) -> Mapping[str, str]:
     """Return Iceberg's Java properties of a catalog."""
     properties = {"type": catalog.type, "warehouse": catalog.warehouse, "cache-enabled": "false"}
     if isinstance(catalog, JdbcCatalog):
-        properties |= {"uri": catalog.uri, "jdbc.schema-version": "V1"}
+        properties |= {"uri": catalog.uri, "jdbc.schema-version": "V1", **_patience(catalog.uri)}
         properties |= {"jdbc.user": catalog.username} if catalog.username else {}
         properties |= {"jdbc.password": catalog.password.reveal()} if catalog.password else {}
     elif isinstance(catalog, RestCatalog):
@@ -167,6 +167,15 @@ def catalog_properties(catalog: CatalogConfig) -> Mapping[str, str]:
     elif isinstance(catalog, GlueCatalog):
         properties |= {"client.region": catalog.region} if catalog.region else {}
     return {**properties, **catalog.properties}
+
+
+_ANSWERS = {"postgresql": "60", "mysql": "60000", "mariadb": "60000"}
+"""How long a catalog's database may take to answer, in each driver's own unit; by default they wait for ever."""
+
+
+def _patience(uri: str) -> Mapping[str, str]:
+    kind = uri.removeprefix("jdbc:").partition(":")[0]
+    return {"jdbc.socketTimeout": _ANSWERS[kind]} if kind in _ANSWERS else {}
 
 
 _INHERITED = (

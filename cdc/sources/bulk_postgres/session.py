@@ -65,6 +65,7 @@ class Session:
             keepalives_idle=30,
             keepalives_interval=10,
             keepalives_count=6,
+            tcp_user_timeout=90_000,
             client_encoding="UTF8",
             application_name=f"cdc load {self.source.name}",
             options=" ".join(f"-c {name}={value}" for name, value in settings.items()),

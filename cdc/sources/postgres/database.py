@@ -21,6 +21,7 @@ from cdc.core.preflight import (
     of_history,
     of_table,
 )
+from cdc.deadline import deadline
 from cdc.sources.postgres.catalog import Declared, all_names, declarations, rows
 from cdc.sources.postgres.findings import (
     SETUP,
@@ -33,6 +34,9 @@ from cdc.sources.postgres.findings import (
     table_findings,
 )
 from cdc.sources.postgres.setup import publication_sql
+
+ANSWER_SECONDS = 60.0
+"""So long a look at the database may take; a silent server does not keep the bounds of single statements."""
 
 _REFUSED = (
     "authentication failed",
@@ -253,7 +257,7 @@ class PostgresDatabase:
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[Any]]:
         try:
-            with psycopg.connect(**self._parameters()) as connection:
+            with psycopg.connect(**self._parameters()) as connection, deadline(connection.fileno(), ANSWER_SECONDS):
                 yield connection
         except psycopg.Error as error:
             raise _translated(self._source, error) from error

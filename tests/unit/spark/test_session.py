@@ -41,6 +41,7 @@ USER = {"username": "u", "password": "${env:P}"}
                 "jdbc.schema-version": "V1",
                 "jdbc.user": "u",
                 "jdbc.password": CANARY,
+                "jdbc.socketTimeout": "60",
             },
         ),
         ({"type": "glue", "region": "eu-west-1"}, {"client.region": "eu-west-1"}),

@@ -1,0 +1,126 @@
+"""The network between the service and its servers: connections that are half open, reset, or slow."""
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdc.local.stack import LocalStack
+from tests.e2e.databases import Database
+from tests.e2e.test_watch import Watched, watched
+from tests.proxy import Proxy, proxied
+
+pytestmark = pytest.mark.timeout(1200)
+TABLES, ROWS = ("one", "two"), 300
+AWAY = {
+    "registry": "registry_away",
+    "connect": "connect_away",
+    "source": "source_away",
+    "catalog": "catalog_away",
+}
+
+
+@pytest.fixture(scope="module")
+def proxies(stack: LocalStack) -> Iterator[dict[str, Proxy]]:
+    at = stack.addresses()
+    ports = {
+        "registry": port_of(at.registry),
+        "connect": port_of(at.connect),
+        "catalog": port_of(at.catalog_uri),
+        "source": at.postgres_port,
+    }
+    with ExitStack() as kept:
+        yield {name: kept.enter_context(proxied("127.0.0.1", int(port or 0))) for name, port in ports.items()}
+
+
+@pytest.fixture(scope="module")
+def shop(
+    stack: LocalStack, proxies: Mapping[str, Proxy], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Watched]:
+    folder: Path = tmp_path_factory.mktemp("network")
+
+    def settings(document: dict[str, Any]) -> None:
+        for section, name in (("registry", "url"), ("connect", "url"), ("catalog", "uri")):
+            document[section][name] = through(document[section][name], proxies[section])
+        document["sources"][0]["port"] = proxies["source"].port
+
+    database = Database(stack.addresses(), "postgres", "network", 89)
+    with watched(stack, folder, database, TABLES, 19100, settings) as made:
+        made.capture(TABLES, ROWS)
+        made.service.start()
+        made.await_states(dict.fromkeys(TABLES, "running"), rows=ROWS)
+        yield made
+
+
+def port_of(address: str) -> int:
+    found = re.search(r"127\.0\.0\.1:(\d+)", address)
+    assert found, address
+    return int(found[1])
+
+
+def through(address: str, proxy: Proxy) -> str:
+    return re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{proxy.port}", address)
+
+
+def change(shop: Watched, number: int) -> None:
+    for table in TABLES:
+        shop.sql(
+            f"UPDATE {{s}}.{table} SET n = n + 1 WHERE id % 3 = {number % 3}",
+            f"DELETE FROM {{s}}.{table} WHERE id = {number + 1}",
+            f"INSERT INTO {{s}}.{table} (id, name) VALUES ({10_000 + number}, 'new')",
+        )
+
+
+@pytest.mark.parametrize("name", AWAY)
+def test_connections_that_are_half_open_are_named_and_left_behind(
+    shop: Watched, proxies: Mapping[str, Proxy], name: str
+) -> None:
+    """They never answer again, also when new ones do: whoever waits for them without end stalls in silence."""
+    number = list(AWAY).index(name)
+    shop.begin()
+    change(shop, number)
+    proxies[name].silence()
+    try:
+        change(shop, 10 + number)
+        shop.await_told(AWAY[name], 150)
+    finally:
+        proxies[name].heal()
+    change(shop, 20 + number)
+    shop.await_over(AWAY[name], 150)
+    shop.service.await_equal(240)
+    shop.await_over("connector_silent", 10)
+    shop.service.check_alive()
+
+
+def test_connections_that_are_reset_again_and_again_lose_nothing(shop: Watched, proxies: Mapping[str, Proxy]) -> None:
+    shop.begin()
+    ended = dict.fromkeys(proxies, 0)
+    for number in range(30, 50):
+        change(shop, number)
+        for name, proxy in proxies.items():
+            ended[name] += proxy.reset()
+        began = time.monotonic()
+        shop.await_age(began, 0.5)
+    assert all(ended.values()), ended
+    shop.service.await_equal(240)
+    shop.service.check_alive()
+
+
+def test_servers_that_are_far_away_are_slow_and_no_trouble(shop: Watched, proxies: Mapping[str, Proxy]) -> None:
+    shop.begin()
+    try:
+        for proxy in proxies.values():
+            proxy.delay(0.05)
+        for number in range(60, 64):
+            change(shop, number)
+        shop.service.await_equal(300)
+        for trouble in AWAY.values():
+            assert f"trouble={trouble}" not in shop.service.said_since_start()[shop.began :]
+    finally:
+        for proxy in proxies.values():
+            proxy.delay(0)
+    shop.service.check_alive()
