@@ -29,7 +29,7 @@ from cdc.lake.live_files import LiveFiles
 
 Values = np.ndarray[Any, Any]
 
-CACHE_BYTES = 64 << 20
+CACHE_BYTES = 256 << 20
 """Blocks in memory, of all indexes of the process together."""
 
 BUFFER_BYTES = 4 << 20
