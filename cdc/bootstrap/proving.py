@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
 from pyspark.sql import SparkSession
@@ -96,13 +96,13 @@ class ServiceProver:
 
     def _judge(self, source: SourceConfig, table: TableConfig) -> None:
         """Look at the table by its rules of quality, too."""
-        quality, target = Quality(self._config, self._session), source.target_of(table)
+        quality, target, began = Quality(self._config, self._session), source.target_of(table), datetime.now(UTC)
         try:
             verdicts = quality.look(source, table)
         except CdcError as error:
             log.warning("quality not looked at", pipeline=source.name, table=str(target), error=str(error))
             return
-        quality.record(target, verdicts)
+        quality.record(target, verdicts, began)
         for verdict in verdicts:
             self._metrics.rule_looked(source.name, str(target), verdict.rule.name, verdict.broken)
             if not verdict.holds:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 from pyiceberg.catalog import Catalog
@@ -40,14 +41,15 @@ class Quality:
         with java_errors(f"look at {target}"):
             return Look(target, self._rows).run([rule.rule() for rule in table.quality])
 
-    def record(self, target: TableName, verdicts: Sequence[Verdict]) -> None:
-        """Write results down, and mark the table or take its mark away; they are results also where that fails."""
+    def record(self, target: TableName, verdicts: Sequence[Verdict], since: datetime) -> None:
+        """Write down what a look that began at a moment has found, and mark the table or take its mark away.
+
+        They are results also where that fails.
+        """
+        why = "; ".join(str(verdict) for verdict in verdicts if not verdict.holds)
         try:
             QualityResults(self._catalog, self.config.metadata_namespace).write(target, verdicts)
-            control = Control(self._catalog, self.config.metadata_namespace)
-            control.keeps(target)  # what an earlier look, or a batch, has said is gone
-            if broken := [verdict for verdict in verdicts if not verdict.holds]:
-                control.breaks(target, "; ".join(map(str, broken)))
+            Control(self._catalog, self.config.metadata_namespace).judged(target, why, since.isoformat())
         except CdcError as error:
             log.warning("quality not written down", table=str(target), error=str(error))
 

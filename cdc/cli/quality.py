@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import typer
 
@@ -60,6 +61,7 @@ Found = tuple[Selected, Sequence[Verdict], str]
 
 
 def _look(made: Quality, one: Selected, *, write: bool, quiet: bool) -> tuple[Sequence[Verdict], str]:
+    began = datetime.now(UTC)
     try:
         verdicts = made.look(one.source, one.table)
     except CdcError as error:
@@ -68,7 +70,7 @@ def _look(made: Quality, one: Selected, *, write: bool, quiet: bool) -> tuple[Se
             typer.echo(f"FAILED  {one.target}: {said}")
         return (), said
     if write:
-        made.record(one.target, verdicts)
+        made.record(one.target, verdicts, began)
     if not quiet:
         for verdict in verdicts:
             typer.echo(_line(one, verdict))

@@ -123,10 +123,28 @@ class Control:
         """Mark a table with rows that break a rule of quality; reasons stay as with ``stale``."""
         self._mark(f"{BROKEN}{target}", why)
 
-    def keeps(self, target: TableName | str) -> None:
-        """Take away the mark of a table with rows that broke rules, if it has one."""
-        if str(target) in self.read().broken:
-            self._take_away(f"{BROKEN}{target}")
+    def judged(self, target: TableName | str, why: str, since: str) -> None:
+        """Put what a look at a whole table has found in the place of its mark, nothing if every rule holds.
+
+        What a batch has said after ``since`` (UTC, ISO 8601), when the look began, stays.
+        """
+        name, at = f"{BROKEN}{target}", datetime.now(UTC).isoformat(timespec="milliseconds")
+
+        def change(change: Transaction) -> None:
+            text = change.table_metadata.properties.get(name)
+            known = Stale.from_json(text) if text else None
+            mark: Stale | None
+            if known and known.later(since):
+                mark = known.again(at, why) if why else known
+            else:
+                mark = Stale(known.at if known else at, why, at) if why else None
+            if mark is not None:
+                change.set_properties({name: mark.to_json()})
+            elif known:
+                change.remove_properties(name)
+
+        if why or str(target) in self.read().broken:
+            self._change(change)
 
     def equal(self, target: TableName | str) -> None:
         """Take away the mark of a table that differed, if it has one."""

@@ -9,6 +9,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 
+from cdc.core.errors import CdcError
 from cdc.core.names import TableName, quote
 from cdc.core.quality import Reference, Rule, Verdict, checks, out_of_bounds
 
@@ -76,6 +77,8 @@ class Look:
             return Verdict(rule, count, out_of_bounds(count, rule.rows))
         try:
             broken = self._lost(rows, rule.references) if rule.references else _shared(rows, rule.unique)
+        except CdcError as error:  # the table that it refers to is not there
+            return Verdict(rule, count, error=str(error))
         except (PySparkException, Py4JJavaError) as error:
             return Verdict(rule, count, error=_named(error))
         return Verdict(rule, count, broken)

@@ -103,9 +103,14 @@ def test_a_table_with_rows_that_break_rules_is_marked_with_each_until_all_hold(o
     for rule in ("amount", "mail", "amount"):
         control.breaks("shop.a", f"rule {rule!r} is broken")
     assert opened().read().broken["shop.a"].why == "rule 'amount' is broken; rule 'mail' is broken"
-    control.keeps("shop.b")
-    assert set(opened().read().broken) == {"shop.a"}
-    control.keeps("shop.a")
+    first, later = opened().read().broken["shop.a"].at, "2999-01-01T00:00:00+00:00"
+    control.judged("shop.b", "", later)
+    control.judged("shop.a", "", "2020-01-01T00:00:00+00:00")
+    assert opened().read().broken["shop.a"].why.startswith("rule 'amount'"), "a batch has said so after the look"
+    control.judged("shop.a", "rule 'mail' is broken by 3 rows", later)
+    mark = opened().read().broken["shop.a"]
+    assert (mark.at, mark.why) == (first, "rule 'mail' is broken by 3 rows")
+    control.judged("shop.a", "", later)
     assert opened().read().broken == {}
 
 

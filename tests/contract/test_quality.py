@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame
 
-from cdc.core.errors import RuleBroken
+from cdc.core.errors import PreflightError, RuleBroken
 from cdc.core.names import TableName
 from cdc.core.quality import Action, Reference, Rule, Verdict
 from cdc.spark.quality import Look
@@ -130,6 +130,16 @@ def test_a_whole_table_is_judged_by_rules_of_every_kind(shop: Callable[[TableNam
         ("wrong", 4, 0, True),
     ]
     assert len(pauses) == 1
+
+
+def test_a_reference_to_a_table_that_is_not_there_hides_no_other_rule(shop: Callable[[TableName], DataFrame]) -> None:
+    def read(name: TableName) -> DataFrame:
+        if name == CUSTOMERS:
+            raise PreflightError(f"table {name} holds nothing yet", hint="wait for it")
+        return shop(name)
+
+    lost, positive = Look(ORDERS, read).run([RULES[2], RULES[0]])
+    assert (lost.error, positive.broken) == ("table ns.customers holds nothing yet", 2)
 
 
 def test_a_row_whose_customer_was_on_its_way_was_said_to_have_none(

@@ -24,6 +24,10 @@ AWAY = {
 }
 
 
+def campaign(name: str) -> Any:
+    return pytest.param(name, marks=pytest.mark.campaign)
+
+
 @pytest.fixture(scope="module")
 def proxies(stack: LocalStack) -> Iterator[dict[str, Proxy]]:
     at = stack.addresses()
@@ -75,7 +79,7 @@ def change(shop: Watched, number: int) -> None:
         )
 
 
-@pytest.mark.parametrize("name", AWAY)
+@pytest.mark.parametrize("name", [name if name == "catalog" else campaign(name) for name in AWAY])
 def test_connections_that_are_half_open_are_named_and_left_behind(
     shop: Watched, proxies: Mapping[str, Proxy], name: str
 ) -> None:
@@ -110,6 +114,7 @@ def test_connections_that_are_reset_again_and_again_lose_nothing(shop: Watched, 
     shop.service.check_alive()
 
 
+@pytest.mark.campaign
 def test_servers_that_are_far_away_are_slow_and_no_trouble(shop: Watched, proxies: Mapping[str, Proxy]) -> None:
     shop.begin()
     try:

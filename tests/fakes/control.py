@@ -64,8 +64,12 @@ class MemoryControl:
     def breaks(self, target: str, why: str) -> None:
         self._mark(self.broken, str(target), why)
 
-    def keeps(self, target: str) -> None:
-        self.broken.pop(str(target), None)
+    def judged(self, target: str, why: str, since: str) -> None:
+        known = self.broken.pop(str(target), None)
+        if known and known.later(since):
+            self.broken[str(target)] = known
+        elif why:
+            self.broken[str(target)] = Stale(known.at if known else "2026-01-04T00:00:00+00:00", why)
 
     def equal(self, target: str) -> None:
         self.different.pop(str(target), None)
