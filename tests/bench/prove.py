@@ -209,3 +209,7 @@ def figures(runs: list[dict[str, Any]]) -> dict[str, Any]:
         "peak_pss_mb": max(run["peak_pss_mb"] for run in runs),
         "unsettled": max(run["unsettled"] for run in runs),
     }
+
+
+if __name__ == "__main__":
+    main()
