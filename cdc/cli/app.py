@@ -1,7 +1,9 @@
 """The ``cdc`` command: one sub-command group per module of this package."""
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
 from typing import Annotated
@@ -56,6 +58,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Whatever a command fails with becomes one clear sentence with a hint and exit code 1; wrong usage is exit code 2.
     """
+    try:
+        run(arguments)
+    except SystemExit as ended:
+        if arguments is None and sys.argv[1:2] == ["stream"]:
+            _leave(ended.code)
+        raise
+
+
+def _leave(code: object) -> None:
+    """End the process at once: a service that has come to its end has nothing left to do.
+
+    Threads of libraries that wait for what does not answer would keep it, and nobody would see why.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
+
+
+def run(arguments: Sequence[str] | None) -> None:
+    """Run the command line; raises SystemExit."""
     for group in _wanted(sys.argv[1:] if arguments is None else arguments):
         module = import_module(f"cdc.cli.{group}")
         if group not in _registered:

@@ -83,7 +83,7 @@ def change(shop: Watched, number: int) -> None:
 def test_connections_that_are_half_open_are_named_and_left_behind(
     shop: Watched, proxies: Mapping[str, Proxy], name: str
 ) -> None:
-    """X11, P78: they never answer again, also when new ones do: whoever waits for them without end stalls in silence."""
+    """X11, P78: they never answer again, though new ones do: whoever waits for them stalls in silence."""
     number = list(AWAY).index(name)
     shop.begin()
     change(shop, number)

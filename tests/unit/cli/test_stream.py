@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -66,3 +68,18 @@ def test_a_stop_that_takes_too_long_ends_the_process_and_another_does_not(monkey
     ended.set()
     stream.end_in_time(stop, ended)
     assert codes == [1]
+
+
+def test_a_service_that_has_stopped_ended_only_when_the_threads_of_its_libraries_did() -> None:
+    """X8: thirty seconds after SIGTERM it was still there, with everything done."""
+    program = """if True:
+        import sys, threading
+        from cdc.cli import app
+        sys.argv = ["cdc", "stream"]
+        app.run = lambda _arguments: sys.exit(3)
+        threading.Thread(target=threading.Event().wait).start()
+        print("told")
+        app.main()
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (3, "told\n"), done.stderr
