@@ -24,7 +24,7 @@ from cdc.core.fingerprint import WHOLE, DigestSource, Fingerprint, KeyRange, Ren
 from cdc.core.history import DELETED, INSERTED, UPDATED, TableHistory
 from cdc.core.load import Range, RangeReader
 from cdc.core.names import TableName, quote, quote_table
-from cdc.core.proof import Seen, Texts, changed_share
+from cdc.core.proof import Seen, Texts, changed_share, suspects_at_once
 from cdc.kafka.ranges import RangeReader as KafkaRanges
 from cdc.lake.checkpoints import Histories
 from cdc.lazy import lazy
@@ -34,6 +34,9 @@ from cdc.spark.digests import NO_DIGESTS, differing, digested, digests_of, finge
 
 ROWS = 10_000
 """Rows of a range."""
+
+ASKED = 5_000
+"""Keys that one statement asks the source for."""
 
 _FEW = 100
 """Offsets that are looked at, whether they are of changes: tombstones and ends of transactions are not."""
@@ -172,8 +175,17 @@ class Sides:
         found = _together([self._read(self._reader(names), part) for part in parts], pa.table({}))
         return FromSource(found, lambda ours: differing_values(ours, self._rows_of(parts, names), key, self.forms))
 
+    def at_once(self) -> int:
+        """Return how many suspects may be looked at together, by how large the rows are."""
+        history = Histories(self._parts.catalog).read(self._parts.spec.target)
+        return suspects_at_once(_total(history), _total(history, "total-files-size"))
+
     def source_rows(self, keys: Sequence[str]) -> Mapping[str, Texts]:
         """Return the rows of keys in the source."""
+        parts = [keys[start : start + ASKED] for start in range(0, len(keys), ASKED)]
+        return {key: row for part in parts for key, row in self._asked(part).items()}
+
+    def _asked(self, keys: Sequence[str]) -> Mapping[str, Texts]:
         values = key_values([parted(key) for key in keys], self._key_types)
         part = self._parts.source.keys(self._parts.table, self._parts.spec.key, values)
         return self._texts(_table(self._reader(list(self._parts.declared)), part))
@@ -278,10 +290,10 @@ class FromSource:
         return self.compare(self.found)
 
 
-def _total(history: TableHistory) -> int:
+def _total(history: TableHistory, what: str = "total-records") -> int:
     """Return how many rows the newest snapshot has, about: those that deletes have taken count, too."""
     newest = history.versions[history.head].summary if history.head is not None else {}
-    return int(newest.get("total-records", "0"))
+    return int(newest.get(what, "0"))
 
 
 def _table(reader: RangeReader, part: Range) -> pa.Table:

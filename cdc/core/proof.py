@@ -105,6 +105,19 @@ def part_seconds(rows_per_second: int) -> float:
     return part_rows(rows_per_second) / (rows_per_second or ROWS_PER_SECOND) + FOLLOWS
 
 
+_SUSPECTS, _MOST_SUSPECTS, _TEXTS, _UNPACKED = 5_000, 50_000, 64 << 20, 8
+
+
+def suspects_at_once(rows: int, size: int) -> int:
+    """Return how many suspects are looked at together, of a table of so many rows and bytes of files.
+
+    Each look reads through the table once, so many are better; but their rows are held as texts, some eight times as
+    large as in files, and are to take some 64 MB.
+    """
+    each = _UNPACKED * size / max(rows, 1)
+    return int(min(_MOST_SUSPECTS, max(_SUSPECTS, _TEXTS / max(each, 1))))
+
+
 def changed_share(changes_per_second: float, rows: int, rows_per_range: int, seconds: float) -> float:
     """Return which share of ranges is likely to change within so many seconds."""
     return 1 - exp(-changes_per_second * seconds * rows_per_range / max(rows, 1))

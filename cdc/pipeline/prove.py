@@ -27,9 +27,6 @@ from cdc.core.proof import (
     part_seconds,
 )
 
-FEW = 5_000
-"""Suspects that are looked at together."""
-
 PASSED_SECONDS, TROUBLED_SECONDS = 300.0, 15.0
 """How long the lake is waited for, and how long while it is known why it will not come on."""
 
@@ -92,6 +89,10 @@ class Sides(Protocol):
 
     def read_values(self, parts: Sequence[KeyRange]) -> "Digests | None":
         """Read the columns that are compared by value of the rows of ranges in the source; None if there are none."""
+        ...
+
+    def at_once(self) -> int:
+        """Return how many suspects may be looked at together: each look reads through the lake's table once."""
         ...
 
     def source_rows(self, keys: Sequence[str]) -> Mapping[str, Texts]:
@@ -239,8 +240,9 @@ class Proof(Told):
     def _settle(self, suspects: list[str]) -> tuple[list[Difference], int]:
         differences: list[Difference] = []
         unsettled = 0
-        for start in range(0, len(suspects), FEW):
-            found, left = self._looks(suspects[start : start + FEW])
+        few = self.sides.at_once() if suspects else 1
+        for start in range(0, len(suspects), few):
+            found, left = self._looks(suspects[start : start + few])
             differences += found
             unsettled += left
             self._tell(suspects=len(suspects) - start)

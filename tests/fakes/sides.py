@@ -48,6 +48,9 @@ class FakeSides:
     is_busy: bool = False
     statements: int = 0
 
+    def at_once(self) -> int:
+        return 25
+
     def put(self, key: str, row: Row) -> None:
         self.log.append((key, row))
 
