@@ -10,6 +10,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from pyiceberg.io.pyarrow import _to_requested_schema, pyarrow_to_schema, schema_to_pyarrow
 from pyiceberg.schema import Schema, prune_columns
 from pyiceberg.table import Table
+from pyiceberg.types import ListType, MapType
 
 from cdc.lake.live_files import Numbers
 
@@ -53,12 +54,18 @@ class FileRows:
             shaped = [self._shaped(batch, part) for piece in pieces for batch in piece.combine_chunks().to_batches()]
         return pa.concat_tables(shaped) if shaped else self.schema.empty_table()
 
+    @property
+    def _leaves(self) -> set[int]:
+        """Return the fields that are asked for: lists and maps come with their elements, and may not be named."""
+        nested = (ListType, MapType)
+        return {one for one in self.wanted.field_ids if not isinstance(self.wanted.find_type(one), nested)}
+
     @contextmanager
     def _opened(self, path: str) -> Iterator[tuple[pq.ParquetFile, Schema]]:
         with self.table.io.new_input(path).open() as opened:
             file = pq.ParquetFile(opened, pre_buffer=True)
             whole = pyarrow_to_schema(file.schema_arrow, self.table.name_mapping(), downcast_ns_timestamp_to_us=True)
-            yield file, prune_columns(whole, self.wanted.field_ids, select_full_types=False)
+            yield file, prune_columns(whole, self._leaves, select_full_types=False)
 
     def _shaped(self, batch: pa.RecordBatch, part: Schema) -> pa.Table:
         shaped = _to_requested_schema(

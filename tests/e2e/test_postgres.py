@@ -115,8 +115,9 @@ def test_large_key_change_cut_into_many_batches_p6(postgres: Scenario) -> None:
 def test_partitions_are_added_to_a_topic_that_is_behind_k4(postgres: Scenario) -> None:
     """The newer changes are in other partitions, and leave out the large value that only the older ones bring."""
     rows, more = 400, "id BETWEEN 40001 AND 40400"
+    large = "(SELECT string_agg(md5('{0}' || n || g), '') FROM generate_series(1, 200) g)"  # nothing packs it
     postgres.apply(
-        "INSERT INTO documents (id, title, body) SELECT n, 'old', repeat(md5('a'), 300)"
+        f"INSERT INTO documents (id, title, body) SELECT n, 'old', {large.format('a')}"
         f" FROM generate_series(40001, {40000 + rows}) n"
     )
     postgres.service.await_equal()
@@ -124,7 +125,7 @@ def test_partitions_are_added_to_a_topic_that_is_behind_k4(postgres: Scenario) -
     (source,) = postgres.service.config.sources
     topic = source.topic_of(next(one for one in source.tables if one.source.table == "documents"))
     before = messages(postgres, topic)
-    postgres.apply(f"UPDATE documents SET body = repeat(md5('b'), 300) WHERE {more}")
+    postgres.apply(f"UPDATE documents SET body = {large.format('b').replace('n ||', 'id ||')} WHERE {more}")
     await_true(lambda: messages(postgres, topic) >= before + rows, 60, "the large values are in the topic")
     admin = AdminClient(librdkafka_settings(postgres.service.config.kafka))
     admin.create_partitions([NewPartitions(topic, 9)])[topic].result()
