@@ -130,7 +130,8 @@ def test_partitions_are_added_to_a_topic_that_is_behind_k4(postgres: Scenario) -
     admin = AdminClient(librdkafka_settings(postgres.service.config.kafka))
     admin.create_partitions([NewPartitions(topic, 9)])[topic].result()
     assert postgres.service.run("connectors", "restart", source.name).returncode == 0
-    postgres.apply(f"UPDATE documents SET title = 'new' WHERE {more}")
+    last_first = range(40000 + rows, 40000, -1)  # so that each part of the backlog has newer ones without the older
+    postgres.apply(*(f"UPDATE documents SET title = 'new' WHERE id = {number}" for number in last_first))
     await_true(lambda: messages(postgres, topic) >= before + 2 * rows, 60, "all changes are in the topic")
     postgres.service.start(CDC_STREAM__MAX_OFFSETS_PER_BATCH="300")
     postgres.service.await_equal()
