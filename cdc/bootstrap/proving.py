@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 from pyspark.sql import SparkSession
@@ -96,13 +96,12 @@ class ServiceProver:
 
     def _judge(self, source: SourceConfig, table: TableConfig) -> None:
         """Look at the table by its rules of quality, too."""
-        quality, target, began = Quality(self._config, self._session), source.target_of(table), datetime.now(UTC)
+        target = source.target_of(table)
         try:
-            verdicts = quality.look(source, table)
+            verdicts = Quality(self._config, self._session).look(source, table)
         except CdcError as error:
             log.warning("quality not looked at", pipeline=source.name, table=str(target), error=str(error))
             return
-        quality.record(target, verdicts, began)
         for verdict in verdicts:
             self._metrics.rule_looked(source.name, str(target), verdict.rule.name, verdict.broken)
             if not verdict.holds:

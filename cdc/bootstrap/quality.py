@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
 from pyiceberg.catalog import Catalog
@@ -35,17 +35,20 @@ class Quality:
     def _catalog(self) -> Catalog:
         return open_catalog(self.config.catalog)
 
-    def look(self, source: SourceConfig, table: TableConfig) -> list[Verdict]:
-        """Return what the rules of a table say of all its rows; raises CdcError if it cannot be read."""
-        target = source.target_of(table)
-        with java_errors(f"look at {target}"):
-            return Look(target, self._rows).run([rule.rule() for rule in table.quality])
+    def look(self, source: SourceConfig, table: TableConfig, *, write: bool = True) -> list[Verdict]:
+        """Return what the rules of a table say of all its rows; raises CdcError if it cannot be read.
 
-    def record(self, target: TableName, verdicts: Sequence[Verdict], since: datetime) -> None:
-        """Write down what a look that began at a moment has found, and mark the table or take its mark away.
-
-        They are results also where that fails.
+        It is written down, and the table marked, or its mark taken away, if ``write``.
         """
+        target, began = source.target_of(table), datetime.now(UTC)
+        with java_errors(f"look at {target}"):
+            verdicts = Look(target, self._rows).run([rule.rule() for rule in table.quality])
+        if write:
+            self._record(target, verdicts, began)
+        return verdicts
+
+    def _record(self, target: TableName, verdicts: Sequence[Verdict], since: datetime) -> None:
+        """Write down what a look that began at a moment has found; they are results also where that fails."""
         why = "; ".join(str(verdict) for verdict in verdicts if not verdict.holds)
         try:
             QualityResults(self._catalog, self.config.metadata_namespace).write(target, verdicts)

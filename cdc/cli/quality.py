@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import typer
 
@@ -61,16 +60,13 @@ Found = tuple[Selected, Sequence[Verdict], str]
 
 
 def _look(made: Quality, one: Selected, *, write: bool, quiet: bool) -> tuple[Sequence[Verdict], str]:
-    began = datetime.now(UTC)
     try:
-        verdicts = made.look(one.source, one.table)
+        verdicts = made.look(one.source, one.table, write=write)
     except CdcError as error:
         said = error.said_of(one.table.source)
         if not quiet:
             typer.echo(f"FAILED  {one.target}: {said}")
         return (), said
-    if write:
-        made.record(one.target, verdicts, began)
     if not quiet:
         for verdict in verdicts:
             typer.echo(_line(one, verdict))

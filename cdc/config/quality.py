@@ -1,7 +1,5 @@
 """The ``quality`` of a table: its rules, as they are configured (docs/decisions/0037)."""
 
-from collections import Counter
-from collections.abc import Iterable
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -62,10 +60,3 @@ class RuleConfig(Section):
         reference = Reference(other.columns, other.target, other.key or other.columns) if other else None
         bounds = (rows.least, rows.most) if rows else None
         return Rule(self.name, self.check, self.unique, reference, bounds, self.action)
-
-
-def require_distinct(rules: Iterable[RuleConfig]) -> None:
-    """Raise ValueError if two rules of a table have one name."""
-    counted = Counter(rule.name for rule in rules)
-    if twice := [name for name, count in counted.items() if count > 1]:
-        raise ValueError(f"two rules are called {twice[0]!r}")

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from cdc.config.addresses import host_name
-from cdc.config.quality import RuleConfig, require_distinct
+from cdc.config.quality import RuleConfig
 from cdc.config.services import Section
 from cdc.config.table_properties import problem_of
 from cdc.config.targets import check_template, default_target, from_template, pairs_alike, same_target
@@ -96,7 +96,8 @@ class TableConfig(Section):
     @field_validator("quality")
     @classmethod
     def _distinct_rules(cls, rules: tuple[RuleConfig, ...]) -> tuple[RuleConfig, ...]:
-        require_distinct(rules)
+        for rule, _ in pairs_alike(rules, lambda rule: rule.name):
+            raise ValueError(f"two rules are called {rule.name!r}")
         return rules
 
     @field_validator("partition_by")

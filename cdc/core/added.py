@@ -7,7 +7,7 @@ they come; but a value that the newer one leaves out is known only when the olde
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cdc.core.progress import Progress
+from cdc.core.progress import Progress, unread
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,10 @@ def added(progress: Progress, first_offsets: Mapping[int, int]) -> dict[int, int
     return new if progress.partitions else {}
 
 
-def reached(progress: Progress, last_offsets: Mapping[int, int], ends: Mapping[int, int], *, markers: bool) -> bool:
-    """Return whether a table with a batch has all before these ends of the partitions that it knows.
-
-    With ``markers`` the last offset may be that of a transaction's marker, which is no message.
-    """
+def reached(
+    progress: Progress, last_offsets: Mapping[int, int], ends: Mapping[int, int], *, transactional: bool
+) -> bool:
+    """Return whether a table with a batch has all before these ends of the partitions that it knows."""
     known = {p: end for p, end in ends.items() if p in progress.partitions}
-    left = {p: end - max(progress.of(p).next_offset, last_offsets.get(p, -1) + 1) for p, end in known.items()}
-    return all(offsets <= int(markers) for offsets in left.values())
+    at = {p: max(progress.of(p).next_offset, last_offsets.get(p, -1) + 1) for p in known}
+    return not unread(at, known, transactional=transactional)

@@ -123,8 +123,14 @@ def backlog(progress: Progress, topic: TopicState, *, transactional: bool) -> in
 
     Markers of transactions count, but for one that is all there is left in its partition: no message comes before it.
     """
-    left = {p: end - max(first, progress.of(p).next_offset) for p, (first, end) in topic.watermarks.items()}
-    return sum(n for n in left.values() if n > (1 if transactional else 0))
+    at = {p: max(first, progress.of(p).next_offset) for p, (first, _) in topic.watermarks.items()}
+    return unread(at, {p: end for p, (_, end) in topic.watermarks.items()}, transactional=transactional)
+
+
+def unread(at: Mapping[int, int], ends: Mapping[int, int], *, transactional: bool) -> int:
+    """Return how many offsets there are from some on to the ends of the same partitions, as ``backlog`` counts them."""
+    left = [end - at[p] for p, end in ends.items()]
+    return sum(n for n in left if n > (1 if transactional else 0))
 
 
 def same_capture(one: str, other: str) -> bool:

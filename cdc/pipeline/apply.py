@@ -154,7 +154,7 @@ class Applier:
             log.info("partitions were added", topic=spec.topic, partitions=sorted(new))
         elif batch.last_offsets.keys() - new:
             memory.wait = replace(memory.wait, since=self.clock())
-        if reached(progress, batch.last_offsets, memory.wait.ends, markers=spec.transactional):
+        if reached(progress, batch.last_offsets, memory.wait.ends, transactional=spec.transactional):
             memory.wait = None
         elif self.clock() - memory.wait.since >= self.hold_seconds:
             log.warning("partitions that were added are read, others came not to their ends", topic=spec.topic)

@@ -23,18 +23,16 @@ class Stretches:
     topics: History
     notes: Notes
 
-    def follow(self, source: SourceConfig, history: str, places: Mapping[str, str]) -> bool:
-        """Read on in a source's history topic, and note what it tells; return whether the connector has begun anew."""
+    def follow(self, source: SourceConfig, history: str, places: Mapping[str, str]) -> None:
+        """Read on in a source's history topic, and note what it tells: whether the connector has begun anew."""
         heartbeat, end = self.topics.end(heartbeat_topic(source.name)), self.topics.end(history)
         known = Stretch.parse(places.get(place_of(source.name)))
         if heartbeat is None or end is None or (heartbeat[0], *end) == (known.heartbeat, known.history, known.read):
-            return False
+            return
         now = self._after(source, known, heartbeat[0], history, end)
         self.notes.note(places={place_of(source.name): now.to_json()})
-        if now.name == known.name or not now.name:
-            return False
-        log.error("connector has begun anew without its offsets", pipeline=source.name, at=now.name)
-        return True
+        if now.name and now.name != known.name:
+            log.error("connector has begun anew without its offsets", pipeline=source.name, at=now.name)
 
     def _after(
         self, source: SourceConfig, known: Stretch, heartbeat: str, history: str, end: tuple[str, int]

@@ -75,7 +75,6 @@ def gone(source: SourceConfig, findings: Sequence[Finding], known: Mapping[str, 
 
 def outdated(source: SourceConfig, marks: Mapping[str, Stale]) -> list[Finding]:
     """Return the tables that go on with old values in some columns; ``marks`` by target."""
-    named = [(table.source, str(source.target_of(table))) for table in source.tables]
     return [
         Finding(
             "outdated",
@@ -84,41 +83,32 @@ def outdated(source: SourceConfig, marks: Mapping[str, Stale]) -> list[Finding]:
             table=name,
             stops=False,
         )
-        for name, target in named
-        if target in marks
+        for name, target in _marked(source, marks)
     ]
 
 
 def differing(source: SourceConfig, marks: Mapping[str, Stale]) -> list[Finding]:
     """Return the tables of which the last proof has found rows that are not the source's; ``marks`` by target."""
-    named = [(table.source, str(source.target_of(table))) for table in source.tables]
+    hint = "`cdc verify -t {0} --show-values` names them, `cdc verify -t {0} --repair` reads them again"
     return [
-        Finding(
-            "differs",
-            marks[target].why,
-            f"`cdc verify -t {target} --show-values` names them, `cdc verify -t {target} --repair` reads them again",
-            table=name,
-            stops=False,
-        )
-        for name, target in named
-        if target in marks
+        Finding("differs", marks[target].why, hint.format(target), table=name, stops=False)
+        for name, target in _marked(source, marks)
     ]
 
 
 def broken(source: SourceConfig, marks: Mapping[str, Stale]) -> list[Finding]:
     """Return the tables with rows that break rules of quality; ``marks`` by target."""
-    named = [(table.source, str(source.target_of(table))) for table in source.tables]
+    hint = "`cdc quality -t {0}` counts the rows, and ends this when every rule holds"
     return [
-        Finding(
-            "rule_broken",
-            marks[target].why,
-            f"`cdc quality -t {target}` counts the rows, and ends this when every rule holds",
-            table=name,
-            stops=False,
-        )
-        for name, target in named
-        if target in marks
+        Finding("rule_broken", marks[target].why, hint.format(target), table=name, stops=False)
+        for name, target in _marked(source, marks)
     ]
+
+
+def _marked(source: SourceConfig, marks: Mapping[str, Stale]) -> list[tuple[TableName, str]]:
+    """Return the tables that have marks, with their targets."""
+    named = [(table.source, str(source.target_of(table))) for table in source.tables]
+    return [(name, target) for name, target in named if target in marks]
 
 
 def late(source: SourceConfig, tables: Sequence[Late]) -> list[Finding]:
