@@ -1,7 +1,7 @@
 """A source with tables of its own and the service that captures them, asked and told what to do as an operator does."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,22 @@ class Shop:
             self.database.create(table, rows)
         self.database.publish(self.service)
         self.command("connectors", "apply", self.name)
+
+    def stream(self, tables: Sequence[str], rows: int) -> None:
+        """Make the tables with their rows, register the connector, and start the service; all of them run then."""
+        self.capture(tables, rows)
+        self.service.start()
+        self.await_states(dict.fromkeys(tables, "running"), rows=rows)
+
+    def change(self, tables: Sequence[str], numbers: Iterable[int]) -> None:
+        """Update, delete and insert rows of the tables, other ones for each number."""
+        for number in numbers:
+            for table in tables:
+                self.sql(
+                    f"UPDATE {{s}}.{table} SET n = n + 1 WHERE id % 3 = {number % 3}",
+                    f"DELETE FROM {{s}}.{table} WHERE id = {number + 1}",
+                    f"INSERT INTO {{s}}.{table} (id, name) VALUES ({10_000 + number}, 'new')",
+                )
 
     def sql(self, *statements: str) -> None:
         self.database.sql(*statements)

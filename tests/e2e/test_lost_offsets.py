@@ -28,9 +28,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Watched]:
     stack = stack_for(request, request.param)
     database = Database(stack.addresses(), request.param, f"offsets_{request.param}", 91)
     with watched(stack, tmp_path, database, TABLES, 18900, lambda _document: None) as made:
-        made.capture(TABLES, ROWS)
-        made.service.start()
-        made.await_states(dict.fromkeys(TABLES, "running"), rows=ROWS)
+        made.stream(TABLES, ROWS)
         yield made
 
 

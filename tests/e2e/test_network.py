@@ -54,9 +54,7 @@ def shop(
 
     database = Database(stack.addresses(), "postgres", "network", 89)
     with watched(stack, folder, database, TABLES, 19100, settings) as made:
-        made.capture(TABLES, ROWS)
-        made.service.start()
-        made.await_states(dict.fromkeys(TABLES, "running"), rows=ROWS)
+        made.stream(TABLES, ROWS)
         yield made
 
 
@@ -70,15 +68,6 @@ def through(address: str, proxy: Proxy) -> str:
     return re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{proxy.port}", address)
 
 
-def change(shop: Watched, number: int) -> None:
-    for table in TABLES:
-        shop.sql(
-            f"UPDATE {{s}}.{table} SET n = n + 1 WHERE id % 3 = {number % 3}",
-            f"DELETE FROM {{s}}.{table} WHERE id = {number + 1}",
-            f"INSERT INTO {{s}}.{table} (id, name) VALUES ({10_000 + number}, 'new')",
-        )
-
-
 @pytest.mark.parametrize("name", [name if name == "catalog" else campaign(name) for name in AWAY])
 def test_connections_that_are_half_open_are_named_and_left_behind(
     shop: Watched, proxies: Mapping[str, Proxy], name: str
@@ -86,14 +75,14 @@ def test_connections_that_are_half_open_are_named_and_left_behind(
     """X11, P78: they never answer again, though new ones do: whoever waits for them stalls in silence."""
     number = list(AWAY).index(name)
     shop.begin()
-    change(shop, number)
+    shop.change(TABLES, [number])
     proxies[name].silence()
     try:
-        change(shop, 10 + number)
+        shop.change(TABLES, [10 + number])
         shop.await_told(AWAY[name], 150)
     finally:
         proxies[name].heal()
-    change(shop, 20 + number)
+    shop.change(TABLES, [20 + number])
     shop.await_over(AWAY[name], 150)
     shop.service.await_equal(240)
     shop.await_over("connector_silent", 10)
@@ -104,7 +93,7 @@ def test_connections_that_are_reset_again_and_again_lose_nothing(shop: Watched, 
     shop.begin()
     ended = dict.fromkeys(proxies, 0)
     for number in range(30, 50):
-        change(shop, number)
+        shop.change(TABLES, [number])
         for name, proxy in proxies.items():
             ended[name] += proxy.reset()
         began = time.monotonic()
@@ -121,7 +110,7 @@ def test_servers_that_are_far_away_are_slow_and_no_trouble(shop: Watched, proxie
         for proxy in proxies.values():
             proxy.delay(0.05)
         for number in range(60, 64):
-            change(shop, number)
+            shop.change(TABLES, [number])
         shop.service.await_equal(300)
         for trouble in AWAY.values():
             assert f"trouble={trouble}" not in shop.service.said_since_start()[shop.began :]

@@ -31,9 +31,7 @@ def shop(stack: LocalStack, tmp_path: Path) -> Iterator[Watched]:
 
     database = Database(stack.addresses(), "postgres", "judged", 90)
     with watched(stack, tmp_path, database, TABLES, 19000, settings) as made:
-        made.capture(TABLES, ROWS)
-        made.service.start()
-        made.await_states(dict.fromkeys(TABLES, "running"), rows=ROWS)
+        made.stream(TABLES, ROWS)
         yield made
 
 

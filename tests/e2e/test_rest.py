@@ -32,38 +32,26 @@ def shop(stack: LocalStack, catalog: RestCatalog, tmp_path: Path) -> Iterator[Wa
 
     database = Database(stack.addresses(), "postgres", "rested", 92)
     with watched(stack, tmp_path, database, TABLES, 18800, settings) as made:
-        made.capture(TABLES, ROWS)
-        made.service.start()
-        made.await_states(dict.fromkeys(TABLES, "running"), rows=ROWS)
+        made.stream(TABLES, ROWS)
         yield made
-
-
-def change(shop: Watched, numbers: range) -> None:
-    for number in numbers:
-        for table in TABLES:
-            shop.sql(
-                f"UPDATE {{s}}.{table} SET n = n + 1 WHERE id % 3 = {number % 3}",
-                f"DELETE FROM {{s}}.{table} WHERE id = {number + 1}",
-                f"INSERT INTO {{s}}.{table} (id, name) VALUES ({10_000 + number}, 'new')",
-            )
 
 
 def test_a_rest_catalog_that_fails_and_comes_back_loses_nothing(shop: Watched, catalog: RestCatalog) -> None:
     """S4, S5, S24: killed in the middle of commits, and silent for longer than the lease."""
-    change(shop, range(3))
+    shop.change(TABLES, range(3))
     shop.service.await_equal()
     shop.service.kill()
-    change(shop, range(3, 6))
+    shop.change(TABLES, range(3, 6))
     shop.service.start()
     shop.service.await_query(60)
     catalog.stop()  # in the middle of what came while the service was down
-    change(shop, range(6, 9))
+    shop.change(TABLES, range(6, 9))
     catalog.start()
     shop.service.await_equal()
 
     shop.begin()
     os.kill(catalog.pid, signal.SIGSTOP)
-    change(shop, range(9, 12))
+    shop.change(TABLES, range(9, 12))
     shop.await_told("catalog_away", 180)  # a request that nobody answers is given half a minute, twice
     os.kill(catalog.pid, signal.SIGCONT)
     await_true(lambda: "catalog_away:" not in shop.get("/health/ready"), 120, "the catalog is there again")
@@ -72,12 +60,12 @@ def test_a_rest_catalog_that_fails_and_comes_back_loses_nothing(shop: Watched, c
 
 
 def test_what_operators_do_works_on_a_rest_catalog(shop: Watched) -> None:
-    change(shop, range(2))
+    shop.change(TABLES, range(2))
     shop.service.await_equal()
     found = json.loads(shop.command("checkpoint", "list", "-t", f"{shop.name}.one", "--json"))
     earliest = [one["table_snapshot"] for one in found if one["reach"].startswith("rewind")][-1]
     shop.command("rewind", "-t", f"{shop.name}.one", "--to", earliest, "--yes")
-    change(shop, range(2, 3))
+    shop.change(TABLES, range(2, 3))
     shop.service.await_equal()
     shop.tables("reset", "two")
     shop.command("maintain")
