@@ -5,14 +5,16 @@ PYTHON ?= python3
 SOURCES ?= postgres
 DB ?= postgres
 ACTIONS ?= 200
+TESTS_AT_ONCE ?= 2
 STAMP := .venv/.installed
 RUN := .venv/bin
+PYTEST := $(RUN)/python -m pytest --numprocesses $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
 COMPILE := $(RUN)/pip-compile --quiet --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --strip-extras
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-long campaign check unit format docs lock bench bench-apply bench-fresh bench-load bench-converter bench-sources bench-verify soak clean
+.PHONY: help venv demo test test-long campaign check lint unit format docs lock bench bench-apply bench-fresh bench-load bench-converter bench-sources bench-verify soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -33,8 +35,8 @@ $(STAMP): requirements-dev.txt pyproject.toml deploy/bootstrap.sh
 demo: $(STAMP) ## Start the stack, stream a live workload into Iceberg, verify every row; SOURCES, DEMO_SECONDS
 	@$(RUN)/cdc demo --sources $(SOURCES)
 
-test: $(STAMP) ## Run every test: unit, contract, integration, end to end
-	@$(RUN)/python -m pytest
+test: $(STAMP) ## Run every test: unit, contract, integration, end to end; TESTS_AT_ONCE processes, of 6 GB each
+	@$(PYTEST)
 
 test-long: $(STAMP) ## Run the long tests that `make test` leaves out: more kills, replays, rewinds, the other database
 	@CDC_TEST_KILLS=10 CDC_TEST_HISTORY=20 CDC_TEST_LOAD_KILLS=10 CDC_TEST_REWINDS=20 CDC_TEST_REPLAYS=100 \
@@ -45,15 +47,16 @@ campaign: $(STAMP) ## Do random things to sources, servers and service, and comp
 	@$(RUN)/python -m tests.campaign --db $(DB) --actions $(ACTIONS) $(if $(SEED),--seed $(SEED)) $(CAMPAIGN_OPTIONS)
 
 unit: $(STAMP) ## Run the unit tests only
-	@$(RUN)/python -m pytest tests/unit
+	@$(PYTEST) tests/unit
 
-check: $(STAMP) ## Check format, lint, types, layering and generated documents, then run the unit tests
+check: lint unit ## Check format, lint, types, layering and generated documents, then run the unit tests
+
+lint: $(STAMP) ## Check format, lint, types, layering and generated documents
 	@echo "cdc: format" && $(RUN)/ruff format --check .
 	@echo "cdc: lint" && $(RUN)/ruff check .
 	@echo "cdc: types" && $(RUN)/mypy
 	@echo "cdc: layering" && $(RUN)/lint-imports
 	@echo "cdc: generated documents" && $(RUN)/python -m cdc.cli.reference --check
-	@echo "cdc: unit tests" && $(RUN)/python -m pytest tests/unit
 
 format: $(STAMP) ## Format the code and repair what the linter can
 	@$(RUN)/ruff check --fix .

@@ -14,7 +14,7 @@ from cdc.core.load import LoadProgress, LoadState
 from cdc.core.names import TableName
 
 LINE_SECONDS = 5.0
-"""Where there is no terminal, a line for a table at most this often, and for every change of its state."""
+"""Where there is no terminal, a line for a table at most this often, and for every change of state or detail."""
 
 
 class LoadBars:
@@ -25,7 +25,7 @@ class LoadBars:
         self._json = as_json
         self._bars = None if as_json or not console.is_terminal else _bars(console)
         self._tasks: dict[TableName, TaskID] = {}
-        self._told: dict[TableName, tuple[LoadState, float]] = {}
+        self._told: dict[TableName, tuple[tuple[LoadState, str], float]] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -50,10 +50,11 @@ class LoadBars:
                 (sys.stdout if self._json else sys.stderr).flush()
 
     def _due(self, progress: LoadProgress) -> bool:
-        state, at = self._told.get(progress.target, (None, 0.0))
-        if state == progress.state and time.monotonic() - at < LINE_SECONDS:
+        now = progress.state, progress.detail
+        before, at = self._told.get(progress.target, (None, 0.0))
+        if before == now and time.monotonic() - at < LINE_SECONDS:
             return False
-        self._told[progress.target] = (progress.state, time.monotonic())
+        self._told[progress.target] = (now, time.monotonic())
         return True
 
     def _bar(self, bars: Progress, progress: LoadProgress) -> None:

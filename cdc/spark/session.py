@@ -59,6 +59,13 @@ QUICK_START = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 Told to use that one only, the JVM keeps 48 MB for code; a few tables fill it, and then it compiles no more.
 """
 
+SPARING = "-XX:GCTimeRatio=1 -XX:MaxNewSize=192m"
+"""Options of a JVM beside the service's: it takes the memory that is in use, not all that it may.
+
+Rows that are read and forgotten would fill the heap before garbage is looked for; and the collector, where others have
+the processor, would take it for busy and the heap for too small.
+"""
+
 
 _OPTIONS, _EXECUTOR_OPTIONS = "spark.driver.extraJavaOptions", "spark.executor.extraJavaOptions"
 _CLASS_PATH = "spark.driver.extraClassPath"
@@ -123,7 +130,7 @@ def session_settings(config: SparkConfig, jars: Path, *, brief: bool = False) ->
         **(IN_ONE_PROCESS if own_process else {**ON_EXECUTORS, "spark.jars": ",".join(files)}),
         **chosen,
         "spark.master": config.master,
-        _OPTIONS: _joined(QUICK_START if brief else SMALL, LOG_OPTION, chosen.get(_OPTIONS, "")),
+        _OPTIONS: _joined(*((QUICK_START, SPARING) if brief else (SMALL,)), LOG_OPTION, chosen.get(_OPTIONS, "")),
     }
     if own_process:
         settings |= local_file_settings(files, chosen)

@@ -56,11 +56,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--changes", type=int, help="changes, of all tables together; with the first shape 1,000,000")
     parser.add_argument("--keys", choices=["zipf", "uniform"], default="zipf", help="which rows are updated")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--beside", choices=["merge"], help="afterwards plain PySpark on the same topic")
+    parser.add_argument("--beside", choices=["merge", "flink"], help="afterwards plain PySpark, or Flink SQL")
     parser.add_argument("--logs", type=Path, metavar="FOLDER", help="keep here what the measured processes say")
     options = parser.parse_args()
-    if options.beside and (options.path, options.shape) != ("sink", "table"):
-        parser.error("--beside merge goes with --path sink and --shape table")
+    path = {"merge": "sink", "flink": "full"}.get(options.beside, options.path)
+    if options.beside and (options.path, options.shape) != (path, "table"):
+        parser.error(f"--beside {options.beside} goes with --path {path} and --shape table")
     return options
 
 

@@ -1,6 +1,6 @@
 """Plain PySpark beside cdc: from the same topic into another table, by a foreachBatch as people write it.
 
-``python -m tests.bench.plain_merge CONFIG copy|drain --table T --topic T ..`` with the Spark settings of the
+``python -m tests.bench.plain_merge CONFIG copy|drain|compare --table T --topic T ..`` with the Spark settings of the
 configuration. The newest change of each key, by the position in the source's log, is merged (merge-on-read, format 2).
 It stands for what is often written by hand and does less: no schema changes, no progress in the table, no quarantine.
 """
@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import tempfile
+import time
 from pathlib import Path
 
 import httpx
@@ -30,12 +31,12 @@ PROPERTIES = {
 
 
 def main() -> None:
-    """Copy a table as it was, or drain a topic into the copy; each batch is a line of JSON on standard output."""
+    """Copy a table as it was, drain a topic into the copy, or compare it; what is done are lines of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", type=Path)
-    parser.add_argument("verb", choices=["copy", "drain"])
+    parser.add_argument("verb", choices=["copy", "drain", "compare"])
     parser.add_argument("--table", required=True, help="the table that is merged into")
-    parser.add_argument("--source", help="copy: the table that is copied")
+    parser.add_argument("--source", help="copy, compare: the other table")
     parser.add_argument("--snapshot", type=int, help="copy: of this snapshot")
     parser.add_argument("--topic", help="drain: the topic")
     options = parser.parse_args()
@@ -44,6 +45,8 @@ def main() -> None:
     table = f"{config.catalog.name}.{options.table}"
     if options.verb == "copy":
         copy(session, table, f"{config.catalog.name}.{options.source}", options.snapshot)
+    elif options.verb == "compare":
+        compare(session, table, f"{config.catalog.name}.{options.source}")
     else:
         drain(session, config, table, options.topic)
         tell(DRAINED)
@@ -60,6 +63,17 @@ def copy(session: SparkSession, table: str, source: str, snapshot: int) -> None:
     for name, value in PROPERTIES.items():
         writer = writer.tableProperty(name, value)
     writer.create()
+
+
+def compare(session: SparkSession, table: str, other: str) -> None:
+    """Tell how many rows differ from the other table's, and how long counting all and adding up a column takes."""
+    began = time.monotonic()
+    rows, total = session.sql(f"SELECT count(*), sum(n) FROM {table}").collect()[0]
+    seconds = round(time.monotonic() - began, 2)
+    ours = session.table(table)
+    theirs = session.table(other).select(*ours.columns)
+    differing = ours.exceptAll(theirs).count() + theirs.exceptAll(ours).count()
+    tell("compared", rows=rows, sum=total, scan_seconds_of_spark=seconds, differing=differing)
 
 
 def drain(session: SparkSession, config: Config, table: str, topic: str) -> None:
@@ -114,8 +128,8 @@ def merge(batch: DataFrame, table: str) -> None:
     tell(PUBLISHED)
 
 
-def tell(event: str) -> None:
-    print(json.dumps({"event": event}), flush=True)
+def tell(event: str, **figures: float) -> None:
+    print(json.dumps({"event": event, **figures}), flush=True)
 
 
 if __name__ == "__main__":

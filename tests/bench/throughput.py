@@ -1,6 +1,7 @@
 """One measurement of throughput: prepare the backlog, drain it, look at what is in the lake, compare."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from cdc.local.stack import LocalStack
 from cdc.local.state import read_state
 from tests.bench.backlog import Backlog
 from tests.bench.drain import DRAINED, Drain, applied, batches, published, scanned
+from tests.bench.flink_sql import TABLE as FLINK
+from tests.bench.flink_sql import FlinkSql
 from tests.bench.fresh import default
 from tests.bench.load import say
 from tests.bench.load_meter import Run
@@ -37,9 +40,15 @@ def measure(stack: LocalStack, folder: Path, shape: Shape, options: argparse.Nam
         say(f"loading {shape.tables} tables of {shape.rows:,} rows, {len(shape.columns) + 1} columns")
         bench.backlog.prepare(options.seed)
         before = bench.snapshot()
+        flink = bench.reserved() if options.beside == "flink" else None
         count = bench.change()
+        until = flink.end_of_log() if flink else ""
         found = {"cdc": bench.cdc(count), "contents": bench.contents()}
-        if options.beside:
+        if flink:
+            found["flink sql"] = bench.flink(flink, count, before, until)
+            if found["flink sql"]["differing"]:
+                found["contents"] = "DIFFERENT from Flink SQL"
+        if options.beside == "merge":
             found["plain merge"] = bench.plain(count, before)
             if differing := bench.differing():
                 found["contents"] = f"DIFFERENT from plain merge in {', '.join(differing)}"
@@ -86,12 +95,37 @@ class Bench:
         """Drain the same topic by plain PySpark into a copy of the table as it was."""
         (source,) = self._shop.service.config.sources
         say("plain PySpark: copying the table as it was")
-        copy = self._plain("copy", "--source", ".".join(self._names[0]), "--snapshot", str(snapshot))
+        copy = self._plain(PLAIN, "copy", "--source", ".".join(self._names[0]), "--snapshot", str(snapshot))
         with copy.running():
             copy.finish(TIMEOUT)
-        run = self._plain("drain", "--topic", source.topic_of(source.tables[0]))
+        run = self._plain(PLAIN, "drain", "--topic", source.topic_of(source.tables[0]))
         figures = self._drained(run, count, lambda told: any(line["event"] == DRAINED for _, line in told))
         return {**figures, "batches": len(published(run)), **scanned(self._catalog(), [PLAIN])}
+
+    def reserved(self) -> FlinkSql:
+        """Have Flink's slot keep the log from here on, with whole rows, as its source needs them."""
+        self._shop.sql(*(f"ALTER TABLE {{s}}.{name} REPLICA IDENTITY FULL" for name in self._shape.names))
+        flink = FlinkSql(self._shop.service, self._shop.service.path.parent)
+        flink.reserve()
+        return flink
+
+    def flink(self, flink: FlinkSql, count: int, snapshot: int, until: str) -> dict[str, Any]:
+        """Drain the same log by Flink SQL into a copy of the table as it was."""
+        say("Flink SQL: copying the table as it was")
+        copy = self._plain(FLINK, "copy", "--source", ".".join(self._names[0]), "--snapshot", str(snapshot))
+        with copy.running():
+            copy.finish(TIMEOUT)
+        flink.ready(self._catalog())
+        self._shop.sql(f"UPDATE {{s}}.{self._shape.names[0]} SET n = n WHERE id = 1")  # what is behind the place
+        run = flink.run(".".join(self._names[0]), self._shape.columns, until)
+        figures = self._drained(run, count, lambda told: any(line["event"] == DRAINED for _, line in told))
+        flink.give_back()
+        compare = self._plain(FLINK, "compare", "--source", ".".join(self._names[0]))
+        with compare.running():
+            compare.finish(TIMEOUT)
+        (said,) = [json.loads(text) for _, text in compare.lines if text.startswith('{"event": "compared"')]
+        del said["event"]
+        return {**figures, "commits": len(published(run)), **said}
 
     def contents(self) -> str:
         """Compare every column of every row with the database."""
@@ -132,9 +166,9 @@ class Bench:
         say(f"{run.name}: {figures['seconds']} s")
         return {**rates, **figures}
 
-    def _plain(self, verb: str, *arguments: str) -> Run:
+    def _plain(self, table: tuple[str, str], verb: str, *arguments: str) -> Run:
         service = self._shop.service
-        command = ["-m", "tests.bench.plain_merge", str(service.path), verb, "--table", ".".join(PLAIN), *arguments]
+        command = ["-m", "tests.bench.plain_merge", str(service.path), verb, "--table", ".".join(table), *arguments]
         return Run(f"plain {verb}", [sys.executable, *command], service.environment)
 
     def _keep(self, run: Run) -> None:

@@ -137,10 +137,11 @@ def plant(two: Two) -> dict[str, tuple[Kind, list[str]]]:
         planted.update({joined(key): (kind, columns) for key in chosen})
         return " OR ".join(f"({literal(key, two.key)})" for key in chosen)
 
-    for name, changed in CHANGES.items():
-        two.sql(f"UPDATE THEIRS SET {name} = {changed} WHERE {where(Kind.DIFFERENT, [name], 2)}")
+    cases = {name: f"WHEN {where(Kind.DIFFERENT, [name], 2)} THEN {changed}" for name, changed in CHANGES.items()}
     both = where(Kind.DIFFERENT, ["note", "name"], 1)
-    two.sql(f"UPDATE THEIRS SET note = 'x', name = NULL WHERE {both}")
+    cases["note"] += f" WHEN {both} THEN 'x'"
+    cases["name"] += f" WHEN {both} THEN NULL"
+    two.sql(f"UPDATE THEIRS SET {', '.join(f'{name} = CASE {case} ELSE {name} END' for name, case in cases.items())}")
     two.sql(f"DELETE FROM THEIRS WHERE {where(Kind.EXTRA, [], 5)}")
     two.sql(f"DELETE FROM OURS WHERE {where(Kind.MISSING, [], 5)}")
     two.sql(f"INSERT INTO THEIRS SELECT * FROM THEIRS WHERE {where(Kind.DUPLICATE, [], 3)}")

@@ -36,7 +36,7 @@ def changing(database: Database, first: int, last: int) -> Iterator[None]:
 
     def change() -> None:
         with closing(database.connect()) as connection, connection.cursor() as cursor:
-            while not stop.wait(0.005):
+            while not stop.wait(0.02):
                 for key in sorted(r.sample(range(first, last), 5)):
                     cursor.execute(f"DELETE FROM {database.name}.items WHERE id = {key}")
                     if r.random() < 0.8:
