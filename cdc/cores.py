@@ -12,11 +12,14 @@ CORES = min(4, os.cpu_count() or 1)
 """Parts that are worked on at the same time."""
 
 
-def on_cores(work: Callable[[Part], Done], parts: Sequence[Part]) -> list[Done]:
-    """Return what is made of each part, in their order; one alone is worked on here. Raises what the work does."""
+def on_cores(work: Callable[[Part], Done], parts: Sequence[Part], most: int = CORES) -> list[Done]:
+    """Return what is made of each part, in their order; one alone is worked on here. Raises what the work does.
+
+    Up to ``most`` are worked on at the same time, more than there are cores where they wait for a disk.
+    """
     if len(parts) < 2:
         return [work(part) for part in parts]
-    with ThreadPoolExecutor(CORES, "part") as pool:
+    with ThreadPoolExecutor(min(most, len(parts)), "part") as pool:
         return list(pool.map(work, parts))
 
 

@@ -35,8 +35,8 @@ CACHE_BYTES = 256 << 20
 BUFFER_BYTES = 4 << 20
 """What is written and not sorted into files yet, of each index."""
 
-AT_ONCE = 20_000
-"""Keys that are looked up in one go."""
+AT_ONCE, READERS = 1_200, 16
+"""Keys that are looked up in one go, and how many at the same time: of a large index each key is a read from a disk."""
 
 _YES = True
 """RocksDB's switches have no names for their values."""
@@ -105,7 +105,7 @@ class IndexStore:
     def find(self, keys: Sequence[bytes]) -> tuple[Values, Values]:
         """Return which of the keys have a place, and the places, undefined where there is none."""
         blank = bytes(self._type.itemsize)
-        parts = on_cores(self._look_up, [keys[part] for part in cut(len(keys), AT_ONCE)])
+        parts = on_cores(self._look_up, [keys[part] for part in cut(len(keys), AT_ONCE)], READERS)
         found = [place for part in parts for place in part]
         there = np.array([one is not None for one in found], bool)
         return there, np.frombuffer(b"".join([one or blank for one in found]), self._type)
