@@ -15,11 +15,15 @@ pytestmark = pytest.mark.timeout(600)
 ROWS = 100
 
 
+def settings(document: dict[str, Any]) -> None:
+    document["sources"][0]["heartbeat"] = "10s"  # so that a commit is what was seen last for long enough
+
+
 @pytest.fixture(params=ENGINES)
 def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
     stack = stack_for(request, request.param)
     database = Database(stack.addresses(), request.param, f"idle_{request.param}", 89)
-    with shop_of(Shop, stack, tmp_path, database, ["items"], lambda _document: None) as made:
+    with shop_of(Shop, stack, tmp_path, database, ["items"], settings) as made:
         made.capture(["items"], ROWS)
         made.service.start()
         made.await_state("items", "running", rows=ROWS)
