@@ -30,6 +30,8 @@ TABLE = ("flink", "t00")
 SLOT = "bench_flink"
 SETTINGS = {"execution.checkpointing.interval": "10 s", "parallelism.default": "2"}
 TYPES = {"text": "STRING", "uuid": "STRING", "numeric(12,2)": "DECIMAL(12, 2)", "timestamptz": "TIMESTAMP_LTZ(6)"}
+AS_JDBC = {"catalog-impl": "org.apache.iceberg.jdbc.JdbcCatalog"}
+"""The stack's catalog, of which Flink has no shorter name."""
 _OPEN = ("lang", "lang.reflect", "net", "io", "nio", "text", "time", "util", "util.concurrent")
 OPENED = [f"--add-opens=java.base/java.{one}=ALL-UNNAMED" for one in _OPEN]
 
@@ -67,12 +69,17 @@ class FlinkSql:
 
     def run(self, table: str, columns: tuple[Column, ...], until: str) -> Run:
         """Return the job, not started."""
-        statements, given = self._folder / "flink.sql", self._folder / "flink.properties"
-        statements.write_text(";\n".join(self._statements(table, columns)))
-        given.touch(0o600)
-        given.write_text("".join(f"{name}={value}\n" for name, value in self._given(until)))
+        statements = self._written("flink.sql", ";\n".join(self._statements(table, columns)))
+        given = self._written("flink.properties", "".join(f"{name}={value}\n" for name, value in self._given(until)))
         java = ["java", "-Xmx2g", *OPENED, "-cp", f"{self._jars}/*", str(HERE / "FlinkDrain.java")]
         return Run("flink sql", [*java, str(statements), str(given)], self._service.environment)
+
+    def _written(self, name: str, text: str) -> Path:
+        """Write a file that holds passwords."""
+        file = self._folder / name
+        file.touch(0o600)
+        file.write_text(text)
+        return file
 
     def _statements(self, table: str, columns: tuple[Column, ...]) -> Iterator[str]:
         defined = ", ".join(f"{_name(one.name)} {TYPES.get(one.type, one.type.upper())}" for one in columns)
@@ -81,7 +88,7 @@ class FlinkSql:
             f" WITH ({_options(self._connector(table))})"
         )
         catalog = self._service.config.catalog
-        properties = {"type": "iceberg", "default-database": TABLE[0], **_of_flink(catalog_properties(catalog))}
+        properties = {**catalog_properties(catalog), **AS_JDBC, "type": "iceberg", "default-database": TABLE[0]}
         yield f"CREATE CATALOG {_name(catalog.name)} WITH ({_options(properties)})"
         names = ", ".join(_name(name) for name in ("id", *(one.name for one in columns)))
         target = ".".join(map(_name, (catalog.name, *TABLE)))
@@ -128,14 +135,6 @@ class FlinkSql:
         )
         with closing(connection), connection.cursor() as cursor:
             return str((cursor.execute(statement.encode()).fetchone() or ("",))[0])
-
-
-def _of_flink(properties: Mapping[str, str]) -> dict[str, str]:
-    kept = {name: value for name, value in properties.items() if name not in {"type", "cache-enabled"}}
-    return {**kept, "catalog-type": properties["type"]} if properties["type"] != "jdbc" else {**kept, **_JDBC}
-
-
-_JDBC = {"catalog-impl": "org.apache.iceberg.jdbc.JdbcCatalog"}
 
 
 def _name(name: str) -> str:

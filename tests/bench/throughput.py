@@ -14,7 +14,7 @@ from cdc.lake.pyiceberg_catalog import open_catalog
 from cdc.local.stack import LocalStack
 from cdc.local.state import read_state
 from tests.bench.backlog import Backlog
-from tests.bench.drain import DRAINED, Drain, applied, batches, published, scanned
+from tests.bench.drain import DRAINED, Drain, Told, applied, batches, published, scanned
 from tests.bench.flink_sql import TABLE as FLINK
 from tests.bench.flink_sql import FlinkSql
 from tests.bench.fresh import default
@@ -94,12 +94,9 @@ class Bench:
     def plain(self, count: int, snapshot: int) -> dict[str, Any]:
         """Drain the same topic by plain PySpark into a copy of the table as it was."""
         (source,) = self._shop.service.config.sources
-        say("plain PySpark: copying the table as it was")
-        copy = self._plain(PLAIN, "copy", "--source", ".".join(self._names[0]), "--snapshot", str(snapshot))
-        with copy.running():
-            copy.finish(TIMEOUT)
+        self._copy(PLAIN, snapshot)
         run = self._plain(PLAIN, "drain", "--topic", source.topic_of(source.tables[0]))
-        figures = self._drained(run, count, lambda told: any(line["event"] == DRAINED for _, line in told))
+        figures = self._drained(run, count, _drained)
         return {**figures, "batches": len(published(run)), **scanned(self._catalog(), [PLAIN])}
 
     def reserved(self) -> FlinkSql:
@@ -111,14 +108,11 @@ class Bench:
 
     def flink(self, flink: FlinkSql, count: int, snapshot: int, until: str) -> dict[str, Any]:
         """Drain the same log by Flink SQL into a copy of the table as it was."""
-        say("Flink SQL: copying the table as it was")
-        copy = self._plain(FLINK, "copy", "--source", ".".join(self._names[0]), "--snapshot", str(snapshot))
-        with copy.running():
-            copy.finish(TIMEOUT)
+        self._copy(FLINK, snapshot)
         flink.ready(self._catalog())
         self._shop.sql(f"UPDATE {{s}}.{self._shape.names[0]} SET n = n WHERE id = 1")  # what is behind the place
         run = flink.run(".".join(self._names[0]), self._shape.columns, until)
-        figures = self._drained(run, count, lambda told: any(line["event"] == DRAINED for _, line in told))
+        figures = self._drained(run, count, _drained)
         flink.give_back()
         compare = self._plain(FLINK, "compare", "--source", ".".join(self._names[0]))
         with compare.running():
@@ -166,6 +160,13 @@ class Bench:
         say(f"{run.name}: {figures['seconds']} s")
         return {**rates, **figures}
 
+    def _copy(self, table: tuple[str, str], snapshot: int) -> None:
+        """Copy the first table as it was."""
+        say(f"copying the table as it was to {'.'.join(table)}")
+        copy = self._plain(table, "copy", "--source", ".".join(self._names[0]), "--snapshot", str(snapshot))
+        with copy.running():
+            copy.finish(TIMEOUT)
+
     def _plain(self, table: tuple[str, str], verb: str, *arguments: str) -> Run:
         service = self._shop.service
         command = ["-m", "tests.bench.plain_merge", str(service.path), verb, "--table", ".".join(table), *arguments]
@@ -179,6 +180,10 @@ class Bench:
 
     def _catalog(self) -> Catalog:
         return open_catalog(self._shop.service.config.catalog)
+
+
+def _drained(told: list[Told]) -> bool:
+    return any(line["event"] == DRAINED for _, line in told)
 
 
 def _sorted(catalog: Catalog, name: tuple[str, str], columns: tuple[str, ...]) -> pa.Table:
